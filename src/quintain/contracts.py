@@ -147,14 +147,15 @@ class Head(Protocol):
 
     `causal` and `per_position` are handed to the core in its `Features`.
     `scores[0]` is the main one: it chooses the weights (on validation) and ranks the models.
-    `references` are the free rows of every dataset: a name and a function that is fitted on the
-    train split and returns a predictor whose result stands for that of `__call__`.
+    `references` are the free rows of every dataset: a name, and a function of the dataset and its
+    stem (reading "sequence") that fits on the train split and returns a predictor, whose result
+    stands for that of `__call__`. The first is the naive one.
     """
 
     causal: ClassVar[bool]
     per_position: ClassVar[bool]
     scores: ClassVar[tuple[Score, ...]]
-    references: ClassVar[Mapping[str, Callable[[Dataset], Predictor]]]
+    references: ClassVar[Mapping[str, Callable[[Dataset, Stem], Predictor]]]
 
     def __call__(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
         """Features (B, *grid, dim) → prediction: logits or values, B first."""

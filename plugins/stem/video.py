@@ -1,0 +1,49 @@
+"""Video frame by frame, or as a grid of time and two axes of space."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+
+from quintain.contracts import DataSpec, Features, Reads
+from quintain.kit.padding import real_steps
+from quintain.kit.stem import require
+
+
+class Video(nn.Module):
+    """x (B, T, C, H, W) → the grid (T, H, W) of C features, or T frames of C·H·W.
+
+    Args:
+        spec: of a video dataset; `lengths` count frames.
+        reads: "grid" or "sequence" (of frames).
+        mean, std: pixels are centred as (x - mean) / std, by constants as in the image stem.
+
+    Raises:
+        ValueError: the data is no video.
+    """
+
+    def __init__(
+        self, spec: DataSpec, *, reads: Reads, mean: float = 0.5, std: float = 0.25
+    ) -> None:
+        super().__init__()
+        require(spec, "video")
+        frames, channels, height, width = spec.shape
+        self.mean, self.std = mean, std
+        self.reading = "grid" if reads == "grid" else "frames"
+        if reads == "grid":
+            self.out = Features(dim=channels, grid=(frames, height, width), masked=spec.ragged)
+        else:
+            dim = math.prod(spec.shape[1:])
+            self.out = Features(dim=dim, grid=(frames,), masked=spec.ragged)
+
+    def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """(B, T, C, H, W) → (B, *grid, dim), mask (B, T) where the clips differ in length."""
+        x = (x - self.mean) / self.std
+        mask = None
+        if lengths is not None:
+            mask = real_steps(lengths, x.shape[1])
+            x = x * mask[:, :, None, None, None]
+        if len(self.out.grid) == 1:
+            return x.flatten(2), mask
+        return x.permute(0, 1, 3, 4, 2), mask

@@ -1,0 +1,104 @@
+"""The usual base of a dataset: whole splits in memory, batches by one `index_select` a tensor."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from typing import get_args
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, Sampler, SequentialSampler
+from torch.utils.data import Dataset as TorchDataset
+
+from quintain.contracts import Batch, DataSpec, Split
+
+
+class InMemory(pl.LightningDataModule, ABC):
+    """A dataset that fits into memory: a subclass gives its `DataSpec` and writes `load`.
+
+    The benchmark reads `spec`, `prepare_data`, `setup`, `size`, `take` and `fingerprint` only.
+    The data loaders are there so that a plain Lightning `Trainer` can use the data too; they
+    give batches of `batch_size` samples, an attribute that may be set at any time.
+    """
+
+    batch_size: int = 64
+
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self._splits: dict[Split, Batch] = {}
+
+    @abstractmethod
+    def load(self) -> dict[Split, Batch]:
+        """All of train, val and test, each as one batch. Called once; no download here."""
+
+    def setup(self, stage: str = "fit") -> None:
+        """Load all splits, whatever the stage; a second call does nothing."""
+        if not self._splits:
+            self._splits = self.load()
+
+    def size(self, split: Split) -> int:
+        """Number of samples in a split.
+
+        Raises:
+            RuntimeError: `setup` was not called.
+        """
+        return len(self._whole(split).x)
+
+    def take(self, split: Split, indices: Tensor) -> Batch:
+        """The samples at `indices`, long (B,). Ragged samples keep the full padded length."""
+        x, y, lengths = self._whole(split)
+        some_lengths = None if lengths is None else lengths.index_select(0, indices)
+        return Batch(x.index_select(0, indices), y.index_select(0, indices), some_lengths)
+
+    def fingerprint(self) -> str:
+        """`sha256:` of dtype, shape and bytes of every tensor as stored, train, val, test."""
+        digest = hashlib.sha256()
+        for split in get_args(Split):
+            for field, tensor in self._whole(split)._asdict().items():
+                if tensor is not None:
+                    digest.update(
+                        f"{split}.{field} {tensor.dtype} {tuple(tensor.shape)}\n".encode()
+                    )
+                    digest.update(tensor.contiguous().numpy())
+        return f"sha256:{digest.hexdigest()}"
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Shuffled batches of the train split; the last one may be smaller."""
+        return self._loader("train", shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Batches of the validation split in order."""
+        return self._loader("val")
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Batches of the test split in order."""
+        return self._loader("test")
+
+    def _whole(self, split: Split) -> Batch:
+        if not self._splits:
+            raise RuntimeError(
+                f"dataset {self.spec.name!r} is not loaded: call prepare_data() and setup() first"
+            )
+        return self._splits[split]
+
+    def _loader(self, split: Split, *, shuffle: bool = False) -> DataLoader[Batch]:
+        view = _View(self, split)
+        order: Sampler[int] = RandomSampler(view) if shuffle else SequentialSampler(view)
+        batches = BatchSampler(order, self.batch_size, drop_last=False)
+        return DataLoader(view, sampler=batches, batch_size=None)
+
+
+class _View(TorchDataset[Batch]):
+    """One split as a torch dataset whose index is a list of samples and whose item is a batch."""
+
+    def __init__(self, data: InMemory, split: Split) -> None:
+        self._data, self._split = data, split
+
+    def __len__(self) -> int:
+        return self._data.size(self._split)
+
+    def __getitem__(self, indices: list[int]) -> Batch:
+        return self._data.take(self._split, torch.tensor(indices))

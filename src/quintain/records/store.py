@@ -1,0 +1,272 @@
+"""A folder of records: the truth that leaderboards, mirrors and resumed sweeps read.
+
+records/<key[:2]>/<key>.json   one record a file, written whole or not at all
+claims/                        locks of cells that are being run
+corrupt/                       files that could not be read, set aside
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from quintain.records import faults
+from quintain.records.faults import StoreError
+from quintain.records.schema import SCHEMA, Record, Status
+from quintain.records.scrub import scrub_record
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+__all__ = ["Claim", "Store", "StoreError"]
+
+log = logging.getLogger(__name__)
+
+STALE = 3600.0  # seconds after which a half-written file belongs to no living process
+LOCK_WAIT = 30.0  # seconds; the lock is held for a rename only
+_NAME = re.compile(r"[0-9a-f]{8,64}\.json")
+
+
+class Claim:
+    """The right to run a cell; given back by `release`, by `with`, or by the end of the process."""
+
+    def __init__(self, lock: BaseFileLock):
+        self._lock = lock
+
+    def release(self) -> None:
+        """Let others claim the cell; a second call does nothing."""
+        self._lock.release(force=True)
+
+    def __enter__(self) -> Claim:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+class Store:
+    """Records in a folder, which need not exist before the first `write`.
+
+    `problems` collects one sentence for each file that could not be used; each is logged as a
+    warning too.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]):
+        self.path = Path(path)
+        self.problems: list[str] = []
+
+    def file(self, key: str) -> Path:
+        """Where the record of a cell stands."""
+        return self.path / "records" / key[:2] / f"{key}.json"
+
+    def write(self, record: Record) -> bool:
+        """Write a record, scrubbed, in one step; False where a better one is there already.
+
+        An `ok` record gives way only to another `ok` one, and a newer schema's to none.
+
+        Raises:
+            StoreError: the folder cannot be written; nothing half-written stays.
+        """
+        target, text = self.file(record.key), scrub_record(record).to_json().encode()
+        with faults.explained(self.path):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = _write_beside(target, text)
+            try:
+                with self._lock("write"):
+                    if not self._may_replace(record):
+                        return False
+                    os.replace(temporary, target)
+                    _sync_folder(target.parent)
+            finally:
+                temporary.unlink(missing_ok=True)
+        return True
+
+    def read(self, key: str) -> Record | None:
+        """The record of a cell, or None where there is none that can be used."""
+        return self._load(self.file(key))
+
+    def status(self, key: str) -> Status | None:
+        """The status of a cell's record, or None; a record that cannot be read counts as none."""
+        record = self.read(key)
+        return record.status if record else None
+
+    def all(self) -> list[Record]:
+        """Every usable record, in the order of the keys.
+
+        Raises:
+            StoreError: the store's path is not a folder, or cannot be read.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise StoreError(f"{self.path} is not a folder: give the path of a store")
+        with faults.explained(self.path):
+            files = sorted(p for p in (self.path / "records").glob("??/*.json") if _is_record(p))
+        loaded = (self._load(file) for file in files)
+        return [record for record in loaded if record is not None]
+
+    def claim(self, key: str) -> Claim | None:
+        """The claim to a cell, or None where another process holds it. Never waits.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        from filelock import Timeout
+
+        with faults.explained(self.path):
+            lock = self._lock(key)
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                return None
+        return Claim(lock)
+
+    def check_writable(self) -> None:
+        """Try to write as `write` does, so that a sweep fails before its first run and not after.
+
+        Raises:
+            StoreError: one sentence: read-only, full, not permitted or not a folder.
+        """
+        with faults.explained(self.path):
+            folder = self.path / "records"
+            folder.mkdir(parents=True, exist_ok=True)
+            _write_beside(folder / "probe", b" " * 65536).unlink()  # as large as a record may be
+            _remove_stale(folder)
+            with self._lock("write"):
+                pass
+
+    def _lock(self, name: str) -> BaseFileLock:
+        from filelock import FileLock  # 0.1 s to import; readers never lock
+
+        folder = self.path / "claims"
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / f"{name}.lock", timeout=LOCK_WAIT)
+
+    def _may_replace(self, record: Record) -> bool:
+        file = self.file(record.key)
+        if not file.exists():
+            return True
+        standing = self._load(file)
+        if standing is None:
+            return not file.exists()  # set aside, or of a newer schema and left in place
+        return record.status == "ok" or standing.status != "ok"
+
+    def _load(self, file: Path) -> Record | None:
+        try:
+            with file.open("rb") as handle:
+                identity = _identity(os.fstat(handle.fileno()))
+                text = handle.read()
+            return _parse(file, text)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except OSError as error:
+            self._problem(f"{file} cannot be read ({error.strerror}); ignored")
+        except (ValueError, RecursionError) as error:
+            self._reject(file, identity, text, _first_line(error))
+        return None
+
+    def _reject(self, file: Path, identity: tuple[int, int], text: bytes, why: str) -> None:
+        """Set a bad file aside, or leave it where a newer quintain or a newer writer put it."""
+        if (schema := _schema(text)) > SCHEMA:
+            self._problem(
+                f"{file} has schema {schema} and this quintain reads up to {SCHEMA}; "
+                "left in place and ignored: update quintain to use it"
+            )
+            return
+        place = self.path / "corrupt" / f"{file.stem}.{time.time_ns()}.json"
+        try:
+            if _identity(file.stat()) != identity:
+                return  # rewritten meanwhile: what is there now is not what was read
+            place.parent.mkdir(exist_ok=True)
+            os.replace(file, place)
+            self._problem(f"{file} is not a valid record ({why}); moved to {place}")
+        except OSError:
+            self._problem(f"{file} is not a valid record ({why}); ignored")
+
+    def _problem(self, sentence: str) -> None:
+        if sentence not in self.problems:
+            self.problems.append(sentence)
+            log.warning("%s", sentence)
+
+
+def _is_record(path: Path) -> bool:
+    return bool(_NAME.fullmatch(path.name)) and path.parent.name == path.name[:2]
+
+
+def _parse(file: Path, text: bytes) -> Record:
+    record = Record.model_validate_json(text)
+    if record.key != file.stem:
+        raise ValueError(f"it holds the key {record.key}")
+    return record
+
+
+def _identity(stat: os.stat_result) -> tuple[int, int]:
+    return stat.st_ino, stat.st_mtime_ns
+
+
+def _schema(text: bytes) -> int:
+    try:
+        value = json.loads(text)["schema"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return 0
+    return value if isinstance(value, int) else 0
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return ": ".join(lines[1:3]) if len(lines) > 2 else " ".join(lines)
+
+
+def _write_beside(target: Path, content: bytes) -> Path:
+    """A synced temporary file in the target's folder; removed again if it cannot be finished."""
+    with _temporary(target) as (handle, path):
+        view = memoryview(content)
+        while view:
+            view = view[os.write(handle, view) :]
+        os.fsync(handle)
+    return path
+
+
+@contextmanager
+def _temporary(target: Path) -> Iterator[tuple[int, Path]]:
+    handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=".tmp", dir=target.parent)
+    try:
+        try:
+            yield handle, Path(name)
+        finally:
+            os.close(handle)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":
+        return  # a folder cannot be opened there
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove_stale(folder: Path) -> None:
+    """Remove what killed processes left half-written."""
+    for path in folder.rglob(".*.tmp"):
+        try:
+            if time.time() - path.stat().st_mtime > STALE:
+                path.unlink(missing_ok=True)
+        except FileNotFoundError:
+            continue

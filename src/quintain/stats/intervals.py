@@ -1,0 +1,97 @@
+"""Intervals and percentiles, as pure functions on plain numbers.
+
+Student's t is computed here: `scipy.special` takes longer to import than a leaderboard to print.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+
+class Interval(NamedTuple):
+    """A mean over `n` values and its confidence interval; None where it cannot be had."""
+
+    mean: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+    @property
+    def half_width(self) -> float | None:
+        """Half of the interval's width, in the values' unit."""
+        if self.low is None or self.high is None:
+            return None
+        return (self.high - self.low) / 2
+
+
+def mean_interval(values: Iterable[float | None], level: float = 0.95) -> Interval:
+    """Mean and its two-sided interval by Student's t, for independent values such as seeds.
+
+    One value has a mean and no interval. A missing or non-finite value makes all of it missing:
+    a mean over the rest would be another quantity. `n` counts every value given.
+
+    Raises:
+        ValueError: `level` is not between 0 and 1.
+    """
+    given = list(values)
+    known = [float(value) for value in given if value is not None and math.isfinite(value)]
+    n = len(given)
+    if not known or len(known) < n:
+        return Interval(None, None, None, n)
+    mean = known[0] + math.fsum(value - known[0] for value in known) / n
+    if n == 1:
+        return Interval(mean, None, None, 1)
+    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in known) / (n - 1))
+    half = student_quantile(0.5 + level / 2, n - 1) * deviation / math.sqrt(n)
+    return Interval(mean, mean - half, mean + half, n)
+
+
+def student_quantile(probability: float, degrees: int) -> float:
+    """Quantile of Student's t with a whole number of degrees of freedom, to about 12 digits.
+
+    Raises:
+        ValueError: `probability` is not in [0.5, 1) or `degrees` is below 1.
+    """
+    if not 0.5 <= probability < 1 or degrees < 1:
+        raise ValueError(
+            f"expected 0.5 ≤ probability < 1 and degrees ≥ 1, got {probability} and {degrees}"
+        )
+    inside, low, high = 2 * probability - 1, 0.0, math.pi / 2
+    for _ in range(60):  # halvings of π/2: down to the spacing of floats
+        middle = (low + high) / 2
+        low, high = (middle, high) if _inside(middle, degrees) < inside else (low, middle)
+    return math.sqrt(degrees) * math.tan((low + high) / 2)
+
+
+def _inside(angle: float, degrees: int) -> float:
+    """P(|t| < tan(angle)·√degrees): Abramowitz and Stegun, 26.7.3 and 26.7.4."""
+    cosine = math.cos(angle)
+    odd = degrees % 2 == 1
+    total, term = 0.0, cosine if odd else 1.0
+    for k in range(2 if odd else 1, degrees, 2):
+        total += term
+        term *= cosine * cosine * k / (k + 1)
+    total *= math.sin(angle)
+    return 2 / math.pi * (angle + total) if odd else total
+
+
+def percentiles(values: Sequence[float], wanted: Sequence[float]) -> list[float | None]:
+    """The wanted percentiles (0 to 100), linear between neighbours; None for no values.
+
+    Raises:
+        ValueError: a wanted percentile is outside 0 to 100.
+    """
+    if any(not 0 <= p <= 100 for p in wanted):
+        raise ValueError(f"expected percentiles from 0 to 100, got {list(wanted)}")
+    ordered = sorted(values)
+    if not ordered:
+        return [None for _ in wanted]
+    return [_at(ordered, p / 100 * (len(ordered) - 1)) for p in wanted]
+
+
+def _at(ordered: Sequence[float], position: float) -> float:
+    below = math.floor(position)
+    above = min(below + 1, len(ordered) - 1)
+    return float(ordered[below] + (ordered[above] - ordered[below]) * (position - below))

@@ -1,0 +1,104 @@
+"""Valid records for tests: `make()` with whatever the test is about changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from quintain.records.schema import Record
+
+SCORES = {"classify": ("accuracy", "max", "fraction"), "forecast": ("mae", "min", "1")}
+
+
+def digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def plain(
+    *,
+    dataset: str = "digits",
+    model: str = "lstm",
+    seed: int = 1,
+    score: float | None = 0.9,
+    status: str = "ok",
+    cell: dict[str, Any] | None = None,
+    reference: bool = False,
+    task: str = "classify",
+    **changes: Any,
+) -> dict[str, Any]:
+    """The dict of a record; names not given stand at defaults, `changes` replace top-level fields."""
+    names = {"dataset": dataset, "stem": "rows", "head": task, "model": model, "optimizer": "adam"}
+    names |= {"budget": "small", "hardware": "cpu"} | changes.pop("names", {})
+    setting = {kind: {"_target_": f"{kind}.{name}"} for kind, name in names.items()}
+    setting["optimizer"]["lr"] = 0.01
+    setting |= {"sources": {"model": "aa"}, "results_version": 1, "seed": seed} | (cell or {})
+    group = digest({k: v for k, v in setting.items() if k != "seed"} | {"names": names})
+    record = {
+        "schema": 1,
+        "key": digest([group, seed]),
+        "group": group,
+        "status": status,
+        "reference": reference,
+        "names": names,
+        "seed": seed,
+        "cell": setting,
+        "machine": {"host": "0f3a", "cores": 2},
+        "trust": {"deterministic": {"ok": True, "note": ""}},
+        "versions": {"quintain": "0.1.0"},
+        "started": "2026-11-01T10:00:00Z",
+        "finished": "2026-11-01T10:00:42Z",
+    }
+    if status == "ok":
+        record |= {"data": data(task), "quality": quality(task, score), "cost": cost()}
+        record["step_times_ms"] = [1.0 + i / 7 for i in range(5)]
+    if status == "failed":
+        record["error"] = {"kind": "oom", "type": "MemoryError", "message": "out of memory\nat 3"}
+    if status == "skipped":
+        record["reason"] = "needs a grid"
+    return record | changes
+
+
+def make(**changes: Any) -> Record:
+    return Record.model_validate(plain(**changes))
+
+
+def data(task: str = "classify") -> dict[str, Any]:
+    modality = "series" if task == "forecast" else "image"
+    return {
+        "modality": modality,
+        "task": task,
+        "generated": False,
+        "reading": "rows",
+        "fingerprint": "sha256:11",
+        "card_fingerprint": "sha256:11",
+        "sizes": {"train": 800, "val": 100, "test": 100},
+    }
+
+
+def quality(task: str = "classify", score: float | None = 0.9) -> dict[str, Any]:
+    name, direction, unit = SCORES[task]
+    value = {"direction": direction, "unit": unit, "val": score, "test": score}
+    points = [
+        {"step": 10, "seconds": 0.5, "train_loss": 1.5, "val": {name: 0.5}},
+        {"step": 20, "seconds": 1.0, "train_loss": 0.7, "val": {name: score}},
+    ]
+    return {"main": name, "scores": {name: value}, "curve": points, "best_step": 20}
+
+
+def cost() -> dict[str, Any]:
+    clocks = {"setup": 0.1, "training": 12.5, "validation": 0.2, "test": 0.1, "logging": 0.0}
+    return {
+        "params": 49800,
+        "params_total": 51000,
+        "params_asked": 50000,
+        "width": 0.93,
+        "steps": 20,
+        "samples": 640,
+        "seconds": clocks | {"total": 13.0},
+        "samples_per_second": 1234.5,
+        "step_ms": {"p50": 1.0, "p95": 2.0, "p99": 3.0},
+        "latency_ms": {"1": {"p50": 0.4, "p95": 0.6}},
+        "memory_mb": {"host_peak": 300.0},
+        "absent": {"energy_kwh": "no counter on this machine"},
+    }

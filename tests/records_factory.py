@@ -27,7 +27,7 @@ def plain(
     task: str = "classify",
     **changes: Any,
 ) -> dict[str, Any]:
-    """The dict of a record; names not given stand at defaults, `changes` replace top-level fields."""
+    """The dict of a record; `changes` replace top-level fields, `names` are merged."""
     names = {"dataset": dataset, "stem": "rows", "head": task, "model": model, "optimizer": "adam"}
     names |= {"budget": "small", "hardware": "cpu"} | changes.pop("names", {})
     setting = {kind: {"_target_": f"{kind}.{name}"} for kind, name in names.items()}

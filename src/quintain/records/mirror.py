@@ -1,0 +1,234 @@
+"""Shows records in Weights & Biases. The store stays the truth: whatever W&B does, no run fails.
+
+A run's id is the cell key and its group the cell without seed, so sending a record twice changes
+nothing. `mirror/<key>` holds what was sent, so a second call does not even import wandb.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import traceback
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from quintain.records.schema import Record
+from quintain.records.scrub import scrub, scrub_record
+from quintain.records.store import Store
+
+if TYPE_CHECKING:
+    from wandb import Run
+
+Mode = Literal["auto", "online", "offline", "disabled"]
+Sent = Literal["online", "offline"]
+
+INIT_TIMEOUT = 10.0  # seconds until a server that does not answer counts as away
+FINISH_TIMEOUT = 30.0  # seconds for the upload of one record, some 20 KB
+_TAG_LENGTH = 64  # W&B refuses longer tags
+_VARIABLE = {"dryrun": "offline", "offline": "offline", "online": "online", "disabled": "disabled"}
+_NO_KEY = "no W&B API key is configured, so runs were written offline: try `wandb login`"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MirrorReport:
+    """What `mirror` did: how many records it sent, found sent already, and could not send."""
+
+    mode: Literal["online", "offline", "disabled"]
+    written: int = 0
+    unchanged: int = 0
+    failed: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """One record on its way; `content` is the hash of what will be shown."""
+
+    record: Record
+    content: str
+    marker: Path
+
+    def is_sent(self, mode: str, place: str) -> bool:
+        """Sent with this content to this place; online is as good as offline, not the reverse."""
+        try:
+            sent = self.marker.read_text()
+        except OSError:
+            return False
+        return sent in {f"{self.content} online {place}", f"{self.content} {mode} {place}"}
+
+
+def mirror(
+    records: Iterable[Record],
+    store: Store,
+    mode: Mode = "auto",
+    project: str = "quintain",
+    entity: str | None = None,
+) -> MirrorReport:
+    """Write ok and failed records to W&B as runs; files go below the store's `wandb/`.
+
+    "auto" follows WANDB_MODE, else is online where an API key is configured and offline where
+    none is. Never prompts, never prints and never raises: what went wrong stands in the report's
+    notes, with tracebacks in `mirror/mirror.log`.
+    """
+    place = f"{entity or ''}/{project}"
+    wanted = _wanted(mode)
+    if wanted == "disabled":
+        return MirrorReport(mode="disabled")
+    jobs = [_job(record, store) for record in records if record.status != "skipped"]
+    pending = [job for job in jobs if not job.is_sent("online", place)]
+    try:
+        online = bool(pending) and wanted != "offline" and _has_key()
+    except Exception as error:
+        return MirrorReport(mode="offline", failed=len(pending), notes=(_note(error, store),))
+    actual: Sent = "online" if online else "offline"
+    pending = [job for job in pending if not job.is_sent(actual, place)]
+    notes = [_NO_KEY] if wanted == "online" and pending and not online else []
+    written, faults = _send_all(pending, store, actual, project, entity)
+    return MirrorReport(
+        mode=actual,
+        written=written,
+        unchanged=len(jobs) - len(pending),
+        failed=len(pending) - written,
+        notes=tuple(dict.fromkeys(notes + faults)),
+    )
+
+
+def _send_all(
+    jobs: list[_Job], store: Store, mode: Sent, project: str, entity: str | None
+) -> tuple[int, list[str]]:
+    """Send each job and mark it; the number sent, and what went wrong."""
+    written, notes = 0, []
+    for job in jobs:
+        try:
+            _send(job.record, store, mode, project, entity)
+            job.marker.parent.mkdir(parents=True, exist_ok=True)
+            job.marker.write_text(f"{job.content} {mode} {entity or ''}/{project}")
+            written += 1
+        except Exception as error:
+            notes.append(_note(error, store))
+            if mode == "online":
+                break  # a server that is away for one is away for all: do not wait again
+    return written, notes
+
+
+def _wanted(mode: Mode) -> str:
+    if mode != "auto":
+        return mode
+    return _VARIABLE.get(os.environ.get("WANDB_MODE", "").lower(), "auto")
+
+
+def _job(record: Record, store: Store) -> _Job:
+    clean = scrub_record(record)
+    content = hashlib.sha256(clean.to_json().encode()).hexdigest()
+    return _Job(record=clean, content=content, marker=store.path / "mirror" / record.key)
+
+
+def _has_key() -> bool:
+    """Credentials in the environment, or what wandb finds in a netrc file if there is one."""
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    places = [os.environ.get("NETRC"), "~/.netrc", "~/_netrc"]
+    if not any(place and Path(place).expanduser().is_file() for place in places):
+        return False
+    import wandb
+
+    wandb.setup(settings=wandb.Settings(silent=True))
+    return wandb.login(prompt=False, verify=False)
+
+
+def _note(error: Exception, store: Store) -> str:
+    lines = scrub(str(error)).strip().splitlines() or [""]
+    log = store.path / "mirror" / "mirror.log"
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a", encoding="utf-8") as file:
+            file.write(scrub("".join(traceback.format_exception(error))))
+    except OSError:
+        return f"W&B: {type(error).__name__}: {lines[0]}"
+    return f"W&B: {type(error).__name__}: {lines[0]} (details in {log})"
+
+
+def _send(record: Record, store: Store, mode: Sent, project: str, entity: str | None) -> None:
+    import wandb
+
+    wandb.setup(settings=wandb.Settings(silent=True))  # no line printed before init's own settings
+    for older in (store.path / "wandb").glob(f"offline-run-*-{record.key}"):
+        shutil.rmtree(older, ignore_errors=True)  # syncing it too would bring the old content back
+    run = wandb.init(
+        project=project,
+        entity=entity,
+        id=record.key,
+        group=record.group,
+        name=f"{record.names.dataset}/{record.names.model}/s{record.seed}",
+        job_type=record.status,
+        tags=_tags(record),
+        config=record.cell | {"names": record.names.model_dump(), "seed": record.seed},
+        reinit="create_new",
+        settings=wandb.Settings(mode=mode, root_dir=str(store.path.resolve()), **_SETTINGS),
+    )
+    try:
+        _fill(run, record)
+    except Exception:
+        run.finish(exit_code=1)
+        raise
+    run.finish(exit_code=0 if record.status == "ok" else 1)
+
+
+# Nothing of this machine or its code: the record says what may be told of it.
+_SETTINGS: dict[str, Any] = {
+    "silent": True,
+    "console": "off",
+    "host": "",
+    "disable_git": True,
+    "disable_code": True,
+    "disable_job_creation": True,
+    "x_disable_meta": True,
+    "x_disable_stats": True,
+    "x_disable_machine_info": True,
+    "x_save_requirements": False,
+    "init_timeout": INIT_TIMEOUT,
+    "finish_timeout": FINISH_TIMEOUT,
+    "finish_timeout_raises": True,
+}
+
+
+def _tags(record: Record) -> list[str]:
+    names = [record.names.dataset, record.names.model, record.names.hardware]
+    names += [record.data.modality] if record.data else []
+    names += ["reference"] if record.reference else []
+    return [name[:_TAG_LENGTH] for name in dict.fromkeys(names) if name]
+
+
+def _fill(run: Run, record: Record) -> None:
+    run.define_metric("step")
+    run.define_metric("*", step_metric="step")
+    for point in record.quality.curve if record.quality else ():
+        values = {f"val/{name}": value for name, value in point.val.items()}
+        values |= {"seconds": point.seconds, "train/loss": point.train_loss}
+        run.log({"step": point.step} | {k: v for k, v in values.items() if v is not None})
+    run.summary.update(summary(record))
+
+
+def summary(record: Record) -> dict[str, Any]:
+    """The run's final numbers: `test/<score>`, `val/<score>`, `cost/...`, `status`, `error/...`."""
+    found: dict[str, Any] = {"status": record.status}
+    if record.quality:
+        found["best_step"] = record.quality.best_step
+        for name, score in record.quality.scores.items():
+            found |= {f"val/{name}": score.val, f"test/{name}": score.test}
+    if record.cost:
+        found |= _flat("cost", record.cost.model_dump(exclude={"absent"}))
+    if record.error:
+        found |= {"error/kind": record.error.kind, "error/message": record.error.message}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _flat(prefix: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {prefix: value}
+    return {
+        k: v for name, part in value.items() for k, v in _flat(f"{prefix}/{name}", part).items()
+    }

@@ -19,7 +19,7 @@ from quintain.kit.widths import inner, spread
 
 CONV = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 MOST_POSITIONS = 1024  # the first layer strides until no more are left: they cost most of the time
-SMALLEST = 4  # no axis is shrunk below this
+SMALLEST = 2  # an axis this short is not halved
 
 
 class Cnn(nn.Module):
@@ -93,18 +93,18 @@ class Conv(nn.Module):
 
 
 class Step(nn.Module):
-    """norm → convolution, perhaps with a stride; without the norm where it is the first layer."""
+    """A convolution to other channels, perhaps with a stride; then GELU where no block follows."""
 
     def __init__(
-        self, dim: int, out: int, *, stride: tuple[int, ...], first: bool, causal: bool = False
+        self, dim: int, out: int, *, stride: tuple[int, ...], gelu: bool, causal: bool = False
     ) -> None:
         super().__init__()
         self.dim, self.stride = out, stride[0]
-        self.norm = nn.Identity() if first else nn.LayerNorm(dim)
         self.conv = Conv(len(stride), dim, out, stride=stride, causal=causal)
+        self.activation = nn.GELU() if gelu else nn.Identity()
 
     def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        x = self.conv(keep(self.norm(x), mask))
+        x = self.activation(self.conv(keep(x, mask)))
         return x, mask if mask is None else mask[:, :: self.stride]
 
 
@@ -129,7 +129,7 @@ def _keeping(inp: Features, width: float, num_blocks: int) -> nn.ModuleList:
     """Dilations 1, 2, 4, …: WaveNet's receptive field (van den Oord et al. 2016)."""
     axes, dim = len(inp.grid), max(1, math.floor(width))
     stride = (1,) * axes
-    layers: list[nn.Module] = [Step(inp.dim, dim, stride=stride, first=True, causal=inp.causal)]
+    layers: list[nn.Module] = [Step(inp.dim, dim, stride=stride, gelu=False, causal=inp.causal)]
     for k, hidden in enumerate(inner(width, dim, num_blocks)):
         layers.append(Block(axes, dim, hidden, dilation=2**k, causal=inp.causal))
     return nn.ModuleList(layers)
@@ -145,16 +145,16 @@ def _shrinking(
         scaled = width / 2 ** (num_stages - 1 - stage)
         stream = spread(scaled, num_stages)[stage]
         stride = _first_stride(grid) if stage == 0 else _halving(grid)
-        layers.append(Step(dim, stream, stride=stride, first=stage == 0))
+        layers.append(Step(dim, stream, stride=stride, gelu=stage == 0))
         grid = tuple(-(-g // s) for g, s in zip(grid, stride, strict=True))
-        for hidden in inner(scaled, stream, num_blocks):
+        for hidden in inner(scaled, stream, num_blocks if stage else 0):
             layers.append(Block(axes, stream, hidden))
         dim = stream
     return nn.ModuleList(layers), grid
 
 
 def _halving(grid: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(2 if g >= 2 * SMALLEST else 1 for g in grid)
+    return tuple(2 if g > SMALLEST else 1 for g in grid)
 
 
 def _first_stride(grid: tuple[int, ...]) -> tuple[int, ...]:

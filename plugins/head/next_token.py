@@ -1,0 +1,77 @@
+"""The next token at every position.
+
+Legend: B batch, T steps, V vocabulary, N real positions of a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics import MeanMetric, Metric
+
+from quintain.contracts import Batch, Dataset, DataSpec, Features, MakeCore, Predictor, Score, Stem
+from quintain.kit import references
+from quintain.kit.heads import Bits, Perplexity, check_task
+from quintain.kit.mask import mask_of
+
+
+class NextToken(nn.Module):
+    """A linear map of every position's features → logits (B, T, V)."""
+
+    causal: ClassVar[bool] = True
+    per_position: ClassVar[bool] = True
+    scores: ClassVar[tuple[Score, ...]] = (
+        Score(name="loss", direction="min", unit="nats/token"),
+        Score(name="bits_per_token", direction="min", unit="bits"),
+        Score(name="perplexity", direction="min", unit="tokens"),
+    )
+    references: ClassVar[Mapping[str, Callable[[Dataset, Stem], Predictor]]] = {
+        "unigram": references.unigram,
+        "linear": references.bigram,
+    }
+
+    def __init__(self, inp: Features, spec: DataSpec, make_core: MakeCore | None = None) -> None:
+        super().__init__()
+        check_task(spec, "next_token")
+        if inp.grid != spec.shape:
+            raise ValueError(
+                f"next_token needs features at each of the {spec.shape[0]} tokens, but the core "
+                f"puts out a grid {inp.grid}; a core must keep the grid when inp.per_position"
+            )
+        self.logits = nn.Linear(inp.dim, spec.vocabulary)
+
+    def forward(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
+        """(B, T, dim) → logits (B, T, V)."""
+        return self.logits(x)
+
+    def loss(self, prediction: Tensor, batch: Batch) -> Tensor:
+        """Cross-entropy in nats, mean over the real tokens."""
+        logits_NV, y_N = _real(prediction, batch)
+        return F.cross_entropy(logits_NV, y_N)
+
+    def metrics(self) -> dict[str, Metric]:
+        """Mean cross-entropy over tokens, in three units."""
+        # "disable": a loss that is not a number must show, not be dropped from the mean.
+        return {
+            "loss": MeanMetric(nan_strategy="disable"),
+            "bits_per_token": Bits(nan_strategy="disable"),
+            "perplexity": Perplexity(nan_strategy="disable"),
+        }
+
+    def update(self, metrics: dict[str, Metric], prediction: Tensor, batch: Batch) -> None:
+        """Add one batch, weighted by its number of real tokens."""
+        logits_NV, y_N = _real(prediction, batch)
+        loss = F.cross_entropy(logits_NV, y_N)
+        for metric in metrics.values():
+            metric.update(loss, y_N.numel())
+
+
+def _real(prediction: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Predictions (N, V) and targets (N,) of the real positions, in order."""
+    if batch.lengths is None:
+        return prediction.flatten(0, 1), batch.y.flatten()
+    real_BT = mask_of(batch.lengths, batch.y.shape[1])
+    return prediction[real_BT], batch.y[real_BT]

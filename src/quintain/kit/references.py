@@ -1,0 +1,189 @@
+"""The free rows of every dataset: how far chance, habit and a linear model come.
+
+Each is fitted on the train split and predicts in the format of the head's `__call__`, so that
+`head.update(metrics, prediction, batch)` scores it like a model.
+
+Legend: B batch, T steps, D features, K classes, V vocabulary, Z horizon, C channels, F = T·D.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from quintain.contracts import Batch, Dataset, DataSpec, Predictor, Skip, Split, Stem
+from quintain.kit.mask import keep, last_valid, mask_of
+
+TINY = 1e-6  # standard deviation below which a feature counts as constant
+RARE = 1e-9  # probability of a class that the train split lacks; its logarithm stays finite
+
+
+def batches(dataset: Dataset, split: Split, batch_size: int = 256) -> Iterator[Batch]:
+    """All samples of a split, in order; the last batch may be smaller."""
+    for some in torch.split(torch.arange(dataset.size(split)), batch_size):
+        yield dataset.take(split, some)
+
+
+def last_value(batch: Batch) -> Tensor:
+    """The last real step of `x`: (B, T, C) → (B, C)."""
+    return last_valid(batch.x, _mask(batch))
+
+
+def majority(dataset: Dataset, stem: Stem) -> Predictor:
+    """Log-probabilities (B, K) of the classes in the train split, the same for each sample."""
+    y = torch.cat([batch.y for batch in batches(dataset, "train")])
+    share_K = torch.bincount(y, minlength=len(dataset.spec.classes)) / len(y)
+    log_K = share_K.clamp(min=RARE).log()
+    return lambda batch: log_K.to(batch.x.device).expand(len(batch.x), -1)
+
+
+def linear_classifier(dataset: Dataset, stem: Stem) -> Predictor:
+    """Multinomial logistic regression on the stem's features, flattened and standardised.
+
+    Log-probabilities (B, K). L2 with C = 0.01 and 100 iterations of L-BFGS: features often
+    outnumber samples, and a reference should be honest and quick rather than tuned.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    train = [(_flat(stem, batch), batch.y) for batch in batches(dataset, "train")]
+    x_NF, y_N = torch.cat([x for x, _ in train]), torch.cat([y for _, y in train])
+    mean_F, scale_F = x_NF.mean(0), _scale(x_NF)
+    model = LogisticRegression(C=0.01, max_iter=100)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # bounded on purpose
+        model.fit(((x_NF - mean_F) / scale_F).numpy(), y_N.numpy())
+    present_K = torch.as_tensor(model.classes_)
+
+    def predict(batch: Batch) -> Tensor:
+        x_BF = (_flat(stem, batch) - mean_F) / scale_F
+        found = torch.as_tensor(model.predict_proba(x_BF.numpy()), dtype=torch.float32)
+        share_BK = torch.zeros(len(x_BF), len(dataset.spec.classes))
+        share_BK[:, present_K] = found
+        return share_BK.clamp(min=RARE).log().to(batch.x.device)
+
+    return predict
+
+
+def unigram(dataset: Dataset, stem: Stem) -> Predictor:
+    """Log-frequencies of tokens, add-one smoothed, at every position: (B, T, V)."""
+    log_V = _log_frequencies(_pair_counts(dataset))
+    return lambda batch: log_V.to(batch.x.device).expand(*batch.x.shape, -1)
+
+
+def bigram(dataset: Dataset, stem: Stem) -> Predictor:
+    """Log-probabilities (B, T, V) of the next token given the present one.
+
+    This is the linear model of next-token prediction: a softmax regression on the one-hot present
+    token has exactly this table as its optimum. Smoothed towards the unigram as if each token had
+    been followed once more by it (a Dirichlet prior; MacKay & Peto 1995).
+    """
+    count_VV = _pair_counts(dataset)
+    prior_V = _log_frequencies(count_VV).exp()
+    table_VV = (count_VV + prior_V) / (count_VV.sum(1, keepdim=True) + 1)
+    log_VV = table_VV.log().float()
+    return lambda batch: log_VV.to(batch.x.device)[batch.x]
+
+
+def persistence(dataset: Dataset, stem: Stem) -> Predictor:
+    """Nothing changes: the last value at each step ahead (B, Z, C)."""
+    horizon = dataset.spec.horizon
+    return lambda batch: last_value(batch)[:, None].expand(-1, horizon, -1)
+
+
+def seasonal_naive(dataset: Dataset, stem: Stem) -> Predictor:
+    """The value one season before, (B, Z, C); longer horizons repeat the last season seen.
+
+    Hyndman & Athanasopoulos, *Forecasting: Principles and Practice*, 3rd edition, section 5.2.
+    """
+    spec = dataset.spec
+    if not 0 < spec.season <= spec.shape[0] or spec.ragged:
+        raise Skip(_no_season(spec))
+    back_Z = -spec.season + torch.arange(spec.horizon) % spec.season
+    return lambda batch: batch.x[:, back_Z.to(batch.x.device) + batch.x.shape[1]]
+
+
+def linear_forecast(dataset: Dataset, stem: Stem) -> Predictor:
+    """Ridge regression from the steps seen to those ahead, one for each channel: (B, Z, C).
+
+    Both sides are taken less the last value (NLinear, Zeng et al. 2023); the penalty is 1 on
+    standardised values, the bias is free.
+    """
+    if dataset.spec.ragged:
+        raise Skip("a linear forecast needs samples of equal length")
+    weight_CTZ, bias_CZ = _ridge(lambda: _changes(dataset))
+
+    def predict(batch: Batch) -> Tensor:
+        last_BC = last_value(batch)
+        x_BTC = (batch.x - last_BC[:, None]).to("cpu", torch.float64)
+        change_BZC = torch.einsum("btc,ctz->bzc", x_BTC, weight_CTZ) + bias_CZ.T
+        return last_BC[:, None] + change_BZC.to(batch.x)
+
+    return predict
+
+
+def _mask(batch: Batch) -> Tensor | None:
+    return None if batch.lengths is None else mask_of(batch.lengths, batch.x.shape[1])
+
+
+@torch.no_grad()
+def _flat(stem: Stem, batch: Batch) -> Tensor:
+    """The stem's features of a batch on the CPU, zero behind the mask, flattened: (B, F)."""
+    x, mask = stem(batch.x, batch.lengths)
+    return keep(x, mask).flatten(1).float().cpu()
+
+
+def _scale(x_NF: Tensor) -> Tensor:
+    deviation_F = x_NF.std(0, correction=0)
+    return torch.where(deviation_F > TINY, deviation_F, 1.0)
+
+
+def _pair_counts(dataset: Dataset) -> Tensor:
+    """How often token v follows token u in the train split: float64 (V, V)."""
+    vocabulary = dataset.spec.vocabulary
+    count = torch.zeros(vocabulary * vocabulary, dtype=torch.long)
+    for batch in batches(dataset, "train"):
+        real = slice(None) if (mask := _mask(batch)) is None else mask
+        pairs = (batch.x * vocabulary + batch.y)[real].flatten()
+        count += torch.bincount(pairs, minlength=vocabulary * vocabulary)
+    return count.reshape(vocabulary, vocabulary).double()
+
+
+def _log_frequencies(count_VV: Tensor) -> Tensor:
+    count_V = count_VV.sum(0) + 1
+    return (count_V / count_V.sum()).log().float()
+
+
+def _no_season(spec: DataSpec) -> str:
+    if spec.ragged:
+        return "a seasonal forecast needs samples of equal length"
+    if spec.season <= 0:
+        return f"{spec.name} has no season"
+    return f"one season is {spec.season} steps, and a sample shows only {spec.shape[0]}"
+
+
+def _changes(dataset: Dataset) -> Iterator[tuple[Tensor, Tensor]]:
+    """x (B, T, C) and y (B, Z, C) of the train split less the last value of x, in float64."""
+    for batch in batches(dataset, "train"):
+        last_B1C = last_value(batch)[:, None].double()
+        yield batch.x.double() - last_B1C, batch.y.double() - last_B1C
+
+
+def _ridge(
+    data: Callable[[], Iterator[tuple[Tensor, Tensor]]], penalty: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Weights (C, T, Z) and biases (C, Z) that minimise |y − xW − b|² + penalty · |W|²."""
+    total = sum(len(x) for x, _ in data())
+    x_TC = torch.stack([x.sum(0) for x, _ in data()]).sum(0) / total
+    y_ZC = torch.stack([y.sum(0) for _, y in data()]).sum(0) / total
+    xx_CTT, xy_CTZ = torch.tensor(0.0), torch.tensor(0.0)
+    for x_BTC, y_BZC in data():  # centred first: then the bias drops out of the equations
+        x_BTC, y_BZC = x_BTC - x_TC, y_BZC - y_ZC
+        xx_CTT = xx_CTT + torch.einsum("btc,bsc->cts", x_BTC, x_BTC)
+        xy_CTZ = xy_CTZ + torch.einsum("btc,bzc->ctz", x_BTC, y_BZC)
+    eye_TT = torch.eye(x_TC.shape[0], dtype=torch.float64)
+    weight_CTZ = torch.linalg.solve(xx_CTT + penalty * eye_TT, xy_CTZ)
+    return weight_CTZ, y_ZC.T - torch.einsum("tc,ctz->cz", x_TC, weight_CTZ)

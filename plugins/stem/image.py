@@ -22,7 +22,8 @@ class Image(nn.Module):
             of C (the sequential MNIST of the literature).
         patch: side of a patch in pixels; it has to divide H and W.
         mean, std: pixels are centred as (x - mean) / std. Constants, not statistics of the data:
-            nothing to fit, nothing to leak, and the same for every image dataset in [0, 1].
+            nothing to fit, nothing to leak. These fit drawings and things on a dark ground
+            (`digits` 0.31 ± 0.38, `fashion_mnist` 0.29 ± 0.35); a photograph has about 0.5 ± 0.25.
 
     Raises:
         ValueError: the data is no image, or `sequence` is none of the three.
@@ -36,8 +37,8 @@ class Image(nn.Module):
         reads: Reads,
         sequence: Sequence = "rows",
         patch: int = 4,
-        mean: float = 0.5,
-        std: float = 0.25,
+        mean: float = 0.3,
+        std: float = 0.35,
     ) -> None:
         super().__init__()
         require(spec, "image")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from quintain.contracts import DataSpec, Features, Reads
-from quintain.kit.padding import real_steps
+from quintain.kit.mask import keep, mask_of
 from quintain.kit.stem import require
 
 
@@ -29,7 +29,5 @@ class Series(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """(B, T, channels) → the same, mask (B, T) where the series differ in length."""
-        if lengths is None:
-            return x, None
-        mask = real_steps(lengths, x.shape[1])
-        return x.masked_fill(~mask[..., None], 0), mask
+        mask = None if lengths is None else mask_of(lengths, x.shape[1])
+        return keep(x, mask), mask

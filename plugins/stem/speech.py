@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torchaudio.functional import melscale_fbanks
 
 from quintain.contracts import DataSpec, Features, Reads
-from quintain.kit.padding import real_steps
+from quintain.kit.mask import keep, mask_of
 from quintain.kit.stem import require
 
 
@@ -59,23 +59,27 @@ class Speech(nn.Module):
         home = torch.get_default_device()
         self.register_buffer("filters", filters.to(home), persistent=False)
         self.register_buffer("window", hann.to(home), persistent=False)
-        steps = 1 + max(0, spec.shape[0] - self.size) // self.hop
+        steps = self._steps(spec.shape[0])
         self.grid = reads == "grid"
-        shape = {"grid": (steps, mels), "dim": 1} if self.grid else {"grid": (steps,), "dim": mels}
-        self.out = Features(**shape, masked=spec.ragged)
+        if self.grid:
+            self.out = Features(dim=1, grid=(steps, mels), masked=spec.ragged)
+        else:
+            self.out = Features(dim=mels, grid=(steps,), masked=spec.ragged)
         self.reading = f"log-mel {'grid' if self.grid else 'frames'}, {mels} mels, {hop:g} ms"
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """(B, N) → (B, T, mels, 1) or (B, T, mels), mask (B, T) where the sounds are ragged."""
-        if lengths is not None:
-            x = x.masked_fill(~real_steps(lengths, x.shape[1]), 0)
-        logs = (self._log_mel(x) - self.mean) / self.std
         mask = None
         if lengths is not None:
-            frames = 1 + (lengths - self.size).clamp(min=0) // self.hop
-            mask = real_steps(frames, logs.shape[1])
-            logs = logs.masked_fill(~mask[..., None], 0)
+            x = keep(x, mask_of(lengths, x.shape[1]))
+            mask = mask_of(
+                1 + (lengths - self.size).clamp(min=0) // self.hop, self._steps(x.shape[1])
+            )
+        logs = keep((self._log_mel(x) - self.mean) / self.std, mask)
         return (logs[..., None] if self.grid else logs), mask
+
+    def _steps(self, samples: int) -> int:
+        return 1 + max(0, samples - self.size) // self.hop
 
     def _log_mel(self, x: Tensor) -> Tensor:
         """(B, N) → (B, T, mels)."""

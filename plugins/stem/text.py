@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from quintain.contracts import DataSpec, Features, Reads
-from quintain.kit.padding import real_steps
+from quintain.kit.mask import keep, mask_of
 from quintain.kit.stem import require
 
 
@@ -31,7 +31,5 @@ class Text(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """(B, T) → (B, T, dim), mask (B, T) where the texts differ in length."""
         tokens = self.embedding(x)
-        if lengths is None:
-            return tokens, None
-        mask = real_steps(lengths, x.shape[1])
-        return tokens * mask[..., None], mask
+        mask = None if lengths is None else mask_of(lengths, x.shape[1])
+        return keep(tokens, mask), mask

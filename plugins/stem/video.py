@@ -7,7 +7,7 @@ import math
 from torch import Tensor, nn
 
 from quintain.contracts import DataSpec, Features, Reads
-from quintain.kit.padding import real_steps
+from quintain.kit.mask import keep, mask_of
 from quintain.kit.stem import require
 
 
@@ -17,14 +17,15 @@ class Video(nn.Module):
     Args:
         spec: of a video dataset; `lengths` count frames.
         reads: "grid" or "sequence" (of frames).
-        mean, std: pixels are centred as (x - mean) / std, by constants as in the image stem.
+        mean, std: pixels are centred as (x - mean) / std, by constants as in the image stem;
+            these fit small things that move on a dark ground.
 
     Raises:
         ValueError: the data is no video.
     """
 
     def __init__(
-        self, spec: DataSpec, *, reads: Reads, mean: float = 0.5, std: float = 0.25
+        self, spec: DataSpec, *, reads: Reads, mean: float = 0.1, std: float = 0.3
     ) -> None:
         super().__init__()
         require(spec, "video")
@@ -40,10 +41,8 @@ class Video(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """(B, T, C, H, W) → (B, *grid, dim), mask (B, T) where the clips differ in length."""
         x = (x - self.mean) / self.std
-        mask = None
-        if lengths is not None:
-            mask = real_steps(lengths, x.shape[1])
-            x = x * mask[:, :, None, None, None]
+        mask = None if lengths is None else mask_of(lengths, x.shape[1])
+        x = keep(x, mask)
         if len(self.out.grid) == 1:
             return x.flatten(2), mask
         return x.permute(0, 1, 3, 4, 2), mask

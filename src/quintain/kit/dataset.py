@@ -59,9 +59,8 @@ class InMemory(pl.LightningDataModule, ABC):
         for split in get_args(Split):
             for field, tensor in self._whole(split)._asdict().items():
                 if tensor is not None:
-                    digest.update(
-                        f"{split}.{field} {tensor.dtype} {tuple(tensor.shape)}\n".encode()
-                    )
+                    head = f"{split}.{field} {tensor.dtype} {tuple(tensor.shape)}\n"
+                    digest.update(head.encode())
                     digest.update(tensor.contiguous().numpy())
         return f"sha256:{digest.hexdigest()}"
 

@@ -1,0 +1,146 @@
+"""Leaderboard rows: one configuration over its seeds, ranked among those of its dataset."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from quintain.contracts import Direction
+from quintain.records.schema import Cost, Data, Quality, Record
+from quintain.report.variants import variants
+from quintain.stats.intervals import mean_interval
+
+Item = TypeVar("Item")
+Key = TypeVar("Key", bound=Hashable)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One configuration over its seeds: mean of the main score on the test split.
+
+    `ci_low`, `ci_high` bound the 95 % interval by Student's t; None for a single seed. Means are
+    None where a seed's value is missing. `trust` holds the worst of each check over the seeds.
+    """
+
+    dataset: str
+    modality: str
+    task: str
+    generated: bool
+    metric: str
+    direction: Direction
+    unit: str
+    rank: int | None  # among the models of a dataset; references and missing means have none
+    model: str
+    hardware: str
+    budget: str
+    variant: str
+    reference: bool
+    mean: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n: int
+    seeds: list[int]
+    params: int | None
+    params_asked: int | None
+    train_seconds: float | None
+    samples_per_second: float | None
+    trust: dict[str, dict[str, Any]]
+    group: str
+
+
+def rows(groups: Sequence[list[Record]]) -> list[Row]:
+    """One row for each group of ok records, by dataset and metric, best first."""
+    return _ranked([_row(group, variant) for group, variant in _with_variants(groups)])
+
+
+def by(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
+    """Items by what `key` says of them, in the order they came."""
+    found: dict[Key, list[Item]] = defaultdict(list)
+    for item in items:
+        found[key(item)].append(item)
+    return found
+
+
+def _with_variants(groups: Sequence[list[Record]]) -> list[tuple[list[Record], str]]:
+    """Each group and what sets it apart from those of its dataset, model and hardware."""
+    found = []
+    for together in by(groups, _place).values():
+        told = variants([group[0] for group in together])
+        found += list(zip(together, told, strict=True))
+    return found
+
+
+def _place(group: list[Record]) -> tuple[str, str, str]:
+    first = group[0]
+    return first.names.dataset, first.names.model, "" if first.reference else first.names.hardware
+
+
+def parts(record: Record) -> tuple[Data, Quality, Cost]:
+    """What an ok record is sure to have."""
+    assert record.data and record.quality and record.cost  # the schema demands them of an ok record
+    return record.data, record.quality, record.cost
+
+
+def _row(group: list[Record], variant: str) -> Row:
+    first = group[0]
+    data, quality, cost = parts(first)
+    score = quality.scores[quality.main]
+    interval = mean_interval(record.main_test() for record in group)
+    costs = [parts(record)[2] for record in group]
+    return Row(
+        dataset=first.names.dataset,
+        modality=data.modality,
+        task=data.task,
+        generated=data.generated,
+        metric=quality.main,
+        direction=score.direction,
+        unit=score.unit,
+        rank=None,
+        model=first.names.model,
+        hardware=first.names.hardware,
+        budget=first.names.budget,
+        variant=variant,
+        reference=first.reference,
+        mean=interval.mean,
+        ci_low=interval.low,
+        ci_high=interval.high,
+        n=interval.n,
+        seeds=[record.seed for record in group],
+        params=cost.params,
+        params_asked=cost.params_asked,
+        train_seconds=mean_interval(each.seconds.training for each in costs).mean,
+        samples_per_second=mean_interval(each.samples_per_second for each in costs).mean,
+        trust=_worst(group),
+        group=first.group,
+    )
+
+
+def _worst(group: Sequence[Record]) -> dict[str, dict[str, Any]]:
+    """Of each check the worst seed's: doubtful before unknown before good."""
+    order = {False: 0, None: 1, True: 2}
+    found: dict[str, dict[str, Any]] = {}
+    for record in group:
+        for name, trust in record.trust.items():
+            if name not in found or order[trust.ok] < order[found[name]["ok"]]:
+                found[name] = {"ok": trust.ok, "note": trust.note}
+    return found
+
+
+def _ranked(unranked: list[Row]) -> list[Row]:
+    found = []
+    tables = by(unranked, lambda row: (row.dataset, row.metric, row.direction))
+    for _, table in sorted(tables.items()):
+        rank = 0
+        for row in sorted(table, key=_standing):
+            ranks = not row.reference and row.mean is not None
+            rank += ranks
+            found.append(replace(row, rank=rank if ranks else None))
+    return found
+
+
+def _standing(row: Row) -> tuple[bool, float, str, str, str]:
+    mean = row.mean or 0.0
+    better_first = -mean if row.direction == "max" else mean
+    return row.mean is None, better_first, row.model, row.hardware, row.variant

@@ -1,0 +1,166 @@
+"""The leaderboard on a terminal: a table for each dataset, then models × datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from quintain.records.schema import Record
+from quintain.report.leaderboard import Board, leaderboard
+from quintain.report.rows import Row, by
+from quintain.report.text import (
+    ABSENT,
+    console,
+    count,
+    decimals,
+    first_line,
+    number,
+    plain,
+    seconds,
+)
+
+ARROW = {"max": "↑", "min": "↓"}
+BUDGET_TOLERANCE = 0.02  # share of the asked parameters within which a model met its budget
+
+
+def print_leaderboard(records: Iterable[Record], to: Console | None = None) -> Board:
+    """Print the leaderboard of these records, and return it."""
+    board, out = leaderboard(records), to or console()
+    tables = list(by(board.rows, lambda row: (row.dataset, row.metric, row.direction)).values())
+    for rows in tables:
+        _print_dataset(out, rows)
+    if len(tables) > 1:
+        _print_matrix(out, tables)
+    _print_lost(out, board)
+    for note in board.notes:
+        out.print(plain(f"note: {note}", "dim"))
+    if not board.rows:
+        out.print(plain("no finished results to rank"))
+    return board
+
+
+def _print_dataset(out: Console, rows: Sequence[Row]) -> None:
+    out.print(_title(rows[0]))
+    several = len({row.hardware for row in rows if not row.reference}) > 1
+    table = grid()
+    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column("model", overflow="fold")
+    if several:
+        table.add_column("hardware", overflow="fold")
+    table.add_column(plain(f"{rows[0].metric} {ARROW[rows[0].direction]}"), no_wrap=True)
+    for name in ("n", "params", "train s", "samples/s"):
+        table.add_column(name, justify="right", no_wrap=True)
+    places = decimals(row.mean for row in rows)
+    for row in rows:
+        table.add_row(*_cells(row, places, several), style=_style(row))
+    out.print(table)
+    for line in _footer(rows):
+        out.print(plain(line, "dim"))
+    out.print()
+
+
+def _title(row: Row) -> Text:
+    title = plain(row.dataset, "bold")
+    unit = f" ({row.unit})" if row.unit not in ("", "1") else ""
+    title.append_text(
+        plain(f"  {row.modality}, {row.task}, {row.metric}{unit} {ARROW[row.direction]}")
+    )
+    if row.generated:
+        title.append_text(plain("  generated data", "yellow"))
+    return title
+
+
+def _style(row: Row) -> str:
+    return "dim" if row.reference else "bold" if row.rank == 1 else ""
+
+
+def _cells(row: Row, places: int, several: bool) -> list[Text]:
+    rank = "ref" if row.reference else ABSENT if row.rank is None else str(row.rank)
+    doubt = " !" if _doubts(row) else ""
+    label = plain(f"{row.model}{doubt}")
+    if row.variant:
+        label.append_text(plain(f"\n{row.variant}", "dim"))
+    hardware = [plain(ABSENT if row.reference else row.hardware)] if several else []
+    numbers = [
+        _mean(row, places),
+        str(row.n),
+        count(row.params),
+        seconds(row.train_seconds),
+        count(row.samples_per_second),
+    ]
+    return [plain(rank), label, *hardware, *(plain(value) for value in numbers)]
+
+
+def _mean(row: Row, places: int) -> str:
+    half = None
+    if row.ci_low is not None and row.ci_high is not None:
+        half = (row.ci_high - row.ci_low) / 2
+    return f"{number(row.mean, places)} ± {number(half, places)}"
+
+
+def _doubts(row: Row) -> list[str]:
+    return [
+        f"{name} ({trust['note']})" if trust["note"] else name
+        for name, trust in row.trust.items()
+        if trust["ok"] is False
+    ]
+
+
+def _footer(rows: Sequence[Row]) -> Iterable[str]:
+    models = [row for row in rows if not row.reference]
+    if any(row.n == 1 for row in models):
+        yield "one seed: no interval; seed=1,2,3 gives one"
+    for row in models:
+        if row.params is None or not row.params_asked:
+            continue
+        share = row.params / row.params_asked
+        if abs(share - 1) > BUDGET_TOLERANCE:
+            yield (
+                f"{row.model}: {count(row.params)} parameters are {share:.0%} of the budget's "
+                f"{count(row.params_asked)}"
+            )
+    for row in models:
+        if doubts := _doubts(row):
+            yield f"! {row.model}: not to be trusted: {'; '.join(doubts)}"
+
+
+def _print_matrix(out: Console, tables: Sequence[Sequence[Row]]) -> None:
+    """Means of every model (row) on every dataset (column)."""
+    rows = [row for rows_of in tables for row in rows_of]
+    several = len({row.hardware for row in rows if not row.reference}) > 1
+    table = grid()
+    table.add_column("model", overflow="fold")
+    for rows_of in tables:
+        head = f"{rows_of[0].dataset}\n{rows_of[0].metric} {ARROW[rows_of[0].direction]}"
+        table.add_column(plain(head), justify="right", overflow="fold")
+    places = [decimals(row.mean for row in rows_of) for rows_of in tables]
+    labels = by(sorted(rows, key=lambda row: row.reference), lambda row: _label(row, several))
+    for label, mine in labels.items():
+        found = {(row.dataset, row.metric): row for row in mine}
+        line = [found.get((rows_of[0].dataset, rows_of[0].metric)) for rows_of in tables]
+        values = [_entry(row, digits) for row, digits in zip(line, places, strict=True)]
+        table.add_row(plain(label), *values, style="dim" if mine[0].reference else "")
+    out.print(plain("all datasets", "bold"))
+    out.print(table)
+    out.print()
+
+
+def _label(row: Row, several: bool) -> str:
+    hardware = f" on {row.hardware}" if several and not row.reference else ""
+    return f"{row.model}{hardware}" + (f" ({row.variant})" if row.variant else "")
+
+
+def _entry(row: Row | None, places: int) -> Text:
+    if row is None:
+        return plain(ABSENT)
+    return plain(number(row.mean, places), "bold" if row.rank == 1 else "")
+
+
+def _print_lost(out: Console, board: Board) -> None:
+    for what, cells in (("failed", board.failed), ("skipped", board.skipped)):
+        for cell in cells:
+            place = f"{cell['dataset']}/{cell['model']}/s{cell['seed']} on {cell['hardware']}"
+            why = cell.get("reason") or f"{cell['kind']}: {first_line(cell['message'])}"
+            out.print(plain(f"{what}: {place}: {why}", "red" if what == "failed" else "dim"))

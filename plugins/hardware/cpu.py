@@ -1,0 +1,40 @@
+"""One process on the CPU."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from quintain.contracts import Meter
+from quintain.kit.meters import Absent, HostMemory, RaplEnergy
+
+
+class Cpu:
+    """The CPU of this machine.
+
+    Args:
+        threads: that one run may use. Two runs of one thread each beat one run of two.
+        precision: as in `pytorch_lightning.Trainer`; bf16 pays only with avx512_bf16 or AMX.
+    """
+
+    def __init__(
+        self, *, threads: int = 1, precision: Literal["32-true", "64-true", "bf16-mixed"] = "32-true"
+    ) -> None:
+        if threads < 1:
+            raise ValueError(f"threads must be at least 1, came {threads}")
+        self._threads = threads
+        self._precision = precision
+
+    def missing(self) -> str | None:
+        return None
+
+    def trainer_arguments(self) -> dict[str, Any]:
+        return {"accelerator": "cpu", "devices": 1, "precision": self._precision}
+
+    def threads(self) -> int:
+        return self._threads
+
+    def meters(self) -> list[Meter]:
+        return [HostMemory(), RaplEnergy(), Absent("device_peak_mb", "the CPU has no memory apart")]
+
+    def synchronize(self) -> None:
+        """Nothing to wait for: operations on the CPU have ended when they return."""

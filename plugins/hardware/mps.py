@@ -1,0 +1,58 @@
+"""The GPU of an Apple computer."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any, Literal
+
+from quintain.contracts import Meter
+from quintain.kit.meters import Absent, HostMemory
+
+
+class Mps:
+    """Metal Performance Shaders on Apple silicon.
+
+    Args:
+        precision: as in `pytorch_lightning.Trainer`.
+    """
+
+    def __init__(self, *, precision: Literal["32-true", "16-mixed"] = "32-true") -> None:
+        self._precision = precision
+
+    def missing(self) -> str | None:
+        if platform.system() == "Darwin" and platform.machine() == "arm64":
+            return None
+        return f"needs Apple silicon; this is {platform.system()} on {platform.machine()}"
+
+    def trainer_arguments(self) -> dict[str, Any]:
+        return {"accelerator": "mps", "devices": 1, "precision": self._precision}
+
+    def threads(self) -> int:
+        return 1
+
+    def meters(self) -> list[Meter]:
+        return [HostMemory(), Absent("energy_kwh", "macOS tells it to root alone"), _DriverMemory()]
+
+    def synchronize(self) -> None:
+        import torch
+
+        torch.mps.synchronize()
+
+
+class _DriverMemory:
+    """Memory that Metal holds for the process at the end of training, MiB; it keeps no peak."""
+
+    name = "device_peak_mb"
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None:
+        import torch
+
+        self._bytes = torch.mps.driver_allocated_memory()
+
+    def read(self) -> float:
+        return self._bytes / 2**20

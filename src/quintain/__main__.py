@@ -1,0 +1,8 @@
+"""`python -m quintain` is `quintain`."""
+
+import sys
+
+from quintain.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,272 @@
+"""The command line: words in, exit codes out. Imports what a command needs when it is asked for.
+
+Exit codes: 0 all well, 1 a cell or a check failed, 2 it cannot be done as asked, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import quintain
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+USAGE = 2
+SETTINGS = "settings as key=value, for example model=lstm seed=3; `quintain list` shows the options"
+HYDRA_FLAGS = ("-m", "--multirun", "-c", "--cfg", "-i", "--info", "--hydra-help", "-p", "--package")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; gives its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    arguments, rest = _parser().parse_known_args(words)
+    if arguments.command == "run" and any(w.split("=")[0] in HYDRA_FLAGS for w in rest):
+        arguments.settings, rest = words[1:], []
+        arguments.run = _hydra
+    if unknown := [word for word in rest if word.startswith("-")]:
+        _error(f"unknown option {unknown[0]}; see quintain {arguments.command} --help")
+        return USAGE
+    if rest:
+        arguments.settings = [*arguments.settings, *rest]
+    return _guarded(arguments)
+
+
+def _guarded(arguments: argparse.Namespace) -> int:
+    """What a user can mend is one sentence and exit code 2, never a traceback."""
+    from quintain.compose.errors import UsageError
+    from quintain.records.store import StoreError
+
+    try:
+        _use_plugin_folders(arguments)
+        code: int = arguments.run(arguments)
+    except UsageError as error:
+        for problem in error.problems:
+            _error(problem)
+        return USAGE
+    except StoreError as error:
+        _error(str(error))
+        return USAGE
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader, `head` for instance, has seen enough
+        sys.stderr.close()
+        return 0
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="quintain", description="The same architectures on every kind of data, with error bars."
+    )
+    parser.add_argument("--version", action="version", version=f"quintain {quintain.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], help: str, more: str = "") -> \
+            argparse.ArgumentParser:
+        sub = commands.add_parser(
+            name, help=help, description=help[0].upper() + help[1:] + ".", epilog=more or None,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        sub.set_defaults(run=run, settings=[])
+        return sub
+
+    run = command("run", _run, "run one cell: one dataset, one model, one seed", _RUN_MORE)
+    run.add_argument("settings", nargs="*", help=SETTINGS)
+    sweep = command("sweep", _sweep, "run many cells, with the reference rows", _SWEEP_MORE)
+    sweep.add_argument("settings", nargs="*", help=SETTINGS)
+    sweep.add_argument("--dry-run", action="store_true", help="say what would run, and stop")
+    sweep.add_argument("--no-references", action="store_true", help="leave out the reference rows")
+    sweep.add_argument("--leaderboard", action="store_true", help="show the leaderboard at the end")
+    board = command("leaderboard", _leaderboard, "rank what a store holds")
+    _store_arguments(board)
+    records = command("records", _records, "list the records of a store")
+    _store_arguments(records)
+    listing = command("list", _list, "list datasets, models, hardware and the other options")
+    listing.add_argument("settings", nargs="*", metavar="group", help="only these groups")
+    listing.add_argument("--format", choices=("table", "json"), default="table")
+    new = command("new", _new, "write a new plugin that works: one Python file and one YAML")
+    new.add_argument("kind", choices=("dataset", "model", "hardware"))
+    new.add_argument("name", help="of the option: a Python identifier in lower case")
+    new.add_argument("--into", type=Path, help="plugin folder (default: plugins_dir, or ./quintain_plugins)")
+    check = command("check", _check, "run the contract tests on plugins: model=NAME, dataset=NAME")
+    check.add_argument("settings", nargs="+", help="what to check, and other settings")
+    doctor = command("doctor", _doctor, "say what this installation and machine can do")
+    doctor.add_argument("settings", nargs="*", help="store=…, data_dir=…, plugins_dir=…")
+    return parser
+
+
+_RUN_MORE = """examples:
+  quintain run dataset=digits model=cnn
+  quintain run dataset=fashion_mnist model=lstm stem.sequence=pixels seed=2
+  quintain run -m dataset=digits,pydoc model=glob(*)   Hydra's own multirun and launchers
+  quintain run model=cnn --cfg job                     show the configuration, run nothing"""
+_SWEEP_MORE = """examples:
+  quintain sweep suite=quick
+  quintain sweep dataset=digits model=glob(*) seed=1,2,3
+A cell that is in the store is not run again; a failed one is. Ctrl-C keeps what has finished."""
+
+
+def _store_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("settings", nargs="*", help="store=FOLDER (default: results)")
+    parser.add_argument("--format", choices=("table", "json"), default="table")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    return _sweep_with(arguments, references=False)
+
+
+def _sweep(arguments: argparse.Namespace) -> int:
+    return _sweep_with(arguments, references=not arguments.no_references)
+
+
+def _sweep_with(arguments: argparse.Namespace, references: bool) -> int:
+    from quintain.compose.errors import UsageError
+    from quintain.compose.plan import make_plan
+    from quintain.launch.server import examine
+    from quintain.launch.sweep import describe, run_plan, say
+    from quintain.records.store import Store
+
+    sweeping = arguments.command == "sweep"
+    plan = make_plan(
+        arguments.settings,
+        lambda store, key: Store(store).status(key),
+        examine,
+        references=references,
+    )
+    if not sweeping and len(plan.cells) > 1:
+        raise UsageError(
+            f"these settings make {len(plan.cells)} cells; use quintain sweep, or quintain run -m"
+        )
+    console = _console()
+    if sweeping and arguments.dry_run:
+        describe(plan, console)
+        return 0
+    outcome = run_plan(plan, console)
+    say(plan, outcome, console)
+    if sweeping and arguments.leaderboard:
+        _show_leaderboard(plan.settings.store, [p.cell.key for p in plan.cells], console)
+    return outcome.exit_code
+
+
+def _show_leaderboard(store: Path, keys: Sequence[str], console: Console) -> None:
+    from quintain.records.store import Store
+    from quintain.report.table import print_leaderboard
+
+    wanted = set(keys)
+    print_leaderboard([r for r in Store(store).all() if r.key in wanted], console)
+
+
+def _hydra(arguments: argparse.Namespace) -> int:
+    from quintain.launch.hydra_job import run_hydra
+
+    return run_hydra(arguments.settings)
+
+
+def _leaderboard(arguments: argparse.Namespace) -> int:
+    import json
+
+    from quintain.report.leaderboard import leaderboard_json
+    from quintain.report.table import print_leaderboard
+
+    store = _existing_store(arguments)
+    if arguments.format == "json":
+        print(json.dumps(leaderboard_json(store.all()), indent=1, allow_nan=False))
+    else:
+        print_leaderboard(store.all(), _console())
+    return 0
+
+
+def _records(arguments: argparse.Namespace) -> int:
+    import json
+
+    from quintain.report.records_list import print_records, records_json
+
+    store = _existing_store(arguments)
+    if arguments.format == "json":
+        print(json.dumps(records_json(store.all()), indent=1, allow_nan=False))
+    else:
+        print_records(store.all(), _console())
+    return 0
+
+
+def _existing_store(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
+    from quintain.compose.errors import UsageError
+    from quintain.records.store import Store
+
+    values = _plain_settings(arguments, {"store": "results"})
+    path = Path(values["store"]).expanduser()
+    if not path.exists():
+        raise UsageError(f"there is no store at {path}; run quintain sweep, or give store=FOLDER")
+    return Store(path)
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from quintain.compose.listing import print_options
+
+    print_options(arguments.settings, arguments.format, _console())
+    return 0
+
+
+def _new(arguments: argparse.Namespace) -> int:
+    from quintain.compose.scaffold import write_plugin
+
+    write_plugin(arguments.kind, arguments.name, arguments.into, _console())
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from quintain.testing.command import check
+
+    return check(arguments.settings, _console())
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from quintain.report.doctor import doctor
+
+    return doctor(_plain_settings(arguments, {"store": "results", "data_dir": ""}), _console())
+
+
+def _plain_settings(arguments: argparse.Namespace, known: dict[str, str]) -> dict[str, str]:
+    """key=value settings of a command that composes nothing; raises UsageError."""
+    from quintain.compose.errors import UsageError, nearest
+
+    values = dict(known)
+    for setting in arguments.settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise UsageError(f"{setting!r} is no setting; expected key=value, as in store=results")
+        if key == "plugins_dir":
+            continue
+        if key not in known:
+            raise UsageError(f"{key}: no such setting here{nearest(key, known)}")
+        values[key] = value
+    return values
+
+
+def _use_plugin_folders(arguments: argparse.Namespace) -> None:
+    """`plugins_dir=` must be known before configuration is looked for."""
+    for setting in arguments.settings:
+        key, _, value = str(setting).partition("=")
+        if key == "plugins_dir" and value not in ("", "null"):
+            from quintain.compose.providers import use_folder
+
+            use_folder(value)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def _error(sentence: str) -> None:
+    print(f"quintain: {sentence}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

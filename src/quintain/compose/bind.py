@@ -1,0 +1,123 @@
+"""The one place that turns `_target_` nodes into objects. Python signatures are the schema."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from quintain.compose.errors import UsageError, nearest
+
+RESERVED = ("_target_", "card")
+
+
+def locate(target: str) -> Callable[..., Any]:
+    """Import what a `_target_` names; raises UsageError that keeps the cause."""
+    module, _, name = target.rpartition(".")
+    try:
+        found = importlib.import_module(module)
+    except Exception as error:
+        raise UsageError(f"{target}: cannot import {module}: {_cause(error)}") from error
+    if not hasattr(found, name):
+        public = [n for n in vars(found) if not n.startswith("_")]
+        raise UsageError(f"{target}: {module} has no {name}{nearest(name, public)}")
+    return typing.cast(Callable[..., Any], getattr(found, name))
+
+
+def settings(node: Mapping[str, Any]) -> dict[str, Any]:
+    """A node's constructor arguments: all but the target and the card."""
+    return {k: v for k, v in node.items() if k not in RESERVED}
+
+
+def instantiate(node: Mapping[str, Any], *args: Any, **extra: Any) -> Any:
+    """Call a node's target with `args`, its settings and `extra` (which wins)."""
+    return locate(node["_target_"])(*args, **(settings(node) | extra))
+
+
+def accepts(node: Mapping[str, Any], name: str) -> bool:
+    """Whether a node's target has a parameter of that name."""
+    parameters = inspect.signature(locate(node["_target_"])).parameters
+    return name in parameters
+
+
+def problems(path: str, node: Mapping[str, Any], *, given: int = 0, extra: set[str]) -> list[str]:
+    """What is wrong with a node's settings, without calling its target.
+
+    Args:
+        path: where the node stands, for the sentences ("model").
+        given: number of positional arguments that the engine passes.
+        extra: names that the engine passes or fills in.
+    """
+    if "_target_" not in node:
+        return [f"{path}: expected a plugin with a _target_, came {dict(node)}"]
+    try:
+        target = locate(node["_target_"])
+        signature = inspect.signature(target)
+    except UsageError as error:
+        return [f"{path}._target_: {problem}" for problem in error.problems]
+    parameters = list(signature.parameters.values())[given:]
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return []
+    return _check(path, node, {p.name: p for p in parameters}, extra, _hints(target))
+
+
+def _check(
+    path: str,
+    node: Mapping[str, Any],
+    parameters: dict[str, inspect.Parameter],
+    extra: set[str],
+    hints: dict[str, Any],
+) -> list[str]:
+    found = []
+    name = node["_target_"].rpartition(".")[2]
+    for key, value in settings(node).items():
+        if key not in parameters and key not in extra:
+            known = [p for p in parameters if p not in extra]
+            found.append(f"{path}.{key}: {name} has no setting {key}{nearest(key, known)}")
+        elif key in hints and key not in extra and not _fits(value, hints[key]):
+            want = inspect.formatannotation(hints[key]).replace("typing.", "")
+            found.append(f"{path}.{key}: {name} expects {want}, came {value!r}")
+    found += [
+        f"{path}: {name} needs a value for {key}"
+        for key, p in parameters.items()
+        if p.default is p.empty
+        and p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)
+        and key not in extra
+        and key not in node
+    ]
+    return found
+
+
+def _hints(target: Callable[..., Any]) -> dict[str, Any]:
+    function = target.__init__ if inspect.isclass(target) else target
+    try:
+        return typing.get_type_hints(function)
+    except (NameError, TypeError, AttributeError):
+        return {}  # an annotation that cannot be read says nothing
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a plain value fits a simple annotation; other annotations are not judged."""
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, option) for option in typing.get_args(hint))
+    if origin is typing.Literal:
+        return value in typing.get_args(hint)
+    if hint is type(None):
+        return value is None
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint in (bool, str):
+        return isinstance(value, hint)
+    return True
+
+
+def _cause(error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"needs {error.name}: pip install {error.name.partition('.')[0]}"
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,87 @@
+"""What there is to choose from, read from the YAML files alone: no plugin is imported."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from importlib import metadata
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from quintain.compose.config import composer
+from quintain.compose.errors import UsageError, nearest
+from quintain.compose.providers import GROUPS
+
+
+def print_options(groups: Sequence[str], form: str, console: Console) -> None:
+    """The options of the asked groups (all, if none is named), as tables or JSON."""
+    rows = list_options(groups)
+    if form == "json":
+        print(json.dumps(rows, indent=1))
+        return
+    for group in dict.fromkeys(row["group"] for row in rows):
+        table = Table(title=group, title_justify="left", box=None, pad_edge=False)
+        for column in ("option", "about", "from"):
+            table.add_column(column, overflow="fold")
+        for row in (r for r in rows if r["group"] == group):
+            about = row["about"] + (f" [{row['hint']}]" if row["hint"] else "")
+            table.add_row(Text(row["option"]), Text(about), Text(row["provider"]))
+        console.print(table)
+        console.print()
+
+
+def list_options(groups: Sequence[str]) -> list[dict[str, Any]]:
+    """One row an option: group, option, about, provider, needs, missing, hint.
+
+    Raises:
+        UsageError: a group that does not exist.
+    """
+    if unknown := [g for g in groups if g not in GROUPS and "=" not in g]:
+        raise UsageError(f"there is no group {g}{nearest(g, GROUPS)}" for g in unknown)
+    wanted = [g for g in groups if "=" not in g] or list(GROUPS)
+    with composer() as known:
+        return [
+            _row(group, option, provider)
+            for group in wanted
+            for option, provider in sorted(known[group].items())
+        ]
+
+
+def _row(group: str, option: str, provider: str) -> dict[str, Any]:
+    card = read_card(group, option, provider)
+    needs = list(card.get("needs") or [])
+    missing = [package for package in needs if not _installed(package)]
+    return {
+        "group": group,
+        "option": option,
+        "about": str(card.get("about", "")),
+        "provider": "quintain" if provider == "main" else provider,
+        "needs": needs,
+        "missing": missing,
+        "hint": f"needs {', '.join(missing)}: pip install {' '.join(missing)}" if missing else "",
+    }
+
+
+def read_card(group: str, option: str, provider: str) -> dict[str, Any]:
+    """The card of an option as its YAML has it; {} where it has none or cannot be read."""
+    for source in GlobalHydra.instance().config_loader().get_sources():
+        if source.provider == provider and source.is_config(f"{group}/{option}"):
+            loaded = source.load_config(f"{group}/{option}").config
+            plain: Any = OmegaConf.to_container(loaded, resolve=False)
+            node = plain.get(group, plain) if isinstance(plain, dict) else {}
+            card = node.get("card") if isinstance(node, dict) else None
+            return dict(card or {})
+    return {}
+
+
+def _installed(package: str) -> bool:
+    try:
+        metadata.distribution(package)
+    except metadata.PackageNotFoundError:
+        return False
+    return True

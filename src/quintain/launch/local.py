@@ -1,0 +1,176 @@
+"""Runs cells side by side on this machine: one single-threaded process each, from a fork server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Literal
+
+from quintain.compose.cells import Cell
+from quintain.launch.server import context
+from quintain.launch.worker import work
+from quintain.records.schema import utc_now
+from quintain.records.store import Claim, Store
+from quintain.run.attempt import tail
+from quintain.run.identity import failed
+
+POLL = 0.25  # seconds between two looks at clocks and at cells that another sweep holds
+
+Ending = Literal["ok", "failed", "skipped", "unwritten", "cached"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a cell: started, a step was reported, or it ended."""
+
+    kind: Literal["started", "step", "ended", "tick"]
+    cell: Cell | None = None
+    step: int = 0
+    steps: int = 0
+    ending: Ending = "ok"
+    sentence: str = ""
+    seconds: float = 0.0
+
+
+@dataclass
+class _Running:
+    cell: Cell
+    claim: Claim
+    process: ForkServerProcess
+    pipe: Connection
+    log: Path
+    began: float = field(default_factory=time.monotonic)
+    started: str = field(default_factory=utc_now)
+    told: tuple[Ending, str] | None = None
+
+
+class LocalPool:
+    """At most `workers` cells at once, each claimed so that two sweeps never run one cell twice.
+
+    Args:
+        store: takes the records, logs and claims.
+        workers: processes at a time.
+        time_limit: seconds that one cell may take; None: no limit.
+    """
+
+    def __init__(self, store: Store, *, workers: int, time_limit: float | None = None) -> None:
+        self._store, self._workers, self._limit = store, workers, time_limit
+        self._running: list[_Running] = []
+
+    def run(self, cells: Sequence[Cell], stopped: Callable[[], bool]) -> Iterator[Event]:
+        """Run all cells, yielding what happens; ends early, running cells killed, if `stopped`."""
+        queue = deque(cells)
+        try:
+            while (queue or self._running) and not stopped():
+                yield from self._start(queue)
+                yield from self._listen()
+                yield Event("tick")
+        finally:
+            self._end_all()
+
+    def _start(self, queue: deque[Cell]) -> Iterator[Event]:
+        """Fill the free workers; a cell that another sweep holds goes to the end of the queue."""
+        for _ in range(len(queue)):
+            if len(self._running) >= self._workers:
+                return
+            cell = queue.popleft()
+            claim = self._store.claim(cell.key)
+            if claim is None:
+                queue.append(cell)
+                continue
+            if self._store.status(cell.key) == "ok":  # the other sweep has finished it
+                claim.release()
+                yield Event("ended", cell, ending="cached")
+                continue
+            self._running.append(self._spawn(cell, claim))
+            yield Event("started", cell)
+
+    def _spawn(self, cell: Cell, claim: Claim) -> _Running:
+        logs = self._store.path / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        log = logs / f"{cell.key}.log"
+        ours, theirs = context().Pipe(duplex=False)
+        arguments = (cell.to_json(), str(self._store.path.resolve()), str(log.resolve()), theirs)
+        process = context().Process(target=work, args=arguments, name=cell.label)
+        process.start()
+        theirs.close()
+        return _Running(cell, claim, process, ours, log)
+
+    def _listen(self) -> Iterator[Event]:
+        sources: list[object] = [run.pipe for run in self._running if run.told is None]
+        sources += [run.process.sentinel for run in self._running]
+        if sources:
+            wait(sources, timeout=POLL)  # type: ignore[arg-type]
+        else:
+            time.sleep(POLL)  # another sweep holds all that is left
+        for run in list(self._running):
+            yield from self._messages(run)
+            if not run.process.is_alive():
+                yield from self._messages(run)  # what came between the look and the end
+                yield self._ended(run)
+            elif self._limit is not None and time.monotonic() - run.began > self._limit:
+                yield self._timed_out(run, self._limit)
+
+    def _messages(self, run: _Running) -> Iterator[Event]:
+        try:
+            while run.told is None and run.pipe.poll():
+                kind, first, second = run.pipe.recv()
+                if kind == "step":
+                    yield Event("step", run.cell, step=first, steps=second)
+                else:
+                    run.told = (first, second)
+        except (EOFError, OSError):
+            return
+
+    def _ended(self, run: _Running) -> Event:
+        run.process.join()
+        ending, sentence = run.told or self._died(run)
+        return self._leave(run, ending, sentence)
+
+    def _died(self, run: _Running) -> tuple[Ending, str]:
+        """A run that ended without a word: killed, or left by `os._exit`."""
+        code = run.process.exitcode or 0
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        sentence = f"the run's process ended by {how} before it wrote its record"
+        return self._write_failure(run, "killed", sentence)
+
+    def _timed_out(self, run: _Running, limit: float) -> Event:
+        _kill(run.process)
+        sentence = f"the run took longer than its limit of {limit:g} s (launch.time_limit)"
+        return self._leave(run, *self._write_failure(run, "timeout", sentence))
+
+    def _write_failure(self, run: _Running, kind: str, sentence: str) -> tuple[Ending, str]:
+        error = {"kind": kind, "type": "Process", "message": sentence, "log_tail": tail(run.log)}
+        self._store.write(failed(run.cell, error, run.started))
+        return "failed", sentence
+
+    def _leave(self, run: _Running, ending: Ending, sentence: str) -> Event:
+        self._running.remove(run)
+        run.pipe.close()
+        run.claim.release()
+        seconds = time.monotonic() - run.began
+        return Event("ended", run.cell, ending=ending, sentence=sentence, seconds=seconds)
+
+    def _end_all(self) -> None:
+        for run in self._running:
+            _kill(run.process)
+            run.pipe.close()
+            run.claim.release()
+        self._running.clear()
+
+
+def _kill(process: ForkServerProcess) -> None:
+    """The process and whatever it started."""
+    assert process.pid is not None
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        process.kill()  # it has no group of its own yet
+    process.join()

@@ -1,0 +1,73 @@
+"""The warm fork server: imports torch once; every run and preflight is a fork of it.
+
+The parent itself never imports torch, so a sweep that finds everything in the store ends at once.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Sequence
+from functools import cache
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
+
+from quintain.compose.cells import Cell
+from quintain.compose.errors import UsageError
+from quintain.compose.preflight import Verdict
+
+PRELOAD = ["quintain.launch.preload"]
+
+
+@cache
+def context() -> ForkServerContext:
+    """The context whose processes are forks of the warm server."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")  # before torch is imported; a run may ask for more
+    made = multiprocessing.get_context("forkserver")
+    made.set_forkserver_preload(PRELOAD)
+    return made
+
+
+def warm() -> None:
+    """Start the server now; its imports go on while the caller does something else."""
+    context()
+    forkserver.ensure_running()
+
+
+def examine(cells: Sequence[Cell]) -> dict[str, Verdict]:
+    """Preflight in a fork of the server: key → verdict; raises UsageError with every problem."""
+    ours, theirs = context().Pipe(duplex=False)
+    child = context().Process(target=_examine, args=([c.to_json() for c in cells], theirs))
+    child.start()
+    theirs.close()
+    try:
+        answer = ours.recv()
+    except EOFError:
+        child.join()
+        raise UsageError(
+            f"preflight ended with exit code {child.exitcode} before it had an answer;"
+            " a plugin may have crashed the interpreter, see above"
+        ) from None
+    finally:
+        ours.close()
+    child.join()
+    if isinstance(answer, list):
+        raise UsageError(answer)
+    verdicts: dict[str, Verdict] = answer
+    return verdicts
+
+
+def _examine(cells: Sequence[str], parent: Connection) -> None:
+    from quintain.compose.preflight import preflight
+    from quintain.compose.providers import import_local, use_folder
+
+    frozen = [Cell.from_json(text) for text in cells]
+    for folder in frozen[0].plugins:
+        use_folder(folder)
+    import_local()
+    try:
+        parent.send(preflight(frozen))
+    except UsageError as error:
+        parent.send(error.problems)

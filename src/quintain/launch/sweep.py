@@ -1,0 +1,142 @@
+"""A sweep from plan to exit code: run what is missing, mirror it, say what failed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from quintain.compose.plan import Plan
+from quintain.launch.local import Ending, Event, LocalPool
+from quintain.launch.view import make_view
+from quintain.records.store import Store
+from quintain.run.identity import skipped
+from quintain.run.machine import available_cores
+
+OK, FAILED_CELLS, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+@dataclass
+class Outcome:
+    """How each cell of a sweep ended, and the sentence of each that did not end well."""
+
+    endings: dict[str, Ending] = field(default_factory=dict)
+    sentences: dict[str, str] = field(default_factory=dict)
+    interrupted: bool = False
+
+    def take(self, event: Event) -> None:
+        if event.kind == "ended" and event.cell is not None:
+            self.endings[event.cell.key] = event.ending
+            if event.ending in ("failed", "unwritten"):
+                self.sentences[event.cell.label] = event.sentence
+
+    @property
+    def exit_code(self) -> int:
+        """0 all well, 1 a cell failed, 130 interrupted."""
+        if self.interrupted:
+            return INTERRUPTED
+        return FAILED_CELLS if self.sentences else OK
+
+
+def run_plan(plan: Plan, console: Console) -> Outcome:
+    """Run a plan's cells on this machine.
+
+    Raises:
+        StoreError: the store cannot be written; nothing was run.
+    """
+    store, outcome = Store(plan.settings.store), Outcome()
+    cells = plan.to_run()
+    if not cells and all(p.action == "cached" for p in plan.cells):
+        return outcome  # nothing to do needs no right to write
+    store.check_writable()
+    write_plan(plan)
+    for planned in plan.cells:
+        if planned.action == "skipped":
+            store.write(skipped(planned.cell, planned.reason))
+    workers = plan.settings.workers or available_cores()
+    pool = LocalPool(store, workers=workers, time_limit=plan.settings.time_limit)
+    with _interruptible() as stop, make_view(console, plan.cells, workers) as view:
+        for event in pool.run(cells, stopped=lambda: bool(stop)):
+            outcome.take(event)
+            view.show(event)
+    outcome.interrupted = bool(stop)
+    mirror_new(plan, store, outcome, console)
+    return outcome
+
+
+def write_plan(plan: Plan) -> Path:
+    """The frozen plan, beside the records; one file a sweep."""
+    folder = plan.settings.store / "plans"
+    folder.mkdir(parents=True, exist_ok=True)
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    file = folder / f"{moment}-{os.getpid()}.json"
+    file.write_text(plan.to_json())
+    return file
+
+
+def mirror_new(plan: Plan, store: Store, outcome: Outcome, console: Console) -> None:
+    """Mirror what this sweep has added to Weights & Biases; a failure there is only said."""
+    fresh = [key for key, ending in outcome.endings.items() if ending in ("ok", "failed")]
+    if not fresh or plan.settings.wandb["mode"] == "disabled":
+        return
+    from quintain.records.mirror import mirror
+
+    records = [record for key in fresh if (record := store.read(key))]
+    report = mirror(records, store, **plan.settings.wandb)
+    if report.sentence:
+        console.print(Text(report.sentence), style="dim", soft_wrap=True)
+
+
+def say(plan: Plan, outcome: Outcome, console: Console) -> None:
+    """What happened, in a few lines."""
+    counts = [p.action for p in plan.cells]
+    ran = [e for e in outcome.endings.values() if e != "cached"]
+    words = f"{len(counts)} cells: {len(ran)} ran, {len(counts) - len(ran)} "
+    words += "were in the store" if "skipped" not in counts else "were cached or skipped"
+    words += f", {len(outcome.sentences)} failed" if outcome.sentences else ""
+    console.print(Text(words))
+    for label, sentence in outcome.sentences.items():
+        first = next(iter(sentence.splitlines()), "")
+        console.print(Text(f"failed: {label}: {first}", style="red"), soft_wrap=True)
+    if outcome.interrupted:
+        console.print(Text("interrupted; what had finished is kept, the same command goes on"))
+
+
+def describe(plan: Plan, console: Console) -> None:
+    """What a plan would do, cell by cell (`--dry-run`)."""
+    for planned in plan.cells:
+        size = f"  {planned.params:,} parameters" if planned.params else ""
+        reason = f"  {planned.reason}" if planned.reason else ""
+        line = f"{planned.action:<8}{planned.cell.label}  {planned.cell.key[:8]}{size}{reason}"
+        console.print(Text(line), soft_wrap=True)
+    actions: Sequence[str] = [planned.action for planned in plan.cells]
+    console.print(
+        f"{len(actions)} cells: {actions.count('run')} to run,"
+        f" {actions.count('cached')} cached, {actions.count('skipped')} skipped"
+    )
+
+
+@contextmanager
+def _interruptible() -> Iterator[list[int]]:
+    """A list that stays empty until Ctrl-C or SIGTERM comes."""
+    received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received  # Python handles signals in the main thread only
+        return
+    watched = (signal.SIGINT, signal.SIGTERM)
+    before = {s: signal.signal(s, lambda number, _: received.append(number)) for s in watched}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+

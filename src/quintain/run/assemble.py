@@ -1,0 +1,172 @@
+"""Puts a record together from what a run has measured."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from quintain.contracts import Meter, Score
+from quintain.kit.widths import count
+from quintain.records.schema import Record, utc_now
+from quintain.run import measure, trust
+from quintain.run.budget import Budget
+from quintain.run.feed import TrainFeed
+from quintain.run.identity import identity
+from quintain.run.machine import machine, versions
+from quintain.run.task import Point, Task, Trace
+
+if TYPE_CHECKING:
+    from quintain.run.execute import Run
+
+PHASES = ("setup", "training", "validation", "test", "logging")
+NO_PEAK = "the peak of this machine was not measured"
+
+
+def trained(
+    run: Run,
+    task: Task,
+    feed: TrainFeed,
+    budget: Budget,
+    width: float | None,
+    meters: list[Meter],
+) -> Record:
+    """The record of a run that trained a model."""
+    task.model.eval().to(task.device)
+    training = run.clocks.read("training")
+    share = feed.seconds / training
+    asked = budget.params
+    params, total = count(task.model)
+    scores, trace = task.model.head.scores, task.trace
+    cost = {
+        "params": params,
+        "params_total": total,
+        "params_asked": asked,
+        "width": width,
+        "steps": task.steps_done,
+        "samples": task.steps_done * budget.batch_size,
+        "samples_per_second": task.steps_done * budget.batch_size / training,
+        "step_ms": measure.percentiles(trace.step_ms, 50, 95, 99),
+        "data_wait_share": share,
+        **_inference(run, task, budget),
+    }
+    return Record.model_validate(
+        common(run, task.model.stem.reading)
+        | {
+            "quality": _quality(trace, scores, budget),
+            "cost": metered(cost, run, meters),
+            "step_times_ms": trace.step_ms,
+            "trust": {
+                "deterministic": trust.check(not run.nondeterministic, run.nondeterministic),
+                "input_bound": trust.waiting(share),
+                "other_process": trust.undisturbed(
+                    run.cpu_seconds,
+                    training + run.clocks.read("validation"),
+                    task.device.type == "cpu" and run.hardware.threads() == 1,
+                ),
+                "noise_floor": trust.noise(trace.step_ms),
+                "fingerprint_matches": _fingerprint_label(run),
+                "budget_met": trust.budget_met(asked, params),
+                "throttled": trust.unknown("this machine tells no throttling"),
+            },
+            "finished": utc_now(),
+        }
+    )
+
+
+def common(run: Run, reading: str) -> dict[str, Any]:
+    """What trained and reference records share."""
+    cell, spec = run.cell, run.dataset.spec
+    card = cell.config["dataset"].get("card") or {}
+    sizes = {split: run.dataset.size(split) for split in ("train", "val", "test")}  # type: ignore[arg-type]
+    return identity(cell) | {
+        "status": "ok",
+        "started": run.started,
+        "data": {
+            "modality": spec.modality,
+            "task": spec.task,
+            "generated": spec.generated,
+            "reading": reading,
+            "fingerprint": run.dataset.fingerprint(),
+            "card_fingerprint": card.get("fingerprint"),
+            "sizes": sizes,
+        },
+        "machine": machine(run.hardware.threads()),
+        "versions": versions(),
+    }
+
+
+def metered(cost: dict[str, Any], run: Run, meters: list[Meter]) -> dict[str, Any]:
+    """`cost` with clocks and meters, and a reason for each value that is absent."""
+    values, reasons = measure.read_meters(meters)
+    absent = {"mfu": NO_PEAK, **cost.pop("absent", {}), **reasons}
+    return cost | {
+        "seconds": {p: run.clocks.read(p) for p in PHASES} | {"total": run.clocks.total()},
+        "memory_mb": {
+            "host_peak": values.get("host_peak_mb"),
+            "device_peak": values.get("device_peak_mb"),
+        },
+        "energy_kwh": values.get("energy_kwh"),
+        "absent": absent,
+    }
+
+
+def _inference(run: Run, task: Task, budget: Budget) -> dict[str, Any]:
+    sizes = sorted({1, budget.batch_size})
+    latency = {}
+    for size in sizes:
+        batch = measure.first_samples(run.dataset, "val", size, task.device)
+        readings = measure.latency(task.model, batch, run.hardware.synchronize)
+        latency[str(len(batch.x))] = measure.percentiles(readings, 50, 95)
+    single = measure.first_samples(run.dataset, "val", 1, task.device)
+    flops = measure.flops_per_sample(task.model, single)
+    if isinstance(flops, str):
+        return {"latency_ms": latency, "absent": {"flops_per_sample": flops}}
+    return {"latency_ms": latency, "flops_per_sample": flops}
+
+
+def _quality(trace: Trace, scores: tuple[Score, ...], budget: Budget) -> dict[str, Any]:
+    assert trace.best is not None
+    return {
+        "main": scores[0].name,
+        "scores": {
+            score.name: {
+                "direction": score.direction,
+                "unit": score.unit,
+                "val": trace.best.scores[score.name],
+                "test": trace.test[score.name],
+            }
+            for score in scores
+        },
+        "curve": [_curve_point(point) for point in trace.curve],
+        "best_step": trace.best.step,
+        "target": _target(trace.curve, scores[0], budget.target),
+    }
+
+
+def _curve_point(point: Point) -> dict[str, Any]:
+    plain = asdict(point)
+    return plain | {"val": plain.pop("scores")}
+
+
+def _target(curve: list[Point], score: Score, value: float | None) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    sign = 1 if score.direction == "max" else -1
+    reached = [p for p in curve if sign * p.scores[score.name] >= sign * value]
+    first = reached[0] if reached else None
+    return {
+        "score": score.name,
+        "value": float(value),
+        "step": first.step if first else None,
+        "seconds": first.seconds if first else None,
+    }
+
+
+def _fingerprint_label(run: Run) -> dict[str, Any]:
+    """The card speaks of the default settings only."""
+    node = run.cell.config["dataset"]
+    changed = bool(set(node) - {"_target_", "card", "data_dir"})
+    card = (node.get("card") or {}).get("fingerprint")
+    return trust.same_data(run.dataset.fingerprint(), card, changed)
+
+

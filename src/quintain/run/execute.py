@@ -1,0 +1,144 @@
+"""From a cell to a record: build, train, choose the weights on validation, read the test once."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pytorch_lightning as pl
+import torch
+
+from quintain.compose.bind import instantiate
+from quintain.compose.build import build_dataset, build_model, choose_width
+from quintain.compose.cells import Cell
+from quintain.contracts import Dataset, Hardware
+from quintain.records.schema import Record, utc_now
+from quintain.run import assemble
+from quintain.run.budget import Budget
+from quintain.run.clocks import Clocks
+from quintain.run.feed import EvaluationFeed, Order, TrainFeed
+from quintain.run.optimize import Recipe
+from quintain.run.task import Task
+
+CHUNK = 20  # optimizer steps in one Lightning step, see run.feed
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Run:
+    """A run under way: what was built for a cell, and what has been measured."""
+
+    cell: Cell
+    hardware: Hardware
+    dataset: Dataset
+    clocks: Clocks
+    started: str
+    cpu_seconds: float = 0.0
+    nondeterministic: str = ""
+
+
+def execute(cell: Cell, progress: Progress = lambda step, steps: None) -> Record:
+    """Run a cell in this process; whatever goes wrong is raised."""
+    run = _prepare(cell)
+    if cell.reference:
+        from quintain.run.reference import execute_reference
+
+        return execute_reference(run)
+    return _train(run, progress)
+
+
+def _prepare(cell: Cell) -> Run:
+    started, clocks = utc_now(), Clocks()
+    hardware = cast(Hardware, instantiate(cell.config["hardware"]))
+    torch.set_num_threads(hardware.threads())
+    pl.seed_everything(cell.seed, workers=True, verbose=False)
+    dataset = build_dataset(cell.config)
+    dataset.prepare_data()
+    dataset.setup("fit")
+    return Run(cell=cell, hardware=hardware, dataset=dataset, clocks=clocks, started=started)
+
+
+def _train(run: Run, progress: Progress) -> Record:
+    config, hardware, dataset = run.cell.config, run.hardware, run.dataset
+    budget = cast(Budget, instantiate(config["budget"]))
+    width = run.cell.width
+    if width is None and (chosen := choose_width(config, dataset.spec)) is not None:
+        width = chosen.width
+    pl.seed_everything(run.cell.seed, workers=True, verbose=False)
+    model = build_model(config, dataset.spec, width)
+    arguments = hardware.trainer_arguments()
+    task = Task(
+        model,
+        cast(Recipe, instantiate(config["optimizer"])),
+        steps=budget.steps,
+        clocks=run.clocks,
+        seconds=budget.seconds,
+        progress=lambda step: progress(step, budget.steps),
+        synchronize=hardware.synchronize,
+        each_step=arguments["accelerator"] == "cpu",
+    )
+    order = Order(dataset.size("train"), budget.batch_size, run.cell.seed)
+    feed = TrainFeed(dataset, order, steps=budget.steps, chunk=_chunk(budget))
+    trainer = make_trainer(arguments, feed, budget)
+    meters = hardware.meters()
+    for meter in meters:
+        meter.start()
+    run.nondeterministic = fit(run, trainer, task, feed)
+    for meter in meters:
+        meter.stop()
+    run.clocks.switch("test")
+    task.load_best()
+    trainer.test(task, EvaluationFeed(dataset, "test"), verbose=False)
+    run.clocks.switch("measuring")
+    return assemble.trained(run, task, feed, budget, width, meters)
+
+
+def fit(run: Run, trainer: pl.Trainer, task: Task, feed: TrainFeed) -> str:
+    """Train, and read validation once more where the last steps were not looked at.
+
+    Gives the first warning of an operation that is not deterministic, or "".
+    """
+    validation = EvaluationFeed(run.dataset, "val")
+    began = time.process_time()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run.clocks.switch("training")
+        trainer.fit(task, train_dataloaders=feed, val_dataloaders=validation)
+        run.hardware.synchronize()
+        run.clocks.switch("setup")
+    run.cpu_seconds = time.process_time() - began
+    curve = task.trace.curve
+    if not curve or curve[-1].step < task.steps_done:
+        trainer.validate(task, validation, verbose=False)
+    texts = [str(w.message) for w in caught]
+    return next((text for text in texts if "deterministic" in text), "")
+
+
+def make_trainer(arguments: dict[str, Any], feed: TrainFeed, budget: Budget) -> pl.Trainer:
+    """Lightning's Trainer with everything off that costs time in each step."""
+    every = max(1, len(feed) // budget.validations)
+    return pl.Trainer(
+        max_epochs=1,
+        limit_train_batches=len(feed),
+        val_check_interval=min(every, len(feed)),
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        deterministic="warn",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        **arguments,
+    )
+
+
+def _chunk(budget: Budget) -> int:
+    """Small enough that validations can be spread evenly."""
+    return max(1, min(CHUNK, budget.steps // budget.validations))
+
+

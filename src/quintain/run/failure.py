@@ -1,0 +1,38 @@
+"""Tells failures apart: a record says whether it was the numbers, the memory, the data or a bug."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+DATA_ERRORS = ("DataError",)
+
+
+def failure(error: BaseException, log_tail: str = "") -> dict[str, Any]:
+    """The `error` part of a record."""
+    return {
+        "kind": kind_of(error),
+        "type": type(error).__name__,
+        "message": str(error) or repr(error),
+        "traceback": "".join(traceback.format_exception(error)),
+        "log_tail": log_tail,
+    }
+
+
+def kind_of(error: BaseException) -> str:
+    """nan, oom, interrupted, data or exception."""
+    from quintain.run.task import NonFiniteLoss
+
+    names = {cls.__name__ for cls in type(error).__mro__}
+    if isinstance(error, NonFiniteLoss):
+        return "nan"
+    if isinstance(error, MemoryError) or "OutOfMemoryError" in names or _allocator(error):
+        return "oom"
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    return "data" if names & set(DATA_ERRORS) else "exception"
+
+
+def _allocator(error: BaseException) -> bool:
+    """torch's CPU allocator raises a plain RuntimeError."""
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

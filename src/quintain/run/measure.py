@@ -1,0 +1,79 @@
+"""What a trained model costs beyond its training: operations, latency, memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from quintain.compose.build import Model
+from quintain.contracts import Batch, Dataset, Meter, Split
+
+LATENCY_SECONDS = 0.15  # spent on each batch size: some hundred readings of a small model
+LATENCY_READINGS = 200
+WARM_UP = 3
+
+
+def flops_per_sample(model: Model, batch: Batch) -> float | str:
+    """Floating-point operations of one forward pass of one sample, or why they are not known.
+
+    Counted by torch's FlopCounterMode (matrix products and convolutions; a multiply-add is two).
+    oneDNN's fused LSTM is one opaque operation, so it is switched off while counting.
+    """
+    with (
+        torch.inference_mode(),
+        torch.backends.mkldnn.flags(enabled=False),
+        FlopCounterMode(display=False) as counter,
+    ):
+        model(batch)
+    total = counter.get_total_flops()
+    return total / len(batch.x) if total else "no counted operation in the model"
+
+
+def latency(
+    model: Model, batch: Batch, synchronize: Callable[[], None]
+) -> list[float]:
+    """Milliseconds of single forward passes over `batch`, after a warm-up."""
+    readings: list[float] = []
+    with torch.inference_mode():
+        for _ in range(WARM_UP):
+            model(batch)
+        synchronize()
+        end = time.perf_counter() + LATENCY_SECONDS
+        while len(readings) < LATENCY_READINGS and (now := time.perf_counter()) < end:
+            model(batch)
+            synchronize()
+            readings.append((time.perf_counter() - now) * 1e3)
+    return readings
+
+
+def first_samples(dataset: Dataset, split: Split, count: int, device: torch.device) -> Batch:
+    """The first `count` samples of a split, on a device."""
+    indices = torch.arange(min(count, dataset.size(split)))
+    return to_device(dataset.take(split, indices), device)
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch with its tensors on `device`."""
+    return Batch(*(None if t is None else t.to(device) for t in batch))  # type: ignore[arg-type]
+
+
+def percentiles(values: list[float], *levels: int) -> dict[str, float]:
+    """`{"p50": …}` by linear interpolation between the sorted readings."""
+    tensor = torch.tensor(values, dtype=torch.float64)
+    return {f"p{level}": torch.quantile(tensor, level / 100).item() for level in levels}
+
+
+def read_meters(meters: list[Meter]) -> tuple[dict[str, float | None], dict[str, str]]:
+    """Values by meter name (None where absent), and the reasons for the absent ones."""
+    values: dict[str, float | None] = {}
+    reasons: dict[str, str] = {}
+    for meter in meters:
+        reading: Any = meter.read()
+        values[meter.name] = None if isinstance(reading, str) else float(reading)
+        if isinstance(reading, str):
+            reasons[meter.name] = reading
+    return values, reasons

@@ -1,0 +1,81 @@
+"""How weights are updated: one recipe, the same for every model unless its YAML says otherwise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """An optimizer of `torch.optim`, a schedule and a limit on the gradient's norm.
+
+    Attributes:
+        optimizer: class name in `torch.optim`.
+        lr: highest learning rate.
+        weight_decay: on matrices only; biases, gains and embedding tables are left alone.
+        clip_norm: largest gradient norm; None: no limit.
+        warmup: share of the steps over which the rate rises linearly.
+        schedule: "cosine" falls to 0 at the last step (Loshchilov & Hutter 2017, eq. 5).
+    """
+
+    optimizer: str = "AdamW"
+    lr: float = 3e-3
+    weight_decay: float = 0.01
+    clip_norm: float | None = 1.0
+    warmup: float = 0.1
+    schedule: Literal["cosine", "constant"] = "cosine"
+
+    def __post_init__(self) -> None:
+        wrong = []
+        if not self.lr > 0:
+            wrong.append(f"lr must be above 0, came {self.lr}")
+        if not 0 <= self.warmup < 1:
+            wrong.append(f"warmup must be in [0, 1), came {self.warmup}")
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            wrong.append(f"clip_norm must be above 0 or null, came {self.clip_norm}")
+        if wrong:
+            raise ValueError("; ".join(wrong))
+
+    def build(self, module: nn.Module) -> Optimizer:
+        """The optimizer over a module's trainable parameters; fused where torch offers it."""
+        import torch
+
+        known = {n: c for n, c in vars(torch.optim).items() if isinstance(c, type)}
+        if self.optimizer not in known:
+            raise ValueError(f"torch.optim has no {self.optimizer}")
+        kind = known[self.optimizer]
+        fused = {"fused": True} if self.optimizer in ("Adam", "AdamW", "SGD") else {}
+        optimizer: Optimizer = kind(self._groups(module), lr=self.lr, **fused)
+        return optimizer
+
+    def rate(self, step: int, steps: int) -> float:
+        """Learning rate of step `step` (from 0) of `steps`."""
+        rising = max(1, round(self.warmup * steps))
+        if step < rising:
+            return self.lr * (step + 1) / rising
+        if self.schedule == "constant":
+            return self.lr
+        progress = (step - rising) / max(1, steps - rising)
+        return self.lr * 0.5 * (1 + math.cos(math.pi * progress))
+
+    def _groups(self, module: nn.Module) -> list[dict[str, object]]:
+        from torch import nn
+
+        tables = {id(m.weight) for m in module.modules() if isinstance(m, nn.Embedding)}
+        trained = [p for p in module.parameters() if p.requires_grad]
+        decayed = [p for p in trained if p.ndim > 1 and id(p) not in tables]
+        kept = _others(trained, decayed)
+        groups = [(decayed, self.weight_decay), (kept, 0.0)]
+        return [{"params": ps, "weight_decay": decay} for ps, decay in groups if ps]
+
+
+def _others(parameters: Iterable[Tensor], chosen: Iterable[Tensor]) -> list[Tensor]:
+    taken = {id(p) for p in chosen}
+    return [p for p in parameters if id(p) not in taken]

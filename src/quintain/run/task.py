@@ -1,0 +1,182 @@
+"""The LightningModule: trains a stem, core and head, whatever they are, and keeps the curve."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from quintain.compose.build import Model
+from quintain.contracts import Batch, Score
+from quintain.run.clocks import Clocks
+from quintain.run.optimize import Recipe
+
+
+class NonFiniteLoss(ArithmeticError):
+    """The training loss or a gradient is no longer a number."""
+
+
+@dataclass
+class Point:
+    """One reading of the validation split during training."""
+
+    step: int
+    seconds: float
+    train_loss: float
+    scores: dict[str, float]
+
+
+@dataclass
+class Trace:
+    """What a run leaves behind while it trains."""
+
+    curve: list[Point] = field(default_factory=list)
+    step_ms: list[float] = field(default_factory=list)
+    test: dict[str, float] = field(default_factory=dict)
+    best: Point | None = None
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Task(pl.LightningModule):
+    """Trains a `Model` with manual optimisation, several optimizer steps in one Lightning step.
+
+    Args:
+        model: stem, core and head.
+        recipe: how weights are updated.
+        steps: number of optimizer steps, for the schedule.
+        clocks: switched between training and validation.
+        seconds: training time after which to stop; None: no limit.
+        progress: called with the number of steps done, after each chunk.
+        synchronize: waits for the device, before a clock is read.
+        each_step: operations have ended when they return, so that a step can be timed alone; where
+            they have not (a GPU), the steps of a chunk share its time evenly.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        recipe: Recipe,
+        *,
+        steps: int,
+        clocks: Clocks,
+        seconds: float | None = None,
+        progress: Callable[[int], None] = lambda step: None,
+        synchronize: Callable[[], None] = lambda: None,
+        each_step: bool = True,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.model = model
+        self.recipe = recipe
+        self.trace = Trace()
+        self.steps_done = 0
+        self._steps, self._seconds = steps, seconds
+        self._clocks, self._progress, self._synchronize = clocks, progress, synchronize
+        self._each_step = each_step
+        self._losses: list[Tensor] = []
+        self._metrics = model.head.metrics()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return self.recipe.build(self.model)
+
+    def training_step(self, chunk: list[Batch], batch_idx: int) -> None:
+        """A chunk of batches: one optimizer step each, timed each."""
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, torch.optim.Optimizer)
+        stamps = [time.perf_counter()]
+        for batch in chunk:
+            self._losses.append(self._step(batch, optimizer))
+            stamps.append(time.perf_counter())
+        self._synchronize()
+        self._time(stamps)
+        self._check(len(chunk))
+        self._progress(self.steps_done)
+        if self._seconds is not None and self._clocks.read("training") >= self._seconds:
+            self.trainer.should_stop = True
+
+    def _time(self, stamps: list[float]) -> None:
+        if not self._each_step:
+            count = len(stamps) - 1
+            each = (time.perf_counter() - stamps[0]) / count
+            stamps = [stamps[0] + i * each for i in range(count + 1)]
+        self.trace.step_ms += [(b - a) * 1e3 for a, b in itertools.pairwise(stamps)]
+
+    def _step(self, batch: Batch, optimizer: torch.optim.Optimizer) -> Tensor:
+        rate = self.recipe.rate(self.steps_done, self._steps)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.zero_grad()
+        loss = self.model.head.loss(self.model(batch), batch)
+        self.manual_backward(loss)
+        if self.recipe.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), self.recipe.clip_norm)
+        optimizer.step()
+        self.steps_done += 1
+        return loss.detach()
+
+    def _check(self, count: int) -> None:
+        """One look a chunk: on a GPU every look waits for the device."""
+        recent = torch.stack(self._losses[-count:])
+        if not torch.isfinite(recent).all():
+            first = int((~torch.isfinite(recent)).nonzero()[0])
+            step = self.steps_done - count + first + 1
+            raise NonFiniteLoss(
+                f"the training loss is {recent[first].item()} at step {step};"
+                f" try a lower learning rate (optimizer.lr, now {self.recipe.lr})"
+            )
+
+    def on_validation_epoch_start(self) -> None:
+        self._before = self._clocks.switch("validation")
+        self._start_metrics()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self.model.head.update(self._metrics, self.model(batch), batch)
+
+    def on_validation_epoch_end(self) -> None:
+        scores = self._read_metrics()
+        recent = torch.stack(self._losses).mean().item() if self._losses else math.nan
+        self._losses.clear()
+        seconds = self._clocks.read("training")
+        self._keep(Point(self.steps_done, seconds, recent, scores))
+        self._clocks.switch(self._before)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self.model.head.update(self._metrics, self.model(batch), batch)
+
+    def on_test_epoch_start(self) -> None:
+        self._start_metrics()
+
+    def on_test_epoch_end(self) -> None:
+        self.trace.test = self._read_metrics()
+
+    def load_best(self) -> None:
+        """Go back to the weights that were best on validation."""
+        self.model.load_state_dict(self.trace.weights)
+
+    def _keep(self, point: Point) -> None:
+        self.trace.curve.append(point)
+        main = self.model.head.scores[0]
+        if self.trace.best is None or better(point, self.trace.best, main):
+            self.trace.best = point
+            self.trace.weights = {k: v.clone() for k, v in self.model.state_dict().items()}
+
+    def _start_metrics(self) -> None:
+        for metric in self._metrics.values():
+            metric.to(self.device).reset()
+
+    def _read_metrics(self) -> dict[str, float]:
+        return {name: float(metric.compute()) for name, metric in self._metrics.items()}
+
+
+def better(a: Point, b: Point, score: Score) -> bool:
+    """Whether `a` is strictly better than `b`; what is not a number is worse than anything."""
+    x, y = a.scores[score.name], b.scores[score.name]
+    if math.isnan(y):
+        return not math.isnan(x)
+    return x > y if score.direction == "max" else x < y

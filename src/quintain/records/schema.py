@@ -295,7 +295,7 @@ def _verb(given: object) -> str:
 
 
 def plain_json(value: Any, nonfinite: dict[str, str], path: str = "") -> Any:
-    """`value` with models as dicts, tuples as lists and non-finite floats as None.
+    """`value` with models as dicts, tuples as lists, valid text and non-finite floats as None.
 
     Each replaced float is noted in `nonfinite` under its dotted path.
     """
@@ -304,6 +304,8 @@ def plain_json(value: Any, nonfinite: dict[str, str], path: str = "") -> Any:
             return float(value)  # numpy's float64 is a float too, but prints as its own type
         nonfinite[path] = str(float(value))
         return None
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()  # a log's stray bytes are no Unicode
     if isinstance(value, BaseModel):
         value = value.model_dump(by_alias=True)
     prefix = f"{path}." if path else ""

@@ -16,6 +16,7 @@ from quintain.report.text import (
     count,
     decimals,
     first_line,
+    grid,
     number,
     plain,
     seconds,
@@ -42,7 +43,7 @@ def print_leaderboard(records: Iterable[Record], to: Console | None = None) -> B
 
 
 def _print_dataset(out: Console, rows: Sequence[Row]) -> None:
-    out.print(_title(rows[0]))
+    out.print(_title(rows))
     several = len({row.hardware for row in rows if not row.reference}) > 1
     table = grid()
     table.add_column("#", justify="right", no_wrap=True)
@@ -61,13 +62,14 @@ def _print_dataset(out: Console, rows: Sequence[Row]) -> None:
     out.print()
 
 
-def _title(row: Row) -> Text:
+def _title(rows: Sequence[Row]) -> Text:
+    row = rows[0]
     title = plain(row.dataset, "bold")
     unit = f" ({row.unit})" if row.unit not in ("", "1") else ""
     title.append_text(
         plain(f"  {row.modality}, {row.task}, {row.metric}{unit} {ARROW[row.direction]}")
     )
-    if row.generated:
+    if any(row.generated for row in rows):
         title.append_text(plain("  generated data", "yellow"))
     return title
 

@@ -1,0 +1,216 @@
+"""From records to rows, and from rows to a terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import time
+from typing import Any
+
+import pytest
+import scipy.stats
+from records_factory import cost, data, make, plain
+from rich.console import Console
+
+from quintain.records.schema import Record
+from quintain.report.leaderboard import leaderboard, leaderboard_json
+from quintain.report.records_list import print_records, records_json
+from quintain.report.table import print_leaderboard
+from quintain.report.text import console, count, decimals, seconds
+
+
+def shown(records: list[Record], width: int | None = None) -> str:
+    out = io.StringIO()
+    print_leaderboard(records, Console(file=out, width=width) if width else console(out))
+    return out.getvalue()
+
+
+def seeds(*scores: float | None, **changes: Any) -> list[Record]:
+    return [make(seed=i, score=score, **changes) for i, score in enumerate(scores, 1)]
+
+
+def test_row_is_the_mean_over_seeds_with_students_interval() -> None:
+    (row,) = leaderboard(seeds(0.8, 0.9, 0.85)).rows
+    low, high = scipy.stats.t.interval(0.95, 2, 0.85, scipy.stats.sem([0.8, 0.9, 0.85]))
+    assert (row.mean, row.ci_low, row.ci_high) == pytest.approx((0.85, low, high))
+    assert (row.n, row.seeds, row.rank, row.variant) == (3, [1, 2, 3], 1, "")
+    assert (row.params, row.train_seconds, row.samples_per_second) == (49800, 12.5, 1234.5)
+
+
+def test_best_first_in_the_scores_direction_with_references_between() -> None:
+    records = [
+        *seeds(0.5, model="cnn"),
+        *seeds(0.9, model="lstm"),
+        make(model="linear", score=0.7, reference=True),
+        *(
+            make(dataset="load", task="forecast", model=m, score=s)
+            for m, s in (("a", 2.0), ("b", 1.0))
+        ),
+    ]
+    board = leaderboard(records)
+    assert [(r.dataset, r.model, r.rank) for r in board.rows] == [
+        ("digits", "lstm", 1),
+        ("digits", "linear", None),
+        ("digits", "cnn", 2),
+        ("load", "b", 1),
+        ("load", "a", 2),
+    ]
+
+
+def test_other_settings_are_other_rows_that_say_what_differs() -> None:
+    slow = {"optimizer": {"_target_": "optimizer.adam", "lr": 0.001}}
+    rows = leaderboard([*seeds(0.9, 0.8), *seeds(0.7, cell=slow), *seeds(0.1, model="cnn")]).rows
+    told = {(row.model, row.variant): row.n for row in rows}
+    assert told == {
+        ("lstm", "optimizer.lr=0.01"): 2,
+        ("lstm", "optimizer.lr=0.001"): 1,
+        ("cnn", ""): 1,
+    }
+
+
+def test_a_name_that_differs_says_it_all() -> None:
+    large = {"budget": {"_target_": "budget.large", "steps": 900}}
+    rows = leaderboard([make(), make(names={"budget": "large"}, cell=large)]).rows
+    assert {row.variant for row in rows} == {"budget=small", "budget=large"}
+
+
+def test_rows_are_apart_by_hardware_without_variant() -> None:
+    rows = leaderboard([make(), make(names={"hardware": "cuda"})]).rows
+    assert {(row.hardware, row.variant) for row in rows} == {("cpu", ""), ("cuda", "")}
+
+
+def test_only_the_newest_code_counts() -> None:
+    newer = {"cell": {"sources": {"model": "bb"}}, "finished": "2026-11-02T00:00:00.5Z"}
+    older_failure = make(seed=7, status="failed")
+    board = leaderboard([*seeds(0.1, 0.2), *seeds(0.9, **newer), older_failure])
+    assert [(row.mean, row.n) for row in board.rows] == [(0.9, 1)]
+    assert board.notes == ["1 older result of earlier code left out"] and board.failed == []
+
+
+def test_references_do_not_multiply_with_hardware_or_budget() -> None:
+    other = {"names": {"hardware": "cuda", "budget": "large"}}
+    records = [make(model="majority", reference=True, **more) for more in ({}, other)]
+    assert len(leaderboard(records).rows) == 1
+
+
+def test_failed_and_skipped_are_listed_and_counted() -> None:
+    board = leaderboard_json(
+        [*seeds(0.5, 0.6), make(seed=3, status="failed"), make(model="mlp", status="skipped")]
+    )
+    assert board["rows"][0]["n"] == 2
+    assert "1 of 3 seeds failed (oom)" in board["notes"][0]
+    assert board["failed"][0]["kind"] == "oom" and board["failed"][0]["seed"] == 3
+    assert board["skipped"][0]["reason"] == "needs a grid"
+
+
+def test_missing_score_makes_the_mean_missing_and_comes_last() -> None:
+    rows = leaderboard([*seeds(0.5, math.nan, model="cnn"), *seeds(0.1)]).rows
+    assert [(row.model, row.mean, row.rank) for row in rows] == [
+        ("lstm", 0.1, 1),
+        ("cnn", None, None),
+    ]
+    assert rows[1].n == 2 and "– ± –" in shown(seeds(0.5, math.nan))
+
+
+def test_different_data_under_one_name_is_flagged() -> None:
+    board = leaderboard([make(), make(model="cnn", data=data() | {"fingerprint": "sha256:22"})])
+    assert "2 different versions of the data" in board.notes[0]
+
+
+def test_json_is_standard() -> None:
+    text = json.dumps(leaderboard_json(seeds(0.5, math.inf)), allow_nan=False)
+    row = json.loads(text)["rows"][0]
+    assert row["mean"] is None
+    assert leaderboard_json([]) == {"rows": [], "notes": [], "failed": [], "skipped": []}
+    wanted = "dataset modality task model hardware budget metric direction mean ci_low ci_high n"
+    wanted += " params train_seconds samples_per_second reference generated unit group variant"
+    assert set((wanted + " seeds trust").split()) <= set(row)
+
+
+def test_terminal_table_says_it_all() -> None:
+    wide = cost() | {"params": 60000}
+    doubt = {"input_bound": {"ok": False, "note": "data wait 40 %"}}
+    text = shown(
+        [
+            *seeds(0.9, 0.8, model="cnn", data=data() | {"generated": True}),
+            make(cost=wide, trust=doubt),
+            make(model="majority", score=0.1, reference=True),
+        ]
+    )
+    assert "digits  image, classify, accuracy (fraction) ↑  generated data" in text
+    assert "0.8500 ± 0.6353" in text and "0.9000 ± –" in text and "49.8k" in text
+    assert "one seed: no interval; seed=1,2,3 gives one" in text
+    assert "lstm: 60.0k parameters are 120% of the budget's 50.0k" in text
+    assert "! lstm: not to be trusted: input_bound (data wait 40 %)" in text
+    assert "ref  majority" in text
+
+
+def test_matrix_has_a_row_a_model_and_a_dash_where_nothing_ran() -> None:
+    records = [make(), make(dataset="load", task="forecast", score=2.5), make(model="cnn")]
+    lines = shown(records).partition("all datasets")[2].splitlines()
+    rows = {line.split()[0]: line.split()[1:] for line in lines if line[:1].isalpha()}
+    assert rows["lstm"] == ["0.9000", "2.500"] and rows["cnn"] == ["0.9000", "–"]
+    assert "all datasets" not in shown([make()])
+
+
+@pytest.mark.parametrize("name", ["[red]x", "[/]", "a[bold", ":smile:", "\\[b]"])
+def test_names_are_text_and_nothing_else(name: str) -> None:
+    assert name in shown([make(model=name), make(dataset="b", model=name)])
+    out = io.StringIO()
+    print_records([make(model=name)], console(out))
+    assert name in out.getvalue()
+
+
+def test_control_characters_do_not_reach_the_terminal() -> None:
+    failure = {"kind": "exception", "type": "E", "message": "\n\x1b[2Jgone\nsecond"}
+    text = shown([make(status="failed", error=failure)])
+    assert "\x1b" not in text and "[2Jgone" in text and "second" not in text
+
+
+def test_eighty_columns_fold_and_pipes_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    name = "transformer_with_a_very_long_name_indeed_v2"
+    records = [make(model=name), make(model="cnn", score=0.2), make(dataset="b", model=name)]
+    narrow = shown(records, width=80)
+    assert max(map(len, narrow.splitlines())) <= 80 and "…" not in narrow
+    assert name in shown(records)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert shown(records) == narrow
+
+
+def test_list_of_records() -> None:
+    records = [make(seed=2), make(), make(model="gru", status="failed")]
+    entries = records_json(records)
+    assert [(e["model"], e["seed"], e["status"]) for e in entries] == [
+        ("gru", 1, "failed"),
+        ("lstm", 1, "ok"),
+        ("lstm", 2, "ok"),
+    ]
+    json.dumps(entries, allow_nan=False)
+    out = io.StringIO()
+    print_records(records, Console(file=out, width=80))
+    text = out.getvalue()
+    assert "oom: out of memory" in text.replace("\n", " ") or "oom:" in text
+    assert records[0].key[:8] in text and max(map(len, text.splitlines())) <= 80
+    out = io.StringIO()
+    print_records([], console(out))
+    assert out.getvalue() == "no records\n"
+
+
+def test_numbers_read_well() -> None:
+    assert [count(v) for v in (None, 7, 1.5, 49800, 2.5e6, 3e9)] == [
+        "–", "7", "1.5", "49.8k", "2.5M", "3.0G"]  # fmt: skip
+    assert [seconds(v) for v in (None, 0.421, 12.54, 3600.4)] == ["–", "0.42", "12.5", "3600"]
+    assert [decimals([v]) for v in (0.98, 1.5, 123.4, 0.0004, 0.0, 1e6)] == [4, 3, 1, 7, 3, 0]
+
+
+def test_forty_records_take_a_blink() -> None:
+    texts = [
+        json.dumps(plain(model=model, seed=seed, step_times_ms=[i / 7 for i in range(400)]))
+        for model in "abcdefgh"
+        for seed in range(5)
+    ]
+    started = time.process_time()
+    shown([Record.model_validate_json(text) for text in texts])
+    assert time.process_time() - started < 0.3

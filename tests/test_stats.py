@@ -1,0 +1,56 @@
+"""Intervals and percentiles against scipy and numpy."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quintain.stats.intervals import Interval, mean_interval, percentiles, student_quantile
+
+finite = st.floats(-1e6, 1e6)
+
+
+@pytest.mark.parametrize("degrees", [*range(1, 40), 99, 100, 1000])
+@pytest.mark.parametrize("probability", [0.5, 0.6, 0.9, 0.975, 0.995, 0.9995])
+def test_student_quantile_is_scipys(degrees: int, probability: float) -> None:
+    expected = scipy.stats.t.ppf(probability, degrees)
+    assert student_quantile(probability, degrees) == pytest.approx(expected, rel=1e-10, abs=1e-12)
+
+
+@given(st.lists(finite, min_size=2, max_size=12), st.sampled_from([0.9, 0.95, 0.99]))
+def test_interval_is_scipys(values: list[float], level: float) -> None:
+    got = mean_interval(values, level)
+    spread = float(scipy.stats.sem(values))
+    low, high = float(np.mean(values)), float(np.mean(values))
+    if spread > 0:
+        low, high = scipy.stats.t.interval(level, len(values) - 1, np.mean(values), spread)
+    assert got.low == pytest.approx(low, rel=1e-7, abs=1e-6)
+    assert got.high == pytest.approx(high, rel=1e-7, abs=1e-6)
+    assert got.half_width is not None and got.half_width >= 0
+
+
+def test_defined_answers_where_there_is_no_interval() -> None:
+    assert mean_interval([0.3]) == Interval(0.3, None, None, 1)
+    assert mean_interval([0.1] * 3) == Interval(0.1, 0.1, 0.1, 3)
+    assert mean_interval([]) == Interval(None, None, None, 0)
+    for bad in (None, math.nan, math.inf):
+        assert mean_interval([0.1, bad]) == Interval(None, None, None, 2)
+    assert mean_interval([0.3]).half_width is None
+
+
+@given(st.lists(finite, min_size=1, max_size=50), st.lists(st.floats(0, 100), max_size=5))
+def test_percentiles_are_numpys(values: list[float], wanted: list[float]) -> None:
+    expected = np.percentile(values, wanted)
+    assert percentiles(values, wanted) == pytest.approx(expected.tolist(), rel=1e-9, abs=1e-6)
+
+
+def test_bad_questions_are_refused() -> None:
+    assert percentiles([], [50]) == [None]
+    for question in (lambda: percentiles([1.0], [101]), lambda: mean_interval([1, 2], 1.5)):
+        with pytest.raises(ValueError, match="expected"):
+            question()

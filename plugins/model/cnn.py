@@ -83,6 +83,7 @@ class Conv(nn.Module):
         self.left = dilation * (kernel[0] - 1) if causal else 0
         padding = tuple(0 if causal else dilation * (k // 2) for k in kernel)
         self.conv = CONV[axes](dim, out, kernel, stride, padding, dilation)
+        nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")  # He et al. 2015
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, *grid, C) → (B, *⌈grid / stride⌉, C)."""
@@ -93,15 +94,15 @@ class Conv(nn.Module):
 
 
 class Step(nn.Module):
-    """A convolution to other channels, perhaps with a stride; then GELU where no block follows."""
+    """A convolution to other channels, perhaps with a stride; then ReLU where no block follows."""
 
     def __init__(
-        self, dim: int, out: int, *, stride: tuple[int, ...], gelu: bool, causal: bool = False
+        self, dim: int, out: int, *, stride: tuple[int, ...], relu: bool, causal: bool = False
     ) -> None:
         super().__init__()
         self.dim, self.stride = out, stride[0]
         self.conv = Conv(len(stride), dim, out, stride=stride, causal=causal)
-        self.activation = nn.GELU() if gelu else nn.Identity()
+        self.activation = nn.ReLU() if relu else nn.Identity()
 
     def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         x = self.activation(self.conv(keep(x, mask)))
@@ -109,7 +110,7 @@ class Step(nn.Module):
 
 
 class Block(nn.Module):
-    """x + project(gelu(conv(norm x))): `hidden` channels inside, as many as it likes."""
+    """x + project(relu(conv(norm x))): `hidden` channels inside, as many as it likes."""
 
     def __init__(
         self, axes: int, dim: int, hidden: int, *, dilation: int = 1, causal: bool = False
@@ -122,14 +123,14 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         y = self.conv(keep(self.norm(x), mask))
-        return x + self.project(F.gelu(y)), mask
+        return x + self.project(F.relu(y)), mask
 
 
 def _keeping(inp: Features, width: float, num_blocks: int) -> nn.ModuleList:
     """Dilations 1, 2, 4, …: WaveNet's receptive field (van den Oord et al. 2016)."""
     axes, dim = len(inp.grid), max(1, math.floor(width))
     stride = (1,) * axes
-    layers: list[nn.Module] = [Step(inp.dim, dim, stride=stride, gelu=False, causal=inp.causal)]
+    layers: list[nn.Module] = [Step(inp.dim, dim, stride=stride, relu=False, causal=inp.causal)]
     for k, hidden in enumerate(inner(width, dim, num_blocks)):
         layers.append(Block(axes, dim, hidden, dilation=2**k, causal=inp.causal))
     return nn.ModuleList(layers)
@@ -145,7 +146,7 @@ def _shrinking(
         scaled = width / 2 ** (num_stages - 1 - stage)
         stream = spread(scaled, num_stages)[stage]
         stride = _first_stride(grid) if stage == 0 else _halving(grid)
-        layers.append(Step(dim, stream, stride=stride, gelu=stage == 0))
+        layers.append(Step(dim, stream, stride=stride, relu=stage == 0))
         grid = tuple(-(-g // s) for g, s in zip(grid, stride, strict=True))
         for hidden in inner(scaled, stream, num_blocks if stage else 0):
             layers.append(Block(axes, stream, hidden))

@@ -118,7 +118,7 @@ def linear_forecast(dataset: Dataset, stem: Stem) -> Predictor:
 
     def predict(batch: Batch) -> Tensor:
         last_BC = last_value(batch)
-        x_BTC = (batch.x - last_BC[:, None]).to("cpu", torch.float64)
+        x_BTC = (batch.x - last_BC[:, None]).cpu().double()
         change_BZC = torch.einsum("btc,ctz->bzc", x_BTC, weight_CTZ) + bias_CZ.T
         return last_BC[:, None] + change_BZC.to(batch.x)
 

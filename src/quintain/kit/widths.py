@@ -60,8 +60,8 @@ class Width:
 
     @property
     def error(self) -> float:
-        """Signed distance from the target as a share of it."""
-        return self.params / self.target - 1
+        """Signed distance from the target as a share of it; 0 where there is none."""
+        return 0.0 if self.target == 0 else self.params / self.target - 1
 
     @property
     def met(self) -> bool:

@@ -1,0 +1,113 @@
+"""Small examples of every kind of data, for checks that need no data set."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from quintain.contracts import Batch, DataSpec
+from quintain.kit.mask import keep, mask_of
+
+_CLASSES = ("a", "b", "c")
+
+EXAMPLE_SPECS: tuple[DataSpec, ...] = (
+    DataSpec(
+        name="example_image", modality="image", task="classify", shape=(1, 8, 8), classes=_CLASSES
+    ),
+    DataSpec(
+        name="example_video",
+        modality="video",
+        task="classify",
+        shape=(6, 1, 8, 8),
+        classes=_CLASSES,
+    ),
+    DataSpec(
+        name="example_speech",
+        modality="speech",
+        task="classify",
+        shape=(2000,),
+        classes=_CLASSES,
+        sample_rate=8000,
+        ragged=True,
+    ),
+    DataSpec(name="example_text", modality="text", task="next_token", shape=(16,), vocabulary=12),
+    DataSpec(
+        name="example_ragged_text",
+        modality="text",
+        task="next_token",
+        shape=(16,),
+        vocabulary=12,
+        ragged=True,
+    ),
+    DataSpec(
+        name="example_text_classes",
+        modality="text",
+        task="classify",
+        shape=(16,),
+        vocabulary=12,
+        classes=_CLASSES,
+        ragged=True,
+    ),
+    DataSpec(
+        name="example_series",
+        modality="series",
+        task="forecast",
+        shape=(24, 2),
+        horizon=4,
+        season=6,
+    ),
+    DataSpec(
+        name="example_ragged_series",
+        modality="series",
+        task="classify",
+        shape=(24, 2),
+        classes=_CLASSES,
+        ragged=True,
+    ),
+)
+"""One for each modality and task, with and without padding."""
+
+
+def fake_batch(spec: DataSpec, batch_size: int = 6, seed: int = 0) -> Batch:
+    """Random samples as `spec` describes them; where ragged, of all lengths, the first the longest.
+
+    Args:
+        spec: what the samples should look like.
+        batch_size: number of samples.
+        seed: the same seed gives the same batch, whatever the global generator has done.
+    """
+    draw = torch.Generator(device="cpu").manual_seed(seed)
+    lengths = _lengths(spec, batch_size, draw) if spec.ragged else None
+    x = _inputs(spec, batch_size, draw)
+    y = _targets(spec, x, draw)
+    if lengths is not None:
+        real_BT = mask_of(lengths, x.shape[1])
+        x = keep(x, real_BT)
+        y = keep(y, real_BT) if spec.task == "next_token" else y
+    return Batch(x, y, lengths)
+
+
+def _lengths(spec: DataSpec, batch_size: int, draw: torch.Generator) -> Tensor:
+    longest = spec.shape[0]
+    lengths = torch.randint(max(1, longest // 4), longest + 1, (batch_size,), generator=draw)
+    lengths[0] = longest
+    return lengths
+
+
+def _inputs(spec: DataSpec, batch_size: int, draw: torch.Generator) -> Tensor:
+    shape = (batch_size, *spec.shape)
+    if spec.modality == "text":
+        return torch.randint(spec.vocabulary, shape, generator=draw)
+    if spec.modality == "series":
+        return torch.randn(shape, generator=draw)
+    values = torch.rand(shape, generator=draw)
+    return 2 * values - 1 if spec.modality == "speech" else values
+
+
+def _targets(spec: DataSpec, x: Tensor, draw: torch.Generator) -> Tensor:
+    if spec.task == "classify":
+        return torch.randint(len(spec.classes), (len(x),), generator=draw)
+    if spec.task == "next_token":
+        last_B1 = torch.randint(spec.vocabulary, (len(x), 1), generator=draw)
+        return torch.cat([x[:, 1:], last_B1], dim=1)
+    return torch.randn(len(x), spec.horizon, spec.shape[-1], generator=draw)

@@ -46,7 +46,7 @@ class Speech(nn.Module):
         hop: float = 10.0,
         lowest: float = 80.0,
         mean: float = -3.0,
-        std: float = 4.0,
+        std: float = 3.0,
     ) -> None:
         super().__init__()
         require(spec, "speech")

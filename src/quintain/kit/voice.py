@@ -41,7 +41,7 @@ _OPEN = (1.0, 0.6, 0.3)
 _HISS = (0.0, 0.3, 1.0)
 _NASAL = (0.8, 0.08, 0.05)
 _SILENT = (0.0, 0.0, 0.0)
-_PAUSE = Sound(80, (500, 1500, 2500), _SILENT, 0.0, 0.0)  # at most, before a word
+_PAUSE = Sound(140, (500, 1500, 2500), _SILENT, 0.0, 0.0)  # at most, before a word
 SOUNDS: dict[str, tuple[Sound, ...]] = {
     "i": (Sound(105, (270, 2290, 3010), _OPEN, 1.0, 0.0),),
     "e": (Sound(105, (530, 1840, 2480), _OPEN, 1.0, 0.0),),
@@ -79,10 +79,10 @@ class Speakers:
         height = random.random(count)
         return cls(
             pitch=90 + 130 * height + random.uniform(-10, 10, count),
-            tract=0.9 + 0.25 * height + random.uniform(-0.04, 0.04, count),
+            tract=0.85 + 0.35 * height + random.uniform(-0.06, 0.06, count),
             rate=random.uniform(0.85, 1.15, count),
             breath=random.uniform(0.02, 0.15, count),
-            background=random.uniform(0.01, 0.06, count),
+            background=random.uniform(0.01, 0.08, count),
         )
 
 
@@ -140,7 +140,7 @@ def _score(
     lengths = np.zeros(len(words), dtype=np.int64)
     for place, word in enumerate(words):
         sounds = [_PAUSE, *(sound for letter in word for sound in SOUNDS[letter])]
-        ms = np.array([sound.ms for sound in sounds]) * random.uniform(0.8, 1.2, len(sounds))
+        ms = np.array([sound.ms for sound in sounds]) * random.uniform(0.65, 1.2, len(sounds))
         ms[0] = random.uniform(0, _PAUSE.ms)
         ends = np.cumsum(ms) * (RATE / 1000) / pace[place]
         lengths[place] = min(longest, int(ends[-1]))

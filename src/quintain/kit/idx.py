@@ -1,0 +1,51 @@
+"""IDX, the file format of MNIST and its kin: magic number, sizes, bytes."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import zlib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from quintain.kit.download import DataError
+
+_UNSIGNED_BYTES = 8
+
+
+def read_idx(path: Path) -> npt.NDArray[np.uint8]:
+    """Read an IDX file of unsigned bytes, packed with gzip where its name ends in `.gz`.
+
+    The format (yann.lecun.com/exdb/mnist): two zero bytes, the type (8: unsigned byte), the
+    number of axes, their sizes as big-endian 32-bit integers, then the values row by row.
+
+    Raises:
+        DataError: the file is not there, not of this format, too short or too long.
+    """
+    content = _content(path)
+    if len(content) < 4 or content[:2] != b"\0\0" or content[2] != _UNSIGNED_BYTES:
+        raise DataError(
+            f"{path} is no IDX file of unsigned bytes: it begins with {content[:4].hex()!r}, "
+            "expected '000008' and the number of axes"
+        )
+    axes = content[3]
+    start = 4 + 4 * axes
+    sizes = content[4:start].ljust(4 * axes, b"\0")  # a header cut short counts as sizes of 0
+    shape = tuple(int(size) for size in np.frombuffer(sizes, ">u4"))
+    expected = start + math.prod(shape)
+    if len(content) != expected:
+        raise DataError(
+            f"{path} has {len(content):,} bytes (unpacked), but its header of sizes {shape} asks "
+            f"for {expected:,}: it is truncated or damaged; remove it, and it is downloaded again"
+        )
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+        return gzip.decompress(content) if path.suffix == ".gz" else content
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read ({error}): put it there again") from error

@@ -6,7 +6,7 @@ A *dataset* publishes a `DataSpec`. A *stem* knows the modality and turns a batc
 The *core* (what `model=` chooses) knows neither data nor task. A *head* knows the task.
 All three are ordinary `torch.nn.Module`s; nothing has to be subclassed or registered.
 
-Legend for shapes: B batch, T steps along the first axis, D features, grid = (T, ...) without B and D.
+Legend for shapes: B batch, T steps along the first axis, D features, grid (T, ...) without B, D.
 This module imports no torch, so configuration, records and reports stay light.
 """
 

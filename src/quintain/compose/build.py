@@ -79,7 +79,9 @@ def choose_width(config: Config, spec: DataSpec) -> Width | None:
             model = build_model(config, spec, float(stated))
         return Width(width=float(stated), params=count_budgeted(model), target=asked or 0)
     if asked is None:
-        raise ValueError("give the model a width (model.width=64) or a budget (budget.params=50000)")
+        raise ValueError(
+            "give the model a width (model.width=64) or a budget (budget.params=50000)"
+        )
     return solve(lambda width: build_model(config, spec, width), asked)
 
 

@@ -59,7 +59,7 @@ def resolved(config: DictConfig) -> Composed:
     choices = {k: v for k, v in config.hydra.runtime.choices.items() if v and "/" not in k}
     if config.data_dir is None:
         config.data_dir = default_data_dir()
-    plain = OmegaConf.masked_copy(config, [k for k in config if k != "hydra"])
+    plain = OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"])
     try:
         values = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:

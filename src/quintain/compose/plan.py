@@ -1,7 +1,7 @@
 """The frozen list of what a sweep will do, made before anything runs.
 
-Every cell is composed first, so that editing a YAML meanwhile changes nothing. No torch: cells whose
-result is in the store need no preflight, their record is the proof that they work.
+Every cell is composed first, so that editing a YAML meanwhile changes nothing. No torch: cells
+whose result is in the store need no preflight, their record is the proof that they work.
 """
 
 from __future__ import annotations

@@ -110,5 +110,3 @@ def _meta_build(cell: Cell, spec: DataSpec) -> Verdict:
     if width is None:
         return Verdict()
     return Verdict(width=width.width, params=width.params)
-
-

@@ -91,8 +91,10 @@ def mirror_new(plan: Plan, store: Store, outcome: Outcome, console: Console) -> 
 
     records = [record for key in fresh if (record := store.read(key))]
     report = mirror(records, store, **plan.settings.wandb)
-    if report.sentence:
-        console.print(Text(report.sentence), style="dim", soft_wrap=True)
+    words = f"W&B ({report.mode}): {report.written} runs mirrored to {store.path / 'wandb'}"
+    words += f", {report.failed} not" if report.failed else ""
+    for sentence in (words, *report.notes):
+        console.print(Text(sentence, style="dim"), soft_wrap=True)
 
 
 def say(plan: Plan, outcome: Outcome, console: Console) -> None:
@@ -138,5 +140,3 @@ def _interruptible() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-

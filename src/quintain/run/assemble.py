@@ -10,6 +10,7 @@ from quintain.kit.widths import count
 from quintain.records.schema import Record, utc_now
 from quintain.run import measure, trust
 from quintain.run.budget import Budget
+from quintain.run.clocks import Phase
 from quintain.run.feed import TrainFeed
 from quintain.run.identity import identity
 from quintain.run.machine import machine, versions
@@ -18,7 +19,7 @@ from quintain.run.task import Point, Task, Trace
 if TYPE_CHECKING:
     from quintain.run.execute import Run
 
-PHASES = ("setup", "training", "validation", "test", "logging")
+PHASES: tuple[Phase, ...] = ("setup", "training", "validation", "test", "logging")
 NO_PEAK = "the peak of this machine was not measured"
 
 
@@ -77,7 +78,7 @@ def common(run: Run, reading: str) -> dict[str, Any]:
     """What trained and reference records share."""
     cell, spec = run.cell, run.dataset.spec
     card = cell.config["dataset"].get("card") or {}
-    sizes = {split: run.dataset.size(split) for split in ("train", "val", "test")}  # type: ignore[arg-type]
+    sizes = {split: run.dataset.size(split) for split in ("train", "val", "test")}
     return identity(cell) | {
         "status": "ok",
         "started": run.started,
@@ -168,5 +169,3 @@ def _fingerprint_label(run: Run) -> dict[str, Any]:
     changed = bool(set(node) - {"_target_", "card", "data_dir"})
     card = (node.get("card") or {}).get("fingerprint")
     return trust.same_data(run.dataset.fingerprint(), card, changed)
-
-

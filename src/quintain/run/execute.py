@@ -140,5 +140,3 @@ def make_trainer(arguments: dict[str, Any], feed: TrainFeed, budget: Budget) -> 
 def _chunk(budget: Budget) -> int:
     """Small enough that validations can be spread evenly."""
     return max(1, min(CHUNK, budget.steps // budget.validations))
-
-

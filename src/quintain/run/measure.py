@@ -33,9 +33,7 @@ def flops_per_sample(model: Model, batch: Batch) -> float | str:
     return total / len(batch.x) if total else "no counted operation in the model"
 
 
-def latency(
-    model: Model, batch: Batch, synchronize: Callable[[], None]
-) -> list[float]:
+def latency(model: Model, batch: Batch, synchronize: Callable[[], None]) -> list[float]:
     """Milliseconds of single forward passes over `batch`, after a warm-up."""
     readings: list[float] = []
     with torch.inference_mode():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import sys
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -100,18 +101,30 @@ def _send_all(
     jobs: list[_Job], store: Store, mode: Sent, project: str, entity: str | None
 ) -> tuple[int, list[str]]:
     """Send each job and mark it; the number sent, and what went wrong."""
-    written, notes = 0, []
+    sent, notes = [], []
     for job in jobs:
         try:
             _send(job.record, store, mode, project, entity)
-            job.marker.parent.mkdir(parents=True, exist_ok=True)
-            job.marker.write_text(f"{job.content} {mode} {entity or ''}/{project}")
-            written += 1
+            sent.append(job)
         except Exception as error:
             notes.append(_note(error, store))
             if mode == "online":
                 break  # a server that is away for one is away for all: do not wait again
-    return written, notes
+    try:
+        _settle()
+        for job in sent:
+            job.marker.parent.mkdir(parents=True, exist_ok=True)
+            job.marker.write_text(f"{job.content} {mode} {entity or ''}/{project}")
+    except Exception as error:
+        notes.append(_note(error, store))
+    return len(sent), notes
+
+
+def _settle() -> None:
+    """Wait for W&B's process to end: `finish` returns some ms before the file is written."""
+    wandb = sys.modules.get("wandb")
+    if wandb is not None and getattr(wandb, "run", None) is None:  # else somebody's run goes on
+        wandb.teardown()
 
 
 def _wanted(mode: Mode) -> str:

@@ -10,11 +10,11 @@ from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics import MeanMetric, Metric
+from torchmetrics import Metric
 
 from quintain.contracts import Batch, Dataset, DataSpec, Features, MakeCore, Predictor, Score, Stem
 from quintain.kit import references
-from quintain.kit.heads import Bits, Perplexity, check_task
+from quintain.kit.heads import Bits, Nats, Perplexity, check_task
 from quintain.kit.mask import mask_of
 
 
@@ -54,12 +54,7 @@ class NextToken(nn.Module):
 
     def metrics(self) -> dict[str, Metric]:
         """Mean cross-entropy over tokens, in three units."""
-        # "disable": a loss that is not a number must show, not be dropped from the mean.
-        return {
-            "loss": MeanMetric(nan_strategy="disable"),
-            "bits_per_token": Bits(nan_strategy="disable"),
-            "perplexity": Perplexity(nan_strategy="disable"),
-        }
+        return {"loss": Nats(), "bits_per_token": Bits(), "perplexity": Perplexity()}
 
     def update(self, metrics: dict[str, Metric], prediction: Tensor, batch: Batch) -> None:
         """Add one batch, weighted by its number of real tokens."""

@@ -6,7 +6,7 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
+from torchmetrics import Metric
 
 from quintain.contracts import DataSpec, Features, Task
 from quintain.kit.mask import keep, last_valid, masked_mean
@@ -38,15 +38,43 @@ class Summary(nn.Module):
         return torch.cat([masked_mean(x, mask), last_BD], dim=-1)
 
 
-class Bits(MeanMetric):
-    """A mean of nats, told in bits."""
+class Nats(Metric):
+    """Mean cross-entropy of tokens; a NaN stays a NaN.
+
+    Not torchmetrics' `MeanMetric`: 1.9 drops NaNs from the mean, and with `nan_strategy="disable"`
+    it drops the weights.
+    """
+
+    full_state_update = False
+    total: Tensor
+    tokens: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("tokens", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, mean_nats: Tensor, tokens: int) -> None:
+        """Add a batch: its mean and the number of tokens that the mean is of."""
+        self.total += mean_nats * tokens
+        self.tokens += tokens
 
     def compute(self) -> Tensor:
+        """Nats a token."""
+        return self.total / self.tokens
+
+
+class Bits(Nats):
+    """The same in bits."""
+
+    def compute(self) -> Tensor:
+        """Bits a token."""
         return super().compute() / math.log(2)
 
 
-class Perplexity(MeanMetric):
-    """exp of a mean of nats: as uncertain as a fair choice among so many tokens."""
+class Perplexity(Nats):
+    """exp of the same: as uncertain as a fair choice among so many tokens."""
 
     def compute(self) -> Tensor:
+        """Number of tokens."""
         return super().compute().exp()

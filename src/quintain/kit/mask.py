@@ -31,12 +31,11 @@ def counts(x: Tensor, mask_BT: Tensor | None) -> Tensor:
 
 def masked_mean(x: Tensor, mask_BT: Tensor | None) -> Tensor:
     """x (B, T, *, D), mask → mean over all real positions (B, D); 0 for a sample with none."""
-    axes = tuple(range(1, x.dim() - 1))
-    mean_BD = keep(x, mask_BT).mean(axes)
+    between = tuple(range(2, x.dim() - 1))
+    x_BTD = x.mean(between) if between else x
     if mask_BT is None:
-        return mean_BD
-    share_B1 = counts(x, mask_BT).clamp(min=1)[:, None] / x.shape[1]
-    return mean_BD / share_B1.to(x.dtype)
+        return x_BTD.mean(1)
+    return keep(x_BTD, mask_BT).sum(1) / mask_BT.sum(1, keepdim=True).clamp(min=1)
 
 
 def last_valid(x: Tensor, mask_BT: Tensor | None) -> Tensor:

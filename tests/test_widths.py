@@ -1,0 +1,115 @@
+"""Widths: sizes grow one by one, and a budget is met by every model on every kind of data."""
+
+import math
+from functools import partial
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import nn
+
+from quintain.contracts import Features
+from quintain.kit.widths import Width, count, inner, solve, spread
+from quintain.plugins.model.cnn import Cnn
+from quintain.plugins.model.mlp import Mlp
+from quintain.plugins.model.recurrent import Recurrent
+from quintain.plugins.model.transformer import Transformer
+
+MODELS = {
+    "mlp": Mlp,
+    "cnn": Cnn,
+    "rnn": partial(Recurrent, cell="rnn"),
+    "lstm": partial(Recurrent, cell="lstm"),
+    "gru": partial(Recurrent, cell="gru"),
+    "two lstm": partial(Recurrent, cell="lstm", num_layers=2),
+    "lstm both ways": partial(Recurrent, cell="lstm", direction="both"),
+    "transformer": Transformer,
+}
+# name: (sequence, grid, outputs a position or a sample)
+DATA = {
+    "small image": (Features(dim=8, grid=(8,)), Features(dim=1, grid=(8, 8)), 10),
+    "image": (Features(dim=28, grid=(28,)), Features(dim=1, grid=(28, 28)), 10),
+    "video": (Features(dim=256, grid=(12,)), Features(dim=1, grid=(12, 16, 16)), 10),
+    "speech": (Features(dim=40, grid=(60,)), Features(dim=1, grid=(60, 40)), 10),
+    "series": (Features(dim=1, grid=(48,)), Features(dim=1, grid=(48,)), 12),
+    "text": (
+        Features(dim=64, grid=(64,), causal=True, per_position=True),
+        Features(dim=64, grid=(64,), causal=True, per_position=True),
+        65,
+    ),
+}
+
+
+class WithHead(nn.Module):
+    def __init__(self, core, outputs):
+        super().__init__()
+        self.core = core
+        self.head = nn.Linear(core.out.dim, outputs)
+
+
+@pytest.mark.parametrize("data", DATA)
+@pytest.mark.parametrize("model", MODELS)
+def test_a_budget_is_met_within_two_percent(model, data):
+    make = MODELS[model]
+    sequence, grid, outputs = DATA[data]
+    inp = grid if make is Cnn else sequence
+    if inp.causal and model == "lstm both ways":
+        pytest.skip("reads the future")
+    for target in (20_000, 50_000, 100_000, 300_000):
+        found = solve(lambda width: WithHead(make(inp, width=width), outputs), target)
+        assert found.met, f"{found} is {found.error:+.1%} off"
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_real_model_is_as_large_as_the_one_on_the_meta_device(model):
+    sequence, grid, outputs = DATA["image"]
+    make, inp = MODELS[model], grid if MODELS[model] is Cnn else sequence
+    found = solve(lambda width: WithHead(make(inp, width=width), outputs), 20_000)
+    assert count(WithHead(make(inp, width=found.width), outputs))[0] == found.params
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_parameters_never_fall_by_much_as_width_grows(model):
+    sequence, grid, _ = DATA["image"]
+    inp = grid if MODELS[model] is Cnn else sequence
+    with torch.device("meta"):
+        sizes = [count(MODELS[model](inp, width=20 + k / 10))[0] for k in range(120)]
+    assert sizes[-1] > 1.5 * sizes[0]
+    assert all(b > 0.99 * a for a, b in pairwise(sizes))
+
+
+@pytest.mark.parametrize("width", [1.0, 7.3, 15.99, 16.0])
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_spread_rises_one_by_one(width, n):
+    assert sum(spread(width, n)) == math.floor(n * width + 1e-9)
+    assert max(spread(width, n)) - min(spread(width, n)) <= 1
+
+
+def test_inner_keeps_the_product():
+    for width in (20.0, 20.5, 20.99, 21.0):
+        for size in inner(width, math.floor(width), 3, expand=2.0):
+            assert abs(size * math.floor(width) - 2 * width**2) <= math.floor(width)
+
+
+def test_count_leaves_out_tables_and_frozen_weights():
+    net = nn.Sequential(nn.Embedding(10, 4), nn.Linear(4, 3), nn.Linear(3, 2))
+    net[2].requires_grad_(False)
+    assert count(net) == (15, 55)
+
+
+def test_a_tied_table_is_not_counted():
+    table, out = nn.Embedding(10, 4), nn.Linear(4, 10, bias=False)
+    out.weight = table.weight
+    assert count(nn.Sequential(table, out)) == (0, 40)
+
+
+def test_solve_returns_the_closest_where_the_budget_cannot_be_met():
+    found = solve(lambda width: nn.Linear(999, math.floor(width)), 1400)
+    assert found == Width(width=1.0, params=1000, target=1400)
+    assert not found.met
+    assert found.error == pytest.approx(-2 / 7)
+
+
+def test_solve_refuses_a_budget_of_nothing():
+    with pytest.raises(ValueError, match="positive"):
+        solve(lambda width: nn.Linear(1, 1), 0)

@@ -398,6 +398,7 @@ def test_a_plain_lightning_trainer_can_use_the_data(tmp_path: Path) -> None:
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated")  # Lightning's own use
         trainer.fit(model, data)
     assert sorted(model.seen) == list(range(10)) and trainer.global_step == 3
     assert [len(batch.x) for batch in data.val_dataloader()] == [4, 4, 2]

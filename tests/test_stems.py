@@ -1,0 +1,181 @@
+"""Stems: shapes as announced, padding without effect, log-mel against outside references."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from torchaudio.transforms import MelSpectrogram
+
+from quintain.contracts import DataSpec, Modality, Reads, Skip
+from quintain.plugins.stem.image import Image
+from quintain.plugins.stem.series import Series
+from quintain.plugins.stem.speech import Speech
+from quintain.plugins.stem.text import Text
+from quintain.plugins.stem.video import Video
+
+CONF = Path(__file__).parents[1] / "conf" / "stem"
+
+
+def spec(modality: Modality, shape: tuple[int, ...], **more: Any) -> DataSpec:
+    return DataSpec(name="made_up", modality=modality, task="classify", shape=shape, **more)
+
+
+SPECS = {
+    "image": spec("image", (3, 8, 12)),
+    "video": spec("video", (5, 2, 4, 6), ragged=True),
+    "speech": spec("speech", (2000,), sample_rate=8000, ragged=True),
+    "text": spec("text", (9,), vocabulary=11, ragged=True),
+    "series": spec("series", (7, 3), ragged=True),
+}
+
+
+def build(name: str, reads: Reads, **settings: Any) -> Any:
+    """The stem as its YAML has it."""
+    yaml_settings = yaml.safe_load((CONF / f"{name}.yaml").read_text())
+    module, _, target = yaml_settings.pop("_target_").rpartition(".")
+    stem = getattr(importlib.import_module(module), target)
+    torch.manual_seed(0)
+    return stem(SPECS[name], reads=reads, **{**yaml_settings, **settings})
+
+
+def samples(name: str, count: int) -> torch.Tensor:
+    if name == "text":
+        return torch.randint(0, 11, (count, *SPECS[name].shape))
+    return torch.rand(count, *SPECS[name].shape)
+
+
+@pytest.mark.parametrize("reads", ["grid", "sequence"])
+@pytest.mark.parametrize("name", SPECS)
+def test_features_are_what_out_says(name: str, reads: Reads) -> None:
+    stem, longest = build(name, reads), SPECS[name].shape[0]
+    lengths = torch.tensor([longest, longest // 2]) if SPECS[name].ragged else None
+    features, mask = stem(samples(name, 2), lengths)
+    assert features.shape == (2, *stem.out.grid, stem.out.dim)
+    assert features.dtype == torch.float32 and stem.reading
+    assert stem.out.masked == (mask is not None) == SPECS[name].ragged
+    if mask is not None:
+        assert mask.shape == (2, stem.out.grid[0]) and mask.dtype == torch.bool
+        assert mask[0].all() and not mask[1].all()
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_stems_build_and_run_on_the_meta_device(name: str) -> None:
+    with torch.device("meta"):
+        stem = build(name, "grid")
+        x, n = samples(name, 2), torch.ones(2, dtype=torch.long) if SPECS[name].ragged else None
+        assert stem(x, n)[0].shape == (2, *stem.out.grid, stem.out.dim)
+
+
+@pytest.mark.parametrize("reads", ["grid", "sequence"])
+@pytest.mark.parametrize("name", [name for name in SPECS if SPECS[name].ragged])
+def test_padding_changes_nothing(name: str, reads: Reads) -> None:
+    """A sample alone, among zeros, and with garbage or NaN behind it: the same features."""
+    stem, longest = build(name, reads), SPECS[name].shape[0]
+    for length in {1, longest // 2, longest - 1}:
+        x, n = samples(name, 1), torch.tensor([length])
+        alone, mask = stem(x[:, :length], n)
+        for garbage in (0, 1) if name == "text" else (0.0, 7.0, float("nan")):
+            padded = x.clone()
+            padded[:, length:] = garbage
+            features, wide = stem(padded, n)
+            steps = mask.sum()
+            assert steps >= 1 and wide.sum() == steps == mask.shape[1]
+            torch.testing.assert_close(features[:, :steps], alone, rtol=0, atol=1e-6)
+            assert (features[:, steps:] == 0).all()
+
+
+@pytest.mark.parametrize("stem", [Image, Video, Speech, Text, Series])
+def test_the_wrong_modality_names_the_right_stem(stem: Any) -> None:
+    for name, other in SPECS.items():
+        if name != stem.__name__.lower():
+            with pytest.raises(ValueError, match=rf"'made_up' is {name}: use stem={name}"):
+                stem(other, reads="grid")
+
+
+def test_images_are_read_as_rows_patches_and_pixels() -> None:
+    x = torch.arange(3 * 8 * 12).reshape(1, 3, 8, 12).float()
+    plain = {"mean": 0.0, "std": 1.0}
+
+    def read(reads: Reads, **settings: Any) -> torch.Tensor:
+        features: torch.Tensor = build("image", reads, **plain, **settings)(x, None)[0]
+        return features
+
+    grid = read("grid")
+    assert grid[0, 5, 7].tolist() == x[0, :, 5, 7].tolist()
+    assert torch.equal(read("sequence", sequence="pixels")[0, 5 * 12 + 7], grid[0, 5, 7])
+    assert torch.equal(read("sequence")[0, 5], grid[0, 5].flatten())
+    patches = read("sequence", sequence="patches", patch=4)  # 2 rows of 3 patches
+    assert patches.shape == (1, 6, 48)
+    assert torch.equal(patches[0, 5], grid[0, 4:8, 8:12].flatten())
+    assert torch.equal(patches[0, 3], grid[0, 4:8, 0:4].flatten())
+    assert torch.equal(read("sequence", sequence="patches", patch=1), grid.flatten(1, 2))
+
+
+def test_impossible_readings_say_so() -> None:
+    with pytest.raises(Skip, match="patches of 5×5 do not tile made_up"):
+        build("image", "sequence", sequence="patches", patch=5)
+    with pytest.raises(ValueError, match="one of rows, patches, pixels; got 'columns'"):
+        build("image", "sequence", sequence="columns")
+
+
+def test_video_is_read_frame_by_frame() -> None:
+    x = samples("video", 2)
+    n = torch.tensor([5, 5])
+    grid = build("video", "grid", mean=0.0, std=1.0)(x, n)[0]
+    frames = build("video", "sequence", mean=0.0, std=1.0)(x, n)[0]
+    assert torch.equal(grid[1, 4, 2, 3], x[1, 4, :, 2, 3])
+    assert torch.equal(frames[1, 4], x[1, 4].flatten())
+
+
+def test_equal_tokens_get_equal_vectors() -> None:
+    stem = build("text", "sequence", dim=5)
+    features, _ = stem(torch.tensor([[3, 1, 3]]), None)
+    assert torch.equal(features[0, 0], features[0, 2]) and features.shape == (1, 3, 5)
+    assert torch.equal(features[0, 1], stem.embedding.weight[1])
+
+
+def log_mel_by_hand(x: np.ndarray, rate: int, mels: int, lowest: float) -> np.ndarray:
+    """Frames of 256 by 80, discrete Fourier transform by its definition, triangles in mel."""
+    frames = np.stack([x[start : start + 256] for start in range(0, len(x) - 255, 80)])
+    n = np.arange(256)
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * n / 256)
+    power = np.abs((frames * hann) @ np.exp(-2j * np.pi * np.outer(n, np.arange(129)) / 256)) ** 2
+
+    def mel(hertz: float) -> float:
+        return 2595 * np.log10(1 + hertz / 700)
+
+    corners = 700 * (10 ** (np.linspace(mel(lowest), mel(rate / 2), mels + 2) / 2595) - 1)
+    bins = np.arange(129) * rate / 256
+    filters = np.stack(
+        [np.interp(bins, corners[k : k + 3], [0, 1, 0], left=0, right=0) for k in range(mels)]
+    )
+    return np.log(np.maximum(power @ filters.T, Speech.floor))
+
+
+def test_log_mel_is_that_of_the_textbook_and_of_torchaudio() -> None:
+    x = torch.randn(1, 2000, generator=torch.Generator().manual_seed(1)) * 0.1
+    stem = build("speech", "sequence", mean=0.0, std=1.0)
+    ours, mask = stem(x, None)
+    assert mask is None
+    by_hand = log_mel_by_hand(x[0].double().numpy(), 8000, 40, 80.0)
+    np.testing.assert_allclose(ours[0].numpy(), by_hand, atol=2e-4)
+    theirs = MelSpectrogram(8000, n_fft=256, hop_length=80, f_min=80.0, n_mels=40, center=False)
+    torch.testing.assert_close(ours, theirs(x).mT.clamp(min=Speech.floor).log(), rtol=0, atol=1e-4)
+
+
+def test_every_mel_filter_hears_something_and_silence_is_finite() -> None:
+    stem = build("speech", "grid")
+    assert (stem.filters.sum(0) > 0).all()
+    features, mask = stem(torch.zeros(2, 2000), torch.tensor([2000, 1]))
+    assert features.isfinite().all() and mask.sum(1).tolist() == [22, 1]
+
+
+def test_a_stem_keeps_no_constants_in_a_checkpoint() -> None:
+    assert not build("speech", "grid").state_dict()
+    assert list(build("text", "grid").state_dict()) == ["embedding.weight"]

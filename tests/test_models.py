@@ -1,0 +1,198 @@
+"""Cores against outside references: numpy, hand loops, and PyTorch's own modules."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from quintain.contracts import Features, Skip
+from quintain.kit.mask import mask_of
+from quintain.plugins.model.cnn import Cnn, Conv
+from quintain.plugins.model.mlp import Mlp, TimeMix
+from quintain.plugins.model.recurrent import Recurrent
+from quintain.plugins.model.transformer import Attention, Transformer, sinusoids
+
+CAUSAL = Features(dim=3, grid=(70,), causal=True, per_position=True)
+
+
+def softmax(x):
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def attention_by_hand(layer, x_BTD, allowed_BTT):
+    """Multi-head attention in numpy, one sample and one head after the other."""
+    weight, merge = layer.qkv.weight.detach().numpy(), layer.merge.weight.detach().numpy()
+    out = np.zeros(x_BTD.shape)
+    for b, x_TD in enumerate(x_BTD.numpy()):
+        q, k, v = np.split(x_TD @ weight.T, 3, axis=-1)
+        heads = zip(*(np.split(part, layer.num_heads, axis=-1) for part in (q, k, v)), strict=True)
+        mixed = []
+        for q_TK, k_TK, v_TK in heads:
+            score_TT = q_TK @ k_TK.T / math.sqrt(q_TK.shape[1])
+            mixed.append(softmax(np.where(allowed_BTT[b], score_TT, -np.inf)) @ v_TK)
+        out[b] = np.concatenate(mixed, -1) @ merge.T + layer.merge.bias.detach().numpy()
+    return out
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention_agrees_with_numpy(causal):
+    torch.manual_seed(0)
+    layer = Attention(7, num_heads=3, head_dim=5, causal=causal).double()
+    x = torch.randn(2, 6, 7, dtype=torch.float64)
+    mask = mask_of(torch.tensor([6, 4]), 6)
+    allowed = np.broadcast_to(mask.numpy()[:, None, :], (2, 6, 6))
+    if causal:
+        allowed = allowed & np.tril(np.ones((6, 6), dtype=bool))
+    got = layer(x, mask).detach().numpy()
+    expected = attention_by_hand(layer, x, allowed)
+    real = mask.numpy()
+    assert got[real] == pytest.approx(expected[real], abs=1e-12)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_wholly_padded_sample_has_finite_outputs_and_gradients(causal):
+    inp = Features(dim=3, grid=(5,), masked=True, causal=causal)
+    core = Transformer(inp, width=8.0)
+    x, mask = torch.randn(2, 5, 3), mask_of(torch.tensor([5, 0]), 5)
+    out, _ = core(x, mask)
+    out.square().sum().backward()
+    assert out.isfinite().all()
+    assert all(p.grad.isfinite().all() for p in core.parameters())
+
+
+def test_sinusoids_by_hand():
+    table = sinusoids(3, 5).numpy()
+    rates = [10_000 ** (-2 * i / 5) for i in range(3)]
+    expected = [
+        [math.sin(t * r) for r in rates] + [math.cos(t * r) for r in rates[:2]] for t in range(3)
+    ]
+    assert table == pytest.approx(np.array(expected), abs=1e-6)
+
+
+def test_causal_convolution_agrees_with_a_loop():
+    torch.manual_seed(0)
+    layer = Conv(1, 2, 4, stride=(1,), dilation=3, causal=True).double()
+    x = torch.randn(1, 11, 2, dtype=torch.float64)
+    weight, bias = layer.conv.weight, layer.conv.bias
+    expected = torch.zeros(1, 11, 4, dtype=torch.float64)
+    for t in range(11):
+        expected[0, t] = bias
+        for k in range(3):
+            if (s := t - 3 * (2 - k)) >= 0:
+                expected[0, t] += weight[:, :, k] @ x[0, s]
+    assert torch.allclose(layer(x), expected, atol=1e-12)
+
+
+def test_strided_convolution_is_centred_on_every_second_input():
+    torch.manual_seed(0)
+    layer = Conv(1, 2, 4, stride=(2,)).double()
+    x = torch.randn(1, 7, 2, dtype=torch.float64)
+    padded = nn.functional.pad(x, (0, 0, 1, 1))
+    expected = torch.stack(
+        [
+            layer.conv.bias
+            + sum(layer.conv.weight[:, :, k] @ padded[0, 2 * t + k] for k in range(3))
+            for t in range(4)
+        ]
+    )
+    assert torch.allclose(layer(x)[0], expected, atol=1e-12)
+
+
+def test_the_causal_cnn_sees_at_least_64_steps():
+    core = Cnn(CAUSAL, width=6.0).double()
+    x = torch.randn(1, 70, 3, dtype=torch.float64, requires_grad=True)
+    out, _ = core(x, None)
+    (gradient,) = torch.autograd.grad(out[0, 66].sum(), x)
+    touched = gradient[0].abs().sum(-1).nonzero().flatten()
+    assert touched.min() <= 66 - 63
+    assert touched.max() == 66
+
+
+@pytest.mark.parametrize(
+    ("grid", "shrunk"),
+    [((8, 8), 3), ((28, 28), 3), ((12, 16, 16), 3), ((60, 40), 3), ((48,), 3), ((16000,), 3)],
+)
+def test_cnn_says_the_grid_it_gives(grid, shrunk):
+    core = Cnn(Features(dim=1, grid=grid), width=12.0, num_stages=shrunk)
+    out, mask = core(torch.randn(2, *grid, 1), None)
+    assert out.shape == (2, *core.out.grid, core.out.dim)
+    assert mask is None
+    assert math.prod(core.out.grid) < math.prod(grid)
+
+
+def test_cnn_keeps_the_grid_for_outputs_at_each_position():
+    core = Cnn(Features(dim=2, grid=(6, 5), per_position=True), width=8.0)
+    assert core(torch.randn(2, 6, 5, 2), None)[0].shape == (2, 6, 5, 8)
+
+
+@pytest.mark.parametrize(
+    ("core", "inp", "settings"),
+    [
+        (Cnn, Features(dim=1, grid=(4, 4), causal=True), {}),
+        (Cnn, Features(dim=1, grid=(2, 2, 2, 2)), {}),
+        (Recurrent, CAUSAL, {"direction": "both"}),
+    ],
+)
+def test_what_cannot_be_served_is_skipped_with_a_reason(core, inp, settings):
+    with pytest.raises(Skip, match=r"axis|axes|future"):
+        core(inp, **settings)
+
+
+@pytest.mark.parametrize("setting", [{"cell": "lstn"}, {"direction": "backward"}])
+def test_a_wrong_setting_is_named(setting):
+    with pytest.raises(ValueError, match="must be"):
+        Recurrent(CAUSAL, **setting)
+
+
+@pytest.mark.parametrize(("cell", "kind"), [("rnn", nn.RNN), ("lstm", nn.LSTM), ("gru", nn.GRU)])
+def test_recurrent_is_pytorchs_own_module(cell, kind):
+    core = Recurrent(Features(dim=3, grid=(9,)), width=5.0, cell=cell)
+    own = kind(3, 5, batch_first=True)
+    own.load_state_dict(core.layers[0][0].state_dict())
+    x = torch.randn(2, 9, 3)
+    assert torch.equal(core(x, None)[0], own(x)[0])
+
+
+def test_both_directions_agree_with_packed_sequences():
+    core = Recurrent(Features(dim=3, grid=(6,), masked=True), width=8.0, direction="both")
+    own = nn.LSTM(3, 4, batch_first=True, bidirectional=True)
+    forward, backward = (layer.state_dict() for layer in core.layers[0])
+    own.load_state_dict(forward | {f"{k}_reverse": v for k, v in backward.items()})
+    x, lengths = torch.randn(3, 6, 3), torch.tensor([6, 4, 1])
+    packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True)
+    expected, _ = nn.utils.rnn.pad_packed_sequence(own(packed)[0], batch_first=True)
+    assert torch.allclose(core(x, mask_of(lengths, 6))[0], expected, atol=1e-6)
+
+
+def test_forget_gates_start_open_and_recurrences_orthogonal():
+    layer = Recurrent(Features(dim=3, grid=(9,)), width=5.0, cell="lstm").layers[0][0]
+    assert (layer.bias_ih_l0 + layer.bias_hh_l0).tolist() == [0] * 5 + [1] * 5 + [0] * 10
+    for gate in layer.weight_hh_l0.split(5):
+        assert torch.allclose(gate @ gate.T, torch.eye(5), atol=1e-5)
+
+
+@pytest.mark.parametrize("steps", [6, 200])
+@pytest.mark.parametrize("causal", [False, True])
+def test_mixing_over_time_by_hand(steps, causal):
+    mix = TimeMix(steps, causal=causal)
+    nn.init.normal_(mix.bias_T)
+    weight = mix.weight_TR if mix.weight_RT is None else mix.weight_TR @ mix.weight_RT
+    weight = weight.tril() if causal else weight
+    x = torch.randn(2, steps, 3)
+    expected = torch.einsum("ts,bsd->btd", weight, x) + mix.bias_T[None, :, None]
+    assert torch.allclose(mix(x), expected, atol=1e-4)
+    cut = torch.einsum("ts,bsd->btd", weight[:4, :4], x[:, :4]) + mix.bias_T[None, :4, None]
+    assert torch.allclose(mix(x[:, :4]), cut, atol=1e-4)
+
+
+def test_a_long_sequence_does_not_spend_the_budget_on_mixing():
+    assert sum(p.numel() for p in TimeMix(784, causal=False).parameters()) < 5000
+
+
+@pytest.mark.parametrize("core", [Mlp, Cnn, Recurrent, Transformer])
+def test_a_core_is_about_as_wide_as_asked(core):
+    for width in (9.0, 20.5, 64.0):
+        assert abs(core(Features(dim=3, grid=(9,)), width=width).out.dim - width) <= 1

@@ -8,7 +8,6 @@ import os
 import shutil
 import struct
 import sys
-import warnings
 from functools import cache
 from pathlib import Path
 from pydoc_data import topics
@@ -16,20 +15,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-import pytorch_lightning as pl
 import soundfile
 import torch
 import yaml
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
-from torch import Tensor, nn
+from torch import Tensor
 
-from quintain.contracts import Batch, DataSpec, Split
+from quintain.contracts import Batch, Split
 from quintain.kit.dataset import InMemory
 from quintain.kit.download import DataError
 from quintain.kit.idx import read_idx
-from quintain.kit.strata import stratified_order
-from quintain.kit.windows import forecast_windows
 from quintain.plugins.dataset.fashion_mnist import FashionMnist
 from quintain.plugins.dataset.fsdd import Fsdd
 from quintain.plugins.dataset.moving_digits import _film, _Pose
@@ -129,16 +125,6 @@ def test_digits_are_those_of_scikit_learn() -> None:
     assert ours == theirs
 
 
-def test_every_prefix_of_a_stratified_order_is_in_proportion() -> None:
-    labels = np.array([0] * 60 + [1] * 30 + [2] * 10)
-    order = stratified_order(labels, seed=1)
-    assert sorted(order) == list(range(100))
-    for cut in (10, 50, 73):
-        counts = np.bincount(labels[order[:cut]], minlength=3)
-        assert np.abs(counts - np.array([0.6, 0.3, 0.1]) * cut).max() <= 1
-    assert (order != stratified_order(labels, seed=2)).any()
-
-
 @pytest.mark.parametrize("frame", [0, 6, 11])
 def test_no_single_frame_tells_the_motion(frame: int) -> None:
     train, test = whole("moving_digits", "train"), whole("moving_digits", "test")
@@ -221,18 +207,6 @@ def test_pydoc_reads_one_character_ahead_and_each_once() -> None:
     assert plain.startswith(decode(train[0])) and decode(train[2]) == plain[32:96]
     seen = 16 * (len(train) - 1) + 65  # characters, the last target included
     assert len(text) - len(held_out) - 16 < seen <= len(text) - len(held_out)
-
-
-def test_forecast_windows_by_hand() -> None:
-    series = torch.arange(10.0)[:, None]
-    x, y, _ = forecast_windows(series, 0, 6, look_back=3, horizon=2)
-    assert x[:, :, 0].tolist() == [[0, 1, 2], [1, 2, 3]]
-    assert y[:, :, 0].tolist() == [[3, 4], [4, 5]]
-    x, y, _ = forecast_windows(series, 6, 10, look_back=3, horizon=2)
-    assert x[:, :, 0].tolist() == [[3, 4, 5], [4, 5, 6], [5, 6, 7]]
-    assert y[:, :, 0].tolist() == [[6, 7], [7, 8], [8, 9]]
-    with pytest.raises(ValueError, match="hold no window"):
-        forecast_windows(series, 6, 10, look_back=3, horizon=5)
 
 
 def test_sunspots_are_standardised_by_train_years_and_beatable() -> None:
@@ -334,72 +308,3 @@ def test_real_files_pass_their_checks(name: str, tmp_path: Path) -> None:
     victim.write_bytes(victim.read_bytes()[:-1])
     with pytest.raises(DataError, match="expected"):
         data.prepare_data()
-
-
-class Tiny(InMemory):
-    """Ten samples that say their own number."""
-
-    def __init__(self, last: int = 9) -> None:
-        super().__init__(DataSpec(name="tiny", modality="series", task="classify", shape=(1, 1)))
-        self.last, self.loads = last, 0
-
-    def load(self) -> dict[Split, Batch]:
-        self.loads += 1
-        x = torch.tensor([*range(9), self.last]).float().reshape(10, 1, 1)
-        return {split: Batch(x, torch.arange(10)) for split in SPLITS}
-
-
-def test_the_base_loads_once_and_says_when_it_has_not() -> None:
-    data = Tiny()
-    with pytest.raises(RuntimeError, match=r"call prepare_data\(\) and setup\(\) first"):
-        data.size("train")
-    data.setup("fit")
-    data.setup("test")
-    assert data.loads == 1
-    assert data.take("val", torch.tensor([7, 2])).y.tolist() == [7, 2]
-
-
-def test_a_fingerprint_sees_every_value_and_nothing_else() -> None:
-    prints = []
-    for last in (9, 9, 8):
-        data = Tiny(last)
-        data.setup()
-        prints.append(data.fingerprint())
-    assert prints[0] == prints[1] != prints[2]
-    assert prints[0].startswith("sha256:") and len(prints[0]) == 7 + 64
-
-
-def test_a_plain_lightning_trainer_can_use_the_data(tmp_path: Path) -> None:
-    class Model(pl.LightningModule):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layer, self.seen = nn.Linear(1, 10), list[int]()
-
-        def training_step(self, batch: Batch, index: int) -> Tensor:
-            self.seen += batch.y.tolist()
-            return nn.functional.cross_entropy(self.layer(batch.x[:, 0]), batch.y)
-
-        def validation_step(self, batch: Batch, index: int) -> None:
-            assert len(batch.x) in (2, 4)
-
-        def configure_optimizers(self) -> torch.optim.Optimizer:
-            return torch.optim.SGD(self.parameters(), lr=0.1)
-
-    data, model = Tiny(), Model()
-    data.batch_size = 4
-    trainer = pl.Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=tmp_path,
-    )
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")
-        warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated")  # Lightning's own use
-        trainer.fit(model, data)
-    assert sorted(model.seen) == list(range(10)) and trainer.global_step == 3
-    assert [len(batch.x) for batch in data.val_dataloader()] == [4, 4, 2]
-    assert [batch.y.tolist() for batch in data.test_dataloader()][2] == [8, 9]

@@ -24,7 +24,7 @@ class Speech(nn.Module):
         reads: "grid" or "sequence".
         mels: number of filters between `lowest` Hz and half the sample rate.
         window, hop: length of a frame and distance between frames, in ms.
-        lowest: Hz; below it lies hum, and no filter is wide enough for one bin of the spectrum.
+        lowest: Hz; further down, filters would be narrower than the spectrum's bins and hear none.
         mean, std: the logarithm is centred as (log - mean) / std. Constants for speech in
             [-1, 1], so that no statistic can see the padding.
 
@@ -32,7 +32,7 @@ class Speech(nn.Module):
         ValueError: the data is no sound.
     """
 
-    floor = 1e-5  # power below the noise of 16 bits in one filter: silence is silence
+    floor = 1e-5  # 28 dB above the rounding noise of 16 bits: silence is silence
     window: Tensor
     filters: Tensor
 
@@ -72,9 +72,8 @@ class Speech(nn.Module):
         mask = None
         if lengths is not None:
             x = keep(x, mask_of(lengths, x.shape[1]))
-            mask = mask_of(
-                1 + (lengths - self.size).clamp(min=0) // self.hop, self._steps(x.shape[1])
-            )
+            frames = 1 + (lengths - self.size).clamp(min=0) // self.hop
+            mask = mask_of(frames, self._steps(x.shape[1]))
         logs = keep((self._log_mel(x) - self.mean) / self.std, mask)
         return (logs[..., None] if self.grid else logs), mask
 

@@ -181,7 +181,7 @@ def test_an_average_spectrum_tells_pairs_of_words_but_not_their_order() -> None:
     guess, truth = torch.from_numpy(model.predict(spectrum(test))), test.y
     pair = (guess // 2 == truth // 2).float().mean()
     word = (guess == truth).float().mean()
-    assert pair > 0.75 and word < 0.75 * pair
+    assert pair > 0.7 and word < 0.75 * pair
 
 
 def test_words_come_with_their_reversals() -> None:

@@ -82,7 +82,7 @@ class Speakers:
             tract=0.85 + 0.35 * height + random.uniform(-0.06, 0.06, count),
             rate=random.uniform(0.85, 1.15, count),
             breath=random.uniform(0.02, 0.15, count),
-            background=random.uniform(0.01, 0.08, count),
+            background=random.uniform(0.03, 0.18, count),
         )
 
 

@@ -65,7 +65,7 @@ SOUNDS: dict[str, tuple[Sound, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Speakers:
-    """Speakers, each field (speakers,): pitch in Hz, factors of formants and rate, breath, hum."""
+    """Voices, each field (speakers,): pitch in Hz, factors of formants and rate, breath, noise."""
 
     pitch: Floats
     tract: Floats

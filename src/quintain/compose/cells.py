@@ -77,7 +77,7 @@ def make_cell(
         "results_version": RESULTS_VERSION,
         "reference": reference,
         "sources": {t: h for t, h in sources.items() if h},
-        **{part: _deciding(node) for part, node in nodes.items()},
+        **{part: deciding(node) for part, node in nodes.items()},
     }
     names = {part: names[part] for part in parts} | ({"model": reference} if reference else {})
     return Cell(
@@ -123,7 +123,7 @@ def source_hash(target: str) -> str:
     return hashlib.sha256(text).hexdigest()
 
 
-def _deciding(node: dict[str, Any]) -> dict[str, Any]:
+def deciding(node: dict[str, Any]) -> dict[str, Any]:
     """Without the card (but its fingerprint) and without where the data lie."""
     kept = {k: v for k, v in node.items() if k not in ("card", "data_dir")}
     fingerprint = (node.get("card") or {}).get("fingerprint")

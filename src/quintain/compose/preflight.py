@@ -48,15 +48,7 @@ def preflight(cells: Iterable[Cell]) -> dict[str, Verdict]:
 
 def examine(cell: Cell) -> Verdict:
     """One cell: settings first, then devices, then the model on the meta device."""
-    found = [
-        problem
-        for part in PARTS
-        if part in cell.config
-        for problem in problems(
-            part, cell.config[part], given=GIVEN.get(part, 0), extra=FILLED.get(part, set())
-        )
-    ]
-    if found:
+    if found := misfits(cell):
         return Verdict(problems=found)
     found = [*_values(cell), *_devices(cell)]
     try:
@@ -66,6 +58,18 @@ def examine(cell: Cell) -> Verdict:
     if found:
         return Verdict(problems=found)
     return _reference(cell) if cell.reference else _meta_build(cell, dataset.spec)
+
+
+def misfits(cell: Cell) -> list[str]:
+    """Targets that cannot be imported, and settings that do not fit their signatures."""
+    return [
+        problem
+        for part in PARTS
+        if part in cell.config
+        for problem in problems(
+            part, cell.config[part], given=GIVEN.get(part, 0), extra=FILLED.get(part, set())
+        )
+    ]
 
 
 def _values(cell: Cell) -> list[str]:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from quintain.compose.cells import PARTS, RESULTS_VERSION, Cell
+from quintain.compose.cells import PARTS, RESULTS_VERSION, Cell, deciding
 from quintain.records.schema import Record, utc_now
 
 
 def identity(cell: Cell) -> dict[str, Any]:
     """The fields of a record that the cell decides; a part it does not have is "none"."""
+    parts = {part: deciding(node) for part, node in cell.config.items()}
     return {
         "key": cell.key,
         "group": cell.group,
         "reference": cell.reference is not None,
         "names": dict.fromkeys(PARTS, "none") | cell.names,
         "seed": cell.seed,
-        "cell": {**cell.config, "sources": cell.sources, "results_version": RESULTS_VERSION},
+        "cell": {**parts, "sources": cell.sources, "results_version": RESULTS_VERSION},
     }
 
 

@@ -17,7 +17,10 @@ class Cpu:
     """
 
     def __init__(
-        self, *, threads: int = 1, precision: Literal["32-true", "64-true", "bf16-mixed"] = "32-true"
+        self,
+        *,
+        threads: int = 1,
+        precision: Literal["32-true", "64-true", "bf16-mixed"] = "32-true",
     ) -> None:
         if threads < 1:
             raise ValueError(f"threads must be at least 1, came {threads}")

@@ -61,15 +61,20 @@ def _guarded(arguments: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="quintain", description="The same architectures on every kind of data, with error bars."
+        prog="quintain",
+        description="The same architectures on every kind of data, with error bars.",
     )
     parser.add_argument("--version", action="version", version=f"quintain {quintain.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
 
-    def command(name: str, run: Callable[[argparse.Namespace], int], help: str, more: str = "") -> \
-            argparse.ArgumentParser:
+    def command(
+        name: str, run: Callable[[argparse.Namespace], int], help: str, more: str = ""
+    ) -> argparse.ArgumentParser:
         sub = commands.add_parser(
-            name, help=help, description=help[0].upper() + help[1:] + ".", epilog=more or None,
+            name,
+            help=help,
+            description=help[0].upper() + help[1:] + ".",
+            epilog=more or None,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         sub.set_defaults(run=run, settings=[])
@@ -92,7 +97,9 @@ def _parser() -> argparse.ArgumentParser:
     new = command("new", _new, "write a new plugin that works: one Python file and one YAML")
     new.add_argument("kind", choices=("dataset", "model", "hardware"))
     new.add_argument("name", help="of the option: a Python identifier in lower case")
-    new.add_argument("--into", type=Path, help="plugin folder (default: plugins_dir, or ./quintain_plugins)")
+    new.add_argument(
+        "--into", type=Path, help="plugin folder (default: plugins_dir, or ./quintain_plugins)"
+    )
     check = command("check", _check, "run the contract tests on plugins: model=NAME, dataset=NAME")
     check.add_argument("settings", nargs="+", help="what to check, and other settings")
     doctor = command("doctor", _doctor, "say what this installation and machine can do")

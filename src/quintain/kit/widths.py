@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 TOLERANCE = 0.02  # a budget counts as met within ±2 %
+NEAR = 0.001  # and nobody needs it closer than this
 WIDEST = 65536.0
 
 
@@ -90,7 +91,7 @@ def solve(build: Callable[[float], nn.Module], target: int) -> Width:
         return seen[width]
 
     low, high = _bracket(params, target)
-    while high - low > 0.01 and params(low) < target < params(high):
+    while high - low > 0.01 and abs(_closest(seen, target).error) > NEAR:
         middle = (low + high) / 2
         low, high = (middle, high) if params(middle) < target else (low, middle)
     if not _closest(seen, target).met:

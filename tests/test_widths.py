@@ -55,7 +55,8 @@ def test_a_budget_is_met_within_two_percent(model, data):
     inp = grid if make is Cnn else sequence
     if inp.causal and model == "lstm both ways":
         pytest.skip("reads the future")
-    for target in (20_000, 50_000, 100_000, 300_000):
+    # Small budgets are the hard ones: there a unit more is a large share.
+    for target in (20_000, 50_000, 100_000, 300_000) if data == "image" else (20_000, 50_000):
         found = solve(lambda width: WithHead(make(inp, width=width), outputs), target)
         assert found.met, f"{found} is {found.error:+.1%} off"
 

@@ -88,8 +88,9 @@ class Conv(nn.Module):
         # Padded by hand when causal: everything on the left.
         self.left = dilation * (kernel[0] - 1) if causal else 0
         padding = tuple(0 if causal else dilation * (k // 2) for k in kernel)
+        # PyTorch's small initial weights on purpose: with He's, Fashion-MNIST was at 72 % instead
+        # of 78 % after 400 steps.
         self.conv = CONV[axes](dim, out, kernel, stride, padding, dilation)
-        nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")  # He et al. 2015
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, *grid, C) → (B, *⌈grid / stride⌉, C)."""

@@ -134,7 +134,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
 def _sweep_with(arguments: argparse.Namespace, references: bool) -> int:
     from quintain.compose.errors import UsageError
     from quintain.compose.plan import make_plan
-    from quintain.launch.server import examine
+    from quintain.launch.server import examine, warm
     from quintain.launch.sweep import describe, run_plan, say
     from quintain.records.store import Store
 
@@ -144,6 +144,7 @@ def _sweep_with(arguments: argparse.Namespace, references: bool) -> int:
         lambda store, key: Store(store).status(key),
         examine,
         references=references,
+        warm=warm,
     )
     if not sweeping and len(plan.cells) > 1:
         raise UsageError(

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from quintain.compose.cells import Cell, make_cell
 from quintain.compose.config import Composed, compose_one, composer, expand, option_config
 from quintain.compose.errors import UsageError
 from quintain.compose.preflight import Verdict
+from quintain.compose.recall import digest, recall
 
 REFERENCE_SEED = 0  # a reference is the same whatever the seed
 
@@ -46,10 +48,14 @@ class Planned:
 
 @dataclass
 class Plan:
-    """All cells of a sweep, in the order in which they will run."""
+    """All cells of a sweep, in the order in which they will run.
+
+    `name` is a digest of the words and files that made it, see `compose.recall`.
+    """
 
     settings: Settings
     cells: list[Planned] = field(default_factory=list)
+    name: str | None = None
 
     def to_run(self) -> list[Cell]:
         """The cells that are neither cached nor skipped."""
@@ -67,7 +73,12 @@ Examine = Callable[[Sequence[Cell]], dict[str, Verdict]]
 
 
 def make_plan(
-    overrides: Sequence[str], status: Lookup, examine: Examine, *, references: bool = True
+    overrides: Sequence[str],
+    status: Lookup,
+    examine: Examine,
+    *,
+    references: bool = True,
+    warm: Callable[[], None] = lambda: None,
 ) -> Plan:
     """Compose all cells of `overrides` (Hydra's sweep syntax) and look each up.
 
@@ -76,17 +87,30 @@ def make_plan(
         status: looks a cell up.
         examine: preflights the cells that are to run.
         references: add the reference rows of every dataset.
+        warm: called as soon as it is likely that something will run.
 
     Raises:
         UsageError: every problem of every cell, each once.
     """
     with composer():
-        composed = _compose_all(expand(overrides))
-        settings = settings_of(composed[0].config)
+        jobs = expand(overrides)
+        settings = settings_of(compose_one(jobs[0]).config)
+        name = digest(overrides, references)
+        known = recall(plan_file(settings.store, name)) if name else None
+        if known and all(status(settings.store, cell.key) == "ok" for cell in known):
+            return Plan(settings, [Planned(cell, "cached") for cell in known], name)
+        warm()
+        composed = _compose_all(jobs)
         cells = [freeze(one) for one in composed]
         if references:
             cells += reference_cells(composed)
-    return _plan(settings, cells, status, examine)
+    return _plan(settings, cells, status, examine, name)
+
+
+def plan_file(store: Path, name: str | None) -> Path:
+    """Where a plan is kept; one that has no name of its own gets the moment's."""
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    return store / "plans" / f"{name or f'{moment}-{os.getpid()}'}.json"
 
 
 def plan_one(composed: Composed, status: Lookup, examine: Examine) -> Plan:
@@ -95,9 +119,15 @@ def plan_one(composed: Composed, status: Lookup, examine: Examine) -> Plan:
     return _plan(settings_of(one.config), [freeze(one)], status, examine)
 
 
-def _plan(settings: Settings, cells: Sequence[Cell], status: Lookup, examine: Examine) -> Plan:
+def _plan(
+    settings: Settings,
+    cells: Sequence[Cell],
+    status: Lookup,
+    examine: Examine,
+    name: str | None = None,
+) -> Plan:
     unique = {cell.key: cell for cell in cells}
-    plan = Plan(settings)
+    plan = Plan(settings, name=name)
     for key, cell in unique.items():
         done = status(settings.store, key) == "ok"
         plan.cells.append(Planned(cell, "cached" if done else "run"))

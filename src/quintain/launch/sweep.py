@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
-from quintain.compose.plan import Plan
+from quintain.compose.plan import Plan, plan_file
 from quintain.launch.local import Ending, Event, LocalPool
 from quintain.launch.view import make_view
 from quintain.records.store import Store
@@ -55,7 +55,9 @@ def run_plan(plan: Plan, console: Console) -> Outcome:
     store, outcome = Store(plan.settings.store), Outcome()
     cells = plan.to_run()
     if not cells and all(p.action == "cached" for p in plan.cells):
-        return outcome  # nothing to do needs no right to write
+        with contextlib.suppress(OSError):  # nothing to do needs no right to write
+            write_plan(plan)
+        return outcome
     store.check_writable()
     write_plan(plan)
     for planned in plan.cells:
@@ -73,12 +75,12 @@ def run_plan(plan: Plan, console: Console) -> Outcome:
 
 
 def write_plan(plan: Plan) -> Path:
-    """The frozen plan, beside the records; one file a sweep."""
-    folder = plan.settings.store / "plans"
-    folder.mkdir(parents=True, exist_ok=True)
-    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    file = folder / f"{moment}-{os.getpid()}.json"
-    file.write_text(plan.to_json())
+    """The frozen plan, beside the records; the same words write the same file."""
+    file = plan_file(plan.settings.store, plan.name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(plan.to_json())
+    temporary.replace(file)
     return file
 
 

@@ -1,0 +1,66 @@
+"""Remembers which cells the same words made last time, because composing one takes 0.1 s.
+
+What is remembered is only used to see that every cell is in the store already. If one is missing,
+everything is composed anew, so nothing that lies in a store is ever executed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import platform
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from hydra.core.global_hydra import GlobalHydra
+
+import quintain
+from quintain.compose.cells import RESULTS_VERSION, Cell, source_hash
+from quintain.compose.errors import UsageError
+
+ENVIRONMENT = ("QUINTAIN_DATA", "QUINTAIN_PLUGINS", "CUDA_VISIBLE_DEVICES")
+
+
+def digest(overrides: Sequence[str], references: bool) -> str | None:
+    """A name for what these words make here; None where the YAML files cannot all be seen.
+
+    It covers the words, every YAML file of every provider, and the machine.
+    """
+    hasher = hashlib.sha256()
+    place = [platform.node(), *(os.environ.get(name, "") for name in ENVIRONMENT)]
+    version = [quintain.__version__, RESULTS_VERSION, references]
+    hasher.update(json.dumps([list(overrides), place, version]).encode())
+    for folder in _config_folders():
+        if folder is None:
+            return None
+        for file in sorted(folder.rglob("*.yaml")):
+            text = file.read_bytes()
+            if b"${oc." in text or b"${now" in text:
+                return None  # its meaning may change from one moment to the next
+            hasher.update(f"\0{file.relative_to(folder)}\0".encode() + text)
+    return hasher.hexdigest()[:32]
+
+
+def recall(file: Path) -> list[Cell] | None:
+    """The cells of a plan file, or None where there is none, or a plugin's source has changed."""
+    try:
+        plan = json.loads(file.read_text())
+        cells = [Cell(**planned["cell"]) for planned in plan["cells"]]
+        current = all(source_hash(t) == h for cell in cells for t, h in cell.sources.items())
+    except (OSError, ValueError, TypeError, KeyError, UsageError):
+        return None
+    return cells if current else None
+
+
+def _config_folders() -> Iterator[Path | None]:
+    for source in GlobalHydra.instance().config_loader().get_sources():
+        if source.provider in ("hydra", "schema"):
+            continue
+        if source.scheme() == "file":
+            yield Path(source.path)
+            continue
+        spec = importlib.util.find_spec(source.path)
+        places = list(spec.submodule_search_locations or []) if spec else []
+        yield Path(places[0]) if len(places) == 1 and Path(places[0]).is_dir() else None

@@ -23,6 +23,8 @@ from quintain.report.text import (
 )
 
 ARROW = {"max": "↑", "min": "↓"}
+TIMING = ("input_bound", "other_process", "noise_floor", "throttled")
+"""Checks that speak of times and costs; the others speak of the result."""
 BUDGET_TOLERANCE = 0.02  # share of the asked parameters within which a model met its budget
 
 
@@ -80,7 +82,8 @@ def _style(row: Row) -> str:
 
 def _cells(row: Row, places: int, several: bool) -> list[Text]:
     rank = "ref" if row.reference else ABSENT if row.rank is None else str(row.rank)
-    doubt = " !" if _doubts(row) else ""
+    doubt = " !" if _doubts(row, timing=False) else ""
+    rough = "~" if _doubts(row, timing=True) else ""
     label = plain(f"{row.model}{doubt}")
     if row.variant:
         label.append_text(plain(f"\n{row.variant}", "dim"))
@@ -89,8 +92,8 @@ def _cells(row: Row, places: int, several: bool) -> list[Text]:
         _mean(row, places),
         str(row.n),
         count(row.params),
-        seconds(row.train_seconds),
-        count(row.samples_per_second),
+        rough + seconds(row.train_seconds),
+        rough + count(row.samples_per_second),
     ]
     return [plain(rank), label, *hardware, *(plain(value) for value in numbers)]
 
@@ -102,12 +105,13 @@ def _mean(row: Row, places: int) -> str:
     return f"{number(row.mean, places)} ± {number(half, places)}"
 
 
-def _doubts(row: Row) -> list[str]:
-    return [
-        f"{name} ({trust['note']})" if trust["note"] else name
+def _doubts(row: Row, *, timing: bool) -> dict[str, str]:
+    """Check → note, for the checks that a row failed; the budget has a line of its own."""
+    return {
+        name: trust["note"]
         for name, trust in row.trust.items()
-        if trust["ok"] is False
-    ]
+        if trust["ok"] is False and (name in TIMING) == timing and name != "budget_met"
+    }
 
 
 def _footer(rows: Sequence[Row]) -> Iterable[str]:
@@ -123,9 +127,19 @@ def _footer(rows: Sequence[Row]) -> Iterable[str]:
                 f"{row.model}: {count(row.params)} parameters are {share:.0%} of the budget's "
                 f"{count(row.params_asked)}"
             )
-    for row in models:
-        if doubts := _doubts(row):
-            yield f"! {row.model}: not to be trusted: {'; '.join(doubts)}"
+    yield from _doubtful(models, timing=True, mark="~ rough times")
+    yield from _doubtful(models, timing=False, mark="! doubtful results")
+
+
+def _doubtful(rows: Sequence[Row], *, timing: bool, mark: str) -> Iterable[str]:
+    """One line a check: the rows that failed it, and what it said of the first."""
+    failed: dict[str, list[tuple[str, str]]] = {}
+    for row in rows:
+        for name, note in _doubts(row, timing=timing).items():
+            failed.setdefault(name, []).append((row.model, note))
+    for name, doubts in failed.items():
+        models = ", ".join(dict.fromkeys(model for model, _ in doubts))
+        yield f"{mark}: {name}: {models}" + (f" (first: {doubts[0][1]})" if doubts[0][1] else "")
 
 
 def _print_matrix(out: Console, tables: Sequence[Sequence[Row]]) -> None:

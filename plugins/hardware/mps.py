@@ -13,10 +13,10 @@ class Mps:
     """Metal Performance Shaders on Apple silicon.
 
     Args:
-        precision: as in `pytorch_lightning.Trainer`.
+        precision: as in `pytorch_lightning.Trainer`; float16 would need its loss scaled.
     """
 
-    def __init__(self, *, precision: Literal["32-true", "16-mixed"] = "32-true") -> None:
+    def __init__(self, *, precision: Literal["32-true", "bf16-mixed"] = "32-true") -> None:
         self._precision = precision
 
     def missing(self) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+import threading
 from pathlib import Path
 
 JOULES_PER_KWH = 3.6e6
@@ -42,35 +43,57 @@ class HostMemory:
 class RaplEnergy:
     """Energy of the CPU packages by the difference of their counters, kWh.
 
-    The kernel's powercap interface counts microjoules and wraps at `max_energy_range_uj`.
+    The kernel's powercap interface counts microjoules and wraps at `max_energy_range_uj`, after
+    minutes under load; so the counters are read now and then, not only at the ends.
     A whole package is counted, with whatever else ran on it.
+
+    Args:
+        root: the powercap folder of sysfs.
+        every: seconds between two readings.
     """
 
     name = "energy_kwh"
 
-    def __init__(self, root: Path = Path("/sys/class/powercap")) -> None:
-        self._zones = sorted(root.glob("intel-rapl:[0-9]"))
-        self._before: list[int] | None = None
-        self._joules: float | None = None
+    def __init__(self, root: Path = Path("/sys/class/powercap"), *, every: float = 30.0) -> None:
+        packages = (zone for zone in root.glob("intel-rapl:*") if zone.name.count(":") == 1)
+        self._zones = sorted(packages)  # intel-rapl:0:0 is a part of intel-rapl:0
+        self._every = every
+        self._last: list[int] = []
+        self._microjoules = 0
+        self._reason = "" if self._zones else "no energy counter (RAPL) on this machine"
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def start(self) -> None:
-        self._before = self._counts()
+        self._last = self._counts("energy_uj")
+        self._wrap = self._counts("max_energy_range_uj")
+        if not self._reason:
+            self._thread.start()
 
     def stop(self) -> None:
-        after = self._counts()
-        if self._before is None or after is None:
-            return
-        wrap = [int((z / "max_energy_range_uj").read_text()) for z in self._zones]
-        spent = [(b - a) % w for a, b, w in zip(self._before, after, wrap, strict=True)]
-        self._joules = sum(spent) / 1e6
+        self._over.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+            self._add()
 
     def read(self) -> float | str:
-        if self._joules is None:
-            return "no readable energy counter (RAPL) on this machine"
-        return self._joules / JOULES_PER_KWH
+        return self._reason or self._microjoules / 1e6 / JOULES_PER_KWH
 
-    def _counts(self) -> list[int] | None:
+    def _watch(self) -> None:
+        while not self._over.wait(self._every):
+            self._add()
+
+    def _add(self) -> None:
+        """What has been used since the last look."""
+        now = self._counts("energy_uj")
+        if not self._reason:
+            spent = ((b - a) % w for a, b, w in zip(self._last, now, self._wrap, strict=True))
+            self._microjoules += sum(spent)
+            self._last = now
+
+    def _counts(self, name: str) -> list[int]:
         try:
-            return [int((z / "energy_uj").read_text()) for z in self._zones] or None
-        except OSError:
-            return None
+            return [int((zone / name).read_text()) for zone in self._zones]
+        except (OSError, ValueError) as error:
+            self._reason = f"the energy counter (RAPL) cannot be read: {error}"
+            return []

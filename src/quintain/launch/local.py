@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
@@ -14,13 +15,15 @@ from pathlib import Path
 from typing import Literal
 
 from quintain.compose.cells import Cell
-from quintain.launch.server import context
+from quintain.launch.server import context, warm
 from quintain.launch.worker import work
+from quintain.records.faults import explained
 from quintain.records.schema import utc_now
-from quintain.records.store import Claim, Store
-from quintain.run.attempt import tail
+from quintain.records.store import Claim, Store, StoreError
+from quintain.run.attempt import scrub_log, tail
 from quintain.run.identity import failed
 
+LINGER = 10.0  # seconds that a run may take to leave after its last word
 POLL = 0.25  # seconds between two looks at clocks and at cells that another sweep holds
 
 Ending = Literal["ok", "failed", "skipped", "unwritten", "cached"]
@@ -49,6 +52,8 @@ class _Running:
     began: float = field(default_factory=time.monotonic)
     started: str = field(default_factory=utc_now)
     told: tuple[Ending, str] | None = None
+    told_at: float = 0.0
+    deaf: bool = False  # the pipe has ended
 
 
 class LocalPool:
@@ -64,7 +69,7 @@ class LocalPool:
         self._store, self._workers, self._limit = store, workers, time_limit
         self._running: list[_Running] = []
 
-    def run(self, cells: Sequence[Cell], stopped: Callable[[], bool]) -> Iterator[Event]:
+    def run(self, cells: Sequence[Cell], stopped: Callable[[], bool]) -> Generator[Event]:
         """Run all cells, yielding what happens; ends early, running cells killed, if `stopped`."""
         queue = deque(cells)
         try:
@@ -89,12 +94,18 @@ class LocalPool:
                 claim.release()
                 yield Event("ended", cell, ending="cached")
                 continue
-            self._running.append(self._spawn(cell, claim))
+            try:
+                self._running.append(self._spawn(cell, claim))
+            except BaseException:
+                claim.release()
+                raise
             yield Event("started", cell)
 
     def _spawn(self, cell: Cell, claim: Claim) -> _Running:
         logs = self._store.path / "logs"
-        logs.mkdir(parents=True, exist_ok=True)
+        with explained(self._store.path):
+            logs.mkdir(parents=True, exist_ok=True)
+        warm()
         log = logs / f"{cell.key}.log"
         ours, theirs = context().Pipe(duplex=False)
         arguments = (cell.to_json(), str(self._store.path.resolve()), str(log.resolve()), theirs)
@@ -104,7 +115,7 @@ class LocalPool:
         return _Running(cell, claim, process, ours, log)
 
     def _listen(self) -> Iterator[Event]:
-        sources: list[object] = [run.pipe for run in self._running if run.told is None]
+        sources: list[object] = [run.pipe for run in self._running if not run.deaf]
         sources += [run.process.sentinel for run in self._running]
         if sources:
             wait(sources, timeout=POLL)  # type: ignore[arg-type]
@@ -115,30 +126,36 @@ class LocalPool:
             if not run.process.is_alive():
                 yield from self._messages(run)  # what came between the look and the end
                 yield self._ended(run)
+            elif run.told is not None:
+                if time.monotonic() - run.told_at > LINGER:
+                    _kill(run.process)
             elif self._limit is not None and time.monotonic() - run.began > self._limit:
                 yield self._timed_out(run, self._limit)
 
     def _messages(self, run: _Running) -> Iterator[Event]:
         try:
-            while run.told is None and run.pipe.poll():
+            while not run.deaf and run.pipe.poll():
                 kind, first, second = run.pipe.recv()
                 if kind == "step":
                     yield Event("step", run.cell, step=first, steps=second)
                 else:
-                    run.told = (first, second)
+                    run.told, run.told_at, run.deaf = (first, second), time.monotonic(), True
         except (EOFError, OSError):
-            return
+            run.deaf = True
 
     def _ended(self, run: _Running) -> Event:
         run.process.join()
+        _end_group(run.process)
         ending, sentence = run.told or self._died(run)
         return self._leave(run, ending, sentence)
 
     def _died(self, run: _Running) -> tuple[Ending, str]:
         """A run that ended without a word: killed, or left by `os._exit`."""
         code = run.process.exitcode or 0
-        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        how = f"signal {_signal_name(-code)}" if code < 0 else f"exit code {code}"
         sentence = f"the run's process ended by {how} before it wrote its record"
+        if code == -signal.SIGKILL:
+            sentence += "; the system may have run out of memory"
         return self._write_failure(run, "killed", sentence)
 
     def _timed_out(self, run: _Running, limit: float) -> Event:
@@ -148,12 +165,17 @@ class LocalPool:
 
     def _write_failure(self, run: _Running, kind: str, sentence: str) -> tuple[Ending, str]:
         error = {"kind": kind, "type": "Process", "message": sentence, "log_tail": tail(run.log)}
-        self._store.write(failed(run.cell, error, run.started))
-        return "failed", sentence
+        try:
+            fresh = self._store.write(failed(run.cell, error, run.started))
+        except StoreError as reason:
+            return "unwritten", f"{sentence}; {reason}"
+        # A record that may not be replaced is a finished one: the run died after its last deed.
+        return ("failed", sentence) if fresh else ("ok", "")
 
     def _leave(self, run: _Running, ending: Ending, sentence: str) -> Event:
         self._running.remove(run)
         run.pipe.close()
+        scrub_log(run.log)
         run.claim.release()
         seconds = time.monotonic() - run.began
         return Event("ended", run.cell, ending=ending, sentence=sentence, seconds=seconds)
@@ -168,9 +190,19 @@ class LocalPool:
 
 def _kill(process: ForkServerProcess) -> None:
     """The process and whatever it started."""
-    assert process.pid is not None
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        process.kill()  # it has no group of its own yet
+    _end_group(process)
+    process.kill()  # it may have no group of its own yet
     process.join()
+
+
+def _end_group(process: ForkServerProcess) -> None:
+    assert process.pid is not None
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return str(number)

@@ -5,8 +5,10 @@ The parent itself never imports torch, so a sweep that finds everything in the s
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
+import signal
 from collections.abc import Sequence
 from functools import cache
 from multiprocessing import forkserver
@@ -33,11 +35,17 @@ def context() -> ForkServerContext:
 def warm() -> None:
     """Start the server now; its imports go on while the caller does something else."""
     context()
-    forkserver.ensure_running()
+    # While it imports, it would die of a terminal's Ctrl-C, which is the parent's to handle.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def examine(cells: Sequence[Cell]) -> dict[str, Verdict]:
     """Preflight in a fork of the server: key → verdict; raises UsageError with every problem."""
+    warm()
     ours, theirs = context().Pipe(duplex=False)
     child = context().Process(target=_examine, args=([c.to_json() for c in cells], theirs))
     child.start()
@@ -52,7 +60,8 @@ def examine(cells: Sequence[Cell]) -> dict[str, Verdict]:
         ) from None
     finally:
         ours.close()
-    child.join()
+        child.kill()  # it has answered, or nobody waits for its answer
+        child.join()
     if isinstance(answer, list):
         raise UsageError(answer)
     verdicts: dict[str, Verdict] = answer
@@ -67,7 +76,10 @@ def _examine(cells: Sequence[str], parent: Connection) -> None:
     for folder in frozen[0].plugins:
         use_folder(folder)
     import_local()
+    answer: object
     try:
-        parent.send(preflight(frozen))
+        answer = preflight(frozen)
     except UsageError as error:
-        parent.send(error.problems)
+        answer = error.problems
+    with contextlib.suppress(OSError):  # the parent may have been interrupted
+        parent.send(answer)

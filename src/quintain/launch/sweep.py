@@ -65,8 +65,12 @@ def run_plan(plan: Plan, console: Console) -> Outcome:
             store.write(skipped(planned.cell, planned.reason))
     workers = plan.settings.workers or available_cores()
     pool = LocalPool(store, workers=workers, time_limit=plan.settings.time_limit)
-    with _interruptible() as stop, make_view(console, plan.cells, workers) as view:
-        for event in pool.run(cells, stopped=lambda: bool(stop)):
+    with (
+        _interruptible() as stop,
+        make_view(console, plan.cells, workers) as view,
+        contextlib.closing(pool.run(cells, stopped=lambda: bool(stop))) as events,
+    ):
+        for event in events:
             outcome.take(event)
             view.show(event)
     outcome.interrupted = bool(stop)

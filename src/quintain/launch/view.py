@@ -34,7 +34,7 @@ class View(Protocol):
 
 def make_view(console: Console, cells: Sequence[Planned], workers: int) -> View:
     """The live grid on a terminal, plain lines elsewhere."""
-    if console.is_terminal:
+    if console.is_terminal and not console.is_dumb_terminal:
         return Grid(console, cells, workers)
     return Lines(console, cells)
 
@@ -110,7 +110,8 @@ class GridState:
         elif event.kind == "ended":
             self._shares.pop(key, None)
             self._marks[key] = event.ending  # type: ignore[assignment]
-            self._seconds.append(event.seconds)
+            if event.ending != "cached":
+                self._seconds.append(event.seconds)
             if event.sentence:
                 self._log.append(f"{event.cell.label} {event.ending}: {event.sentence}")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 import time
@@ -23,8 +25,14 @@ def work(cell_json: str, store: str, log: str, parent: Connection) -> None:
     status is "unwritten" if the store would not take the record.
     """
     os.setsid()  # a terminal's Ctrl-C is the parent's to handle, and a kill takes the whole group
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the fork server blocks it
     _follow_parent()
-    _redirect(Path(log))
+    try:
+        _redirect(Path(log))
+    except OSError as error:
+        _tell(parent, "unwritten", f"the run has no place for its log: {error}")
+        return
+    from quintain.records.scrub import scrub
     from quintain.records.store import Store, StoreError
     from quintain.run.attempt import attempt
 
@@ -35,9 +43,14 @@ def work(cell_json: str, store: str, log: str, parent: Connection) -> None:
         Store(store).write(record)
     except StoreError as error:
         status, sentence = "unwritten", str(error)
+    _tell(parent, status, scrub(sentence))
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+
+
+def _tell(parent: Connection, status: str, sentence: str) -> None:
     with contextlib.suppress(OSError):  # the parent may be gone; the record is safe
         parent.send(("ended", status, sentence))
-    sys.stdout.flush()
 
 
 class _Progress:
@@ -56,13 +69,20 @@ class _Progress:
 
 
 def _follow_parent() -> None:
-    """End with the process that started us: a killed sweep leaves no orphans."""
+    """End with the process that started us: a killed sweep leaves no orphans.
+
+    A thread watches, and ends whatever the run has started too. It needs Python's lock, which C
+    code may never give back; so on Linux the kernel ends us with the fork server as well, which
+    ends with the sweep (prctl(2), PR_SET_PDEATHSIG = 1).
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     parent = multiprocessing.parent_process()
     assert parent is not None
 
     def wait() -> None:
         parent.join()
-        os.killpg(os.getpgrp(), 9)
+        os.killpg(os.getpgrp(), signal.SIGKILL)
 
     threading.Thread(target=wait, daemon=True).start()
 

@@ -1,28 +1,62 @@
-"""`python -m quintain.run cell.json [--store FOLDER]`: run one frozen cell, here and now."""
+"""`python -m quintain.run FILE [--key KEY] [--store FOLDER]`: run one frozen cell, here and now.
+
+FILE is a cell, or a plan as a sweep writes it into its store (plans/*.json); `--key` then says
+which of the plan's cells, by the first digits of its key.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
+from typing import Any
+
+USAGE = 2
 
 
 def main() -> int:
     """Runs the cell and prints its record, or writes it into a store; 1 where the run failed."""
-    parser = argparse.ArgumentParser(prog="python -m quintain.run", description=__doc__)
-    parser.add_argument("cell", type=Path, help="a cell file, as a sweep writes it into plans/")
+    parser = argparse.ArgumentParser(
+        prog="python -m quintain.run",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", type=Path, help="a cell or a plan")
+    parser.add_argument("--key", default="", help="of the cell in the plan")
     parser.add_argument("--store", type=Path, help="write the record here instead of printing it")
     arguments = parser.parse_args()
     from quintain.compose.cells import Cell
-    from quintain.records.store import Store
+    from quintain.records.store import Store, StoreError
     from quintain.run.attempt import attempt
 
-    record = attempt(Cell.from_json(arguments.cell.read_text()))
+    try:
+        cell = Cell(**_choose(arguments.file, arguments.key))
+        if arguments.store is not None:
+            Store(arguments.store).check_writable()
+    except (OSError, ValueError, TypeError, StoreError) as error:
+        print(f"quintain.run: {error}", file=sys.stderr)
+        return USAGE
+    record = attempt(cell)
     if arguments.store is None:
         print(record.to_json())
     else:
         Store(arguments.store).write(record)
     return 0 if record.status == "ok" else 1
+
+
+def _choose(file: Path, key: str) -> dict[str, Any]:
+    """The cell in a file, or the one of a plan's cells whose key begins with `key`."""
+    try:
+        content = json.loads(file.read_text())
+        cells = [p["cell"] for p in content["cells"]] if "cells" in content else [content]
+        found: list[dict[str, Any]] = [cell for cell in cells if cell["key"].startswith(key)]
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{file} is neither a cell nor a plan ({error!r})") from error
+    if len(found) != 1:
+        keys = ", ".join(cell["key"][:8] for cell in cells)
+        raise ValueError(f"{file}: --key {key!r} fits {len(found)} cells of {keys}; give one key")
+    return found[0]
 
 
 if __name__ == "__main__":

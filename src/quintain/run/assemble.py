@@ -26,13 +26,13 @@ NO_PEAK = "the peak of this machine was not measured"
 def trained(
     run: Run,
     task: Task,
+    forward: measure.Forward,
     feed: TrainFeed,
     budget: Budget,
     width: float | None,
     meters: list[Meter],
 ) -> Record:
     """The record of a run that trained a model."""
-    task.model.eval().to(task.device)
     training = run.clocks.read("training")
     share = feed.seconds / training
     asked = budget.params
@@ -48,7 +48,7 @@ def trained(
         "samples_per_second": task.steps_done * budget.batch_size / training,
         "step_ms": measure.percentiles(trace.step_ms, 50, 95, 99),
         "data_wait_share": share,
-        **_inference(run, task, budget),
+        **_inference(run, forward, budget),
     }
     return Record.model_validate(
         common(run, task.model.stem.reading)
@@ -60,9 +60,7 @@ def trained(
                 "deterministic": trust.check(not run.nondeterministic, run.nondeterministic),
                 "input_bound": trust.waiting(share),
                 "other_process": trust.undisturbed(
-                    run.cpu_seconds,
-                    training + run.clocks.read("validation"),
-                    task.device.type == "cpu" and run.hardware.threads() == 1,
+                    run.cpu_share, forward.device.type == "cpu" and run.hardware.threads() == 1
                 ),
                 "noise_floor": trust.noise(trace.step_ms),
                 "fingerprint_matches": _fingerprint_label(run),
@@ -111,15 +109,14 @@ def metered(cost: dict[str, Any], run: Run, meters: list[Meter]) -> dict[str, An
     }
 
 
-def _inference(run: Run, task: Task, budget: Budget) -> dict[str, Any]:
-    sizes = sorted({1, budget.batch_size})
+def _inference(run: Run, forward: measure.Forward, budget: Budget) -> dict[str, Any]:
+    sizes = sorted({1, min(budget.batch_size, run.dataset.size("val"))})
     latency = {}
     for size in sizes:
-        batch = measure.first_samples(run.dataset, "val", size, task.device)
-        readings = measure.latency(task.model, batch, run.hardware.synchronize)
-        latency[str(len(batch.x))] = measure.percentiles(readings, 50, 95)
-    single = measure.first_samples(run.dataset, "val", 1, task.device)
-    flops = measure.flops_per_sample(task.model, single)
+        batch = forward.first(run.dataset, "val", size)
+        readings = measure.latency(forward, batch, run.hardware.synchronize)
+        latency[str(size)] = measure.percentiles(readings, 50, 95)
+    flops = measure.flops_per_sample(forward, forward.first(run.dataset, "val", 1))
     if isinstance(flops, str):
         return {"latency_ms": latency, "absent": {"flops_per_sample": flops}}
     return {"latency_ms": latency, "flops_per_sample": flops}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from quintain.compose.cells import Cell
 from quintain.compose.providers import import_local, use_folder
 from quintain.contracts import Skip
 from quintain.records.schema import Record, utc_now
+from quintain.records.scrub import scrub, secrets
 from quintain.run.identity import failed, skipped
 
 LOG_TAIL = 4000  # characters
@@ -22,26 +24,40 @@ def attempt(
 ) -> Record:
     """Execute a cell; what is raised becomes a failed (or skipped) record."""
     started = utc_now()
-    for folder in cell.plugins:
-        use_folder(folder)
-    import_local()
     try:
+        for folder in cell.plugins:
+            use_folder(folder)
+        import_local()
         from quintain.run.execute import execute
 
         return execute(cell, progress)
     except Skip as reason:
         return skipped(cell, str(reason))
-    except (Exception, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
         from quintain.run.failure import failure
 
-        traceback.print_exception(error)
+        with contextlib.suppress(OSError):  # the log may be on the disk that is full
+            traceback.print_exception(error)
         return failed(cell, failure(error, tail(log)), started)
 
 
 def tail(log: Path | None) -> str:
-    """The last lines of a log, "" where there is none."""
+    """The last lines of a log without secrets, "" where there is none."""
     if log is None or not log.exists():
         return ""
+    hide = secrets()
+    margin = 4 * max(map(len, hide), default=0)  # bytes: a secret that the cut would halve
     with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - LOG_TAIL))
-        return file.read().decode(errors="replace")
+        file.seek(max(0, log.stat().st_size - LOG_TAIL - margin))
+        return scrub(file.read().decode(errors="replace"), hide)[-LOG_TAIL:]
+
+
+def scrub_log(log: Path) -> None:
+    """Rewrite a finished log without secrets, if it holds any: logs are passed around too."""
+    with contextlib.suppress(OSError):
+        text = log.read_bytes()
+        clean = text
+        for secret in secrets():
+            clean = clean.replace(secret.encode(), b"[redacted]")
+        if clean != text:
+            log.write_bytes(clean)

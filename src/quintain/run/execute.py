@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -20,7 +19,9 @@ from quintain.run import assemble
 from quintain.run.budget import Budget
 from quintain.run.clocks import Clocks
 from quintain.run.feed import EvaluationFeed, Order, TrainFeed
+from quintain.run.measure import Forward
 from quintain.run.optimize import Recipe
+from quintain.run.quiet import collecting, quiet
 from quintain.run.task import Task
 
 CHUNK = 20  # optimizer steps in one Lightning step, see run.feed
@@ -37,18 +38,19 @@ class Run:
     dataset: Dataset
     clocks: Clocks
     started: str
-    cpu_seconds: float = 0.0
+    cpu_share: float = 0.0
     nondeterministic: str = ""
 
 
 def execute(cell: Cell, progress: Progress = lambda step, steps: None) -> Record:
     """Run a cell in this process; whatever goes wrong is raised."""
-    run = _prepare(cell)
-    if cell.reference:
-        from quintain.run.reference import execute_reference
+    with quiet():
+        run = _prepare(cell)
+        if cell.reference:
+            from quintain.run.reference import execute_reference
 
-        return execute_reference(run)
-    return _train(run, progress)
+            return execute_reference(run)
+        return _train(run, progress)
 
 
 def _prepare(cell: Cell) -> Run:
@@ -82,7 +84,9 @@ def _train(run: Run, progress: Progress) -> Record:
         each_step=arguments["accelerator"] == "cpu",
     )
     order = Order(dataset.size("train"), budget.batch_size, run.cell.seed)
-    feed = TrainFeed(dataset, order, steps=budget.steps, chunk=_chunk(budget))
+    feed = TrainFeed(
+        dataset, order, steps=budget.steps, chunk=_chunk(budget), validations=budget.validations
+    )
     trainer = make_trainer(arguments, feed, budget)
     meters = hardware.meters()
     for meter in meters:
@@ -94,7 +98,7 @@ def _train(run: Run, progress: Progress) -> Record:
     task.load_best()
     trainer.test(task, EvaluationFeed(dataset, "test"), verbose=False)
     run.clocks.switch("measuring")
-    return assemble.trained(run, task, feed, budget, width, meters)
+    return assemble.trained(run, task, Forward(model, trainer), feed, budget, width, meters)
 
 
 def fit(run: Run, trainer: pl.Trainer, task: Task, feed: TrainFeed) -> str:
@@ -103,28 +107,23 @@ def fit(run: Run, trainer: pl.Trainer, task: Task, feed: TrainFeed) -> str:
     Gives the first warning of an operation that is not deterministic, or "".
     """
     validation = EvaluationFeed(run.dataset, "val")
-    began = time.process_time()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        run.clocks.switch("training")
+    began, cpu = time.perf_counter(), time.process_time()
+    with collecting("deterministic") as nondeterministic:
         trainer.fit(task, train_dataloaders=feed, val_dataloaders=validation)
-        run.hardware.synchronize()
-        run.clocks.switch("setup")
-    run.cpu_seconds = time.process_time() - began
-    curve = task.trace.curve
-    if not curve or curve[-1].step < task.steps_done:
-        trainer.validate(task, validation, verbose=False)
-    texts = [str(w.message) for w in caught]
-    return next((text for text in texts if "deterministic" in text), "")
+        curve = task.trace.curve
+        if not curve or curve[-1].step < task.steps_done:
+            trainer.validate(task, validation, verbose=False)
+    run.cpu_share = (time.process_time() - cpu) / (time.perf_counter() - began)
+    return next(iter(nondeterministic), "")
 
 
 def make_trainer(arguments: dict[str, Any], feed: TrainFeed, budget: Budget) -> pl.Trainer:
     """Lightning's Trainer with everything off that costs time in each step."""
-    every = max(1, len(feed) // budget.validations)
+    every = max(1, len(feed) // min(budget.validations, budget.steps))
     return pl.Trainer(
         max_epochs=1,
         limit_train_batches=len(feed),
-        val_check_interval=min(every, len(feed)),
+        val_check_interval=every,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         deterministic="warn",

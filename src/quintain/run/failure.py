@@ -6,6 +6,7 @@ import traceback
 from typing import Any
 
 DATA_ERRORS = ("DataError",)
+MESSAGE, TRACEBACK = 4_000, 20_000  # characters kept: an error may quote a whole array
 
 
 def failure(error: BaseException, log_tail: str = "") -> dict[str, Any]:
@@ -13,8 +14,8 @@ def failure(error: BaseException, log_tail: str = "") -> dict[str, Any]:
     return {
         "kind": kind_of(error),
         "type": type(error).__name__,
-        "message": str(error) or repr(error),
-        "traceback": "".join(traceback.format_exception(error)),
+        "message": (str(error) or repr(error))[:MESSAGE],
+        "traceback": "".join(traceback.format_exception(error))[-TRACEBACK:],
         "log_tail": log_tail,
     }
 
@@ -28,9 +29,14 @@ def kind_of(error: BaseException) -> str:
         return "nan"
     if isinstance(error, MemoryError) or "OutOfMemoryError" in names or _allocator(error):
         return "oom"
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt) or _lightning_left(error):
         return "interrupted"
     return "data" if names & set(DATA_ERRORS) else "exception"
+
+
+def _lightning_left(error: BaseException) -> bool:
+    """Lightning answers Ctrl-C with `sys.exit`."""
+    return isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt)
 
 
 def _allocator(error: BaseException) -> bool:

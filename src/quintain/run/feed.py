@@ -6,6 +6,7 @@ per step: where a step takes half a millisecond it would more than double it.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 
@@ -49,22 +50,39 @@ class Order:
         return self._epochs[epoch]
 
 
+def cut(steps: int, chunk: int, validations: int) -> list[range]:
+    """Steps 0 … steps - 1 in chunks of about `chunk`, as many chunks before each validation.
+
+    Lightning validates every so many of *its* steps, so equal numbers of chunks, not chunks of
+    equal size, spread validations evenly and put the last one at the end.
+    """
+    stretches = min(validations, steps)
+    shortest, longest = steps // stretches, -(-steps // stretches)
+    return _split(range(steps), stretches * min(shortest, -(-longest // chunk)))
+
+
+def _split(whole: range, parts: int) -> list[range]:
+    cuts = [len(whole) * part // parts for part in range(parts + 1)]
+    return [whole[a:b] for a, b in itertools.pairwise(cuts)]
+
+
 class TrainFeed:
     """Chunks of training batches; `seconds` is how long training waited for them."""
 
-    def __init__(self, dataset: Dataset, order: Order, *, steps: int, chunk: int) -> None:
+    def __init__(
+        self, dataset: Dataset, order: Order, *, steps: int, chunk: int, validations: int = 1
+    ) -> None:
         self._dataset, self._order = dataset, order
-        self._steps, self._chunk = steps, chunk
+        self._chunks = cut(steps, chunk, validations)
         self.seconds = 0.0
 
     def __len__(self) -> int:
-        return -(-self._steps // self._chunk)
+        return len(self._chunks)
 
     def __iter__(self) -> Iterator[list[Batch]]:
-        for first in range(0, self._steps, self._chunk):
+        for steps in self._chunks:
             began = time.perf_counter()
-            last = min(first + self._chunk, self._steps)
-            chunk = [self._dataset.take("train", self._order(step)) for step in range(first, last)]
+            chunk = [self._dataset.take("train", self._order(step)) for step in steps]
             self.seconds += time.perf_counter() - began
             yield chunk
 

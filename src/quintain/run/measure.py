@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from quintain.compose.build import Model
@@ -17,15 +19,44 @@ LATENCY_READINGS = 200
 WARM_UP = 3
 
 
-def flops_per_sample(model: Model, batch: Batch) -> float | str:
+class Forward:
+    """A trained model as it was trained: on the device and in the precision of its Trainer.
+
+    Lightning moves a model back to the CPU when it is done.
+    """
+
+    def __init__(self, model: Model, trainer: pl.Trainer) -> None:
+        self.device = trainer.strategy.root_device
+        self._precision = trainer.precision_plugin
+        self._model = model.eval().to(self.device)
+
+    def __call__(self, batch: Batch) -> torch.Tensor:
+        """`Batch` → prediction."""
+        with self._precision.forward_context():
+            prediction: torch.Tensor = self._model(batch)
+        return prediction
+
+    def first(self, dataset: Dataset, split: Split, count: int) -> Batch:
+        """The first `count` samples of a split, as the model wants them."""
+        batch = dataset.take(split, torch.arange(min(count, dataset.size(split))))
+        moved = Batch(*(None if t is None else t.to(self.device) for t in batch))  # type: ignore[arg-type]
+        ready: Batch = self._precision.convert_input(moved)
+        return ready
+
+
+Predict = Callable[[Batch], torch.Tensor]
+
+
+def flops_per_sample(model: Predict, batch: Batch) -> float | str:
     """Floating-point operations of one forward pass of one sample, or why they are not known.
 
     Counted by torch's FlopCounterMode (matrix products and convolutions; a multiply-add is two).
-    oneDNN's fused LSTM is one opaque operation, so it is switched off while counting.
+    It does not see into oneDNN's LSTM and the CPU's fused attention, so both are off meanwhile.
     """
     with (
         torch.inference_mode(),
         torch.backends.mkldnn.flags(enabled=False),
+        sdpa_kernel(SDPBackend.MATH),
         FlopCounterMode(display=False) as counter,
     ):
         model(batch)
@@ -33,7 +64,7 @@ def flops_per_sample(model: Model, batch: Batch) -> float | str:
     return total / len(batch.x) if total else "no counted operation in the model"
 
 
-def latency(model: Model, batch: Batch, synchronize: Callable[[], None]) -> list[float]:
+def latency(model: Predict, batch: Batch, synchronize: Callable[[], None]) -> list[float]:
     """Milliseconds of single forward passes over `batch`, after a warm-up."""
     readings: list[float] = []
     with torch.inference_mode():
@@ -46,17 +77,6 @@ def latency(model: Model, batch: Batch, synchronize: Callable[[], None]) -> list
             synchronize()
             readings.append((time.perf_counter() - now) * 1e3)
     return readings
-
-
-def first_samples(dataset: Dataset, split: Split, count: int, device: torch.device) -> Batch:
-    """The first `count` samples of a split, on a device."""
-    indices = torch.arange(min(count, dataset.size(split)))
-    return to_device(dataset.take(split, indices), device)
-
-
-def to_device(batch: Batch, device: torch.device) -> Batch:
-    """The batch with its tensors on `device`."""
-    return Batch(*(None if t is None else t.to(device) for t in batch))  # type: ignore[arg-type]
 
 
 def percentiles(values: list[float], *levels: int) -> dict[str, float]:

@@ -80,10 +80,18 @@ class Task(pl.LightningModule):
         self._clocks, self._progress, self._synchronize = clocks, progress, synchronize
         self._each_step = each_step
         self._losses: list[Tensor] = []
+        self._norms: list[Tensor] = []
         self._metrics = model.head.metrics()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return self.recipe.build(self.model)
+
+    def on_train_start(self) -> None:
+        self._clocks.switch("training")  # Lightning has set itself and the device up
+
+    def on_train_end(self) -> None:
+        self._synchronize()
+        self._clocks.switch("setup")
 
     def training_step(self, chunk: list[Batch], batch_idx: int) -> None:
         """A chunk of batches: one optimizer step each, timed each."""
@@ -93,12 +101,17 @@ class Task(pl.LightningModule):
         for batch in chunk:
             self._losses.append(self._step(batch, optimizer))
             stamps.append(time.perf_counter())
+            if self._each_step and self._time_is_up():
+                break
         self._synchronize()
         self._time(stamps)
-        self._check(len(chunk))
+        self._check(len(stamps) - 1)
         self._progress(self.steps_done)
-        if self._seconds is not None and self._clocks.read("training") >= self._seconds:
+        if self._time_is_up():
             self.trainer.should_stop = True
+
+    def _time_is_up(self) -> bool:
+        return self._seconds is not None and self._clocks.read("training") >= self._seconds
 
     def _time(self, stamps: list[float]) -> None:
         if not self._each_step:
@@ -115,19 +128,26 @@ class Task(pl.LightningModule):
         loss = self.model.head.loss(self.model(batch), batch)
         self.manual_backward(loss)
         if self.recipe.clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(self.parameters(), self.recipe.clip_norm)
+            norm = torch.nn.utils.clip_grad_norm_(self.parameters(), self.recipe.clip_norm)
+            self._norms.append(norm)
         optimizer.step()
         self.steps_done += 1
         return loss.detach()
 
     def _check(self, count: int) -> None:
-        """One look a chunk: on a GPU every look waits for the device."""
-        recent = torch.stack(self._losses[-count:])
-        if not torch.isfinite(recent).all():
-            first = int((~torch.isfinite(recent)).nonzero()[0])
-            step = self.steps_done - count + first + 1
+        """One look a chunk: on a GPU every look waits for the device.
+
+        A gradient that is no number spoils the weights, so it is not left to the next loss to tell.
+        """
+        seen, self._norms = [*self._losses[-count:], *self._norms], []
+        read = torch.stack(seen).tolist()
+        bad = [(i % count, i // count) for i, value in enumerate(read) if not math.isfinite(value)]
+        if bad:
+            first, kind = min(bad)
+            what = ("training loss", "norm of the gradient")[kind]
             raise NonFiniteLoss(
-                f"the training loss is {recent[first].item()} at step {step};"
+                f"the {what} is {read[kind * count + first]}"
+                f" at step {self.steps_done - count + first + 1};"
                 f" try a lower learning rate (optimizer.lr, now {self.recipe.lr})"
             )
 

@@ -21,11 +21,10 @@ def waiting(share: float) -> dict[str, Any]:
     return check(share <= WAIT_LIMIT, f"{share:.1%} of training waited for data")
 
 
-def undisturbed(cpu_seconds: float, wall_seconds: float, on_cpu: bool) -> dict[str, Any]:
-    """Whether other processes took the CPU: time on the CPU over time on the wall, training."""
-    if not on_cpu or wall_seconds <= 0:
+def undisturbed(share: float, on_cpu: bool) -> dict[str, Any]:
+    """Whether other processes took the CPU: time on the CPU over time on the wall, in training."""
+    if not on_cpu:
         return check(None, "not measured on this hardware")
-    share = cpu_seconds / wall_seconds
     return check(share >= CPU_SHARE, f"the run had {share:.0%} of a core while it trained")
 
 

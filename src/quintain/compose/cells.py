@@ -115,9 +115,9 @@ def source_hash(target: str) -> str:
         return ""
     try:
         spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError) as error:
-        raise UsageError(f"_target_ {target}: {error}") from error
-    if spec is None or not spec.origin:
+    except Exception as error:  # a package above the module may raise anything
+        raise UsageError(f"_target_ {target}: {type(error).__name__}: {error}") from error
+    if spec is None or not spec.origin or not spec.has_location:
         raise UsageError(f"_target_ {target}: there is no module {module}")
     text = Path(spec.origin).read_bytes().replace(b"\r\n", b"\n")
     return hashlib.sha256(text).hexdigest()

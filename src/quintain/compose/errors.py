@@ -14,11 +14,16 @@ class UsageError(ValueError):
         super().__init__("\n".join(self.problems))
 
 
+def guess(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was likely meant."""
+    return next(iter(difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)), None)
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """`; did you mean X?` and all that is known: the end of a sentence about an unknown word."""
     names = sorted(known)
     if not names:
         return "; there is nothing to choose from"
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    guess = f"; did you mean {close[0]}?" if close else "."
-    return f"{guess} Known: {', '.join(names)}"
+    close = guess(word, names)
+    meant = f"; did you mean {close}?" if close else "."
+    return f"{meant} Known: {', '.join(names)}"

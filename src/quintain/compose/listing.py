@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from importlib import metadata
 from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
@@ -14,8 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from quintain.compose.config import composer
+from quintain.compose.diagnose import first_line
 from quintain.compose.errors import UsageError, nearest
+from quintain.compose.needs import install_hint, missing_packages
 from quintain.compose.providers import GROUPS
+from quintain.compose.raw import COMPOSE_ERRORS
 
 
 def print_options(groups: Sequence[str], form: str, console: Console) -> None:
@@ -54,16 +56,14 @@ def list_options(groups: Sequence[str]) -> list[dict[str, Any]]:
 
 def _row(group: str, option: str, provider: str) -> dict[str, Any]:
     card = read_card(group, option, provider)
-    needs = list(card.get("needs") or [])
-    missing = [package for package in needs if not _installed(package)]
     return {
         "group": group,
         "option": option,
         "about": str(card.get("about", "")),
         "provider": "quintain" if provider == "main" else provider,
-        "needs": needs,
-        "missing": missing,
-        "hint": f"needs {', '.join(missing)}: pip install {' '.join(missing)}" if missing else "",
+        "needs": list(card.get("needs") or []),
+        "missing": missing_packages(card),
+        "hint": install_hint(card),
     }
 
 
@@ -71,17 +71,12 @@ def read_card(group: str, option: str, provider: str) -> dict[str, Any]:
     """The card of an option as its YAML has it; {} where it has none or cannot be read."""
     for source in GlobalHydra.instance().config_loader().get_sources():
         if source.provider == provider and source.is_config(f"{group}/{option}"):
-            loaded = source.load_config(f"{group}/{option}").config
+            try:
+                loaded = source.load_config(f"{group}/{option}").config
+            except COMPOSE_ERRORS as error:
+                return {"about": f"cannot be read: {first_line(error)}"}
             plain: Any = OmegaConf.to_container(loaded, resolve=False)
             node = plain.get(group, plain) if isinstance(plain, dict) else {}
             card = node.get("card") if isinstance(node, dict) else None
             return dict(card or {})
     return {}
-
-
-def _installed(package: str) -> bool:
-    try:
-        metadata.distribution(package)
-    except metadata.PackageNotFoundError:
-        return False
-    return True

@@ -12,28 +12,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from quintain.compose.bind import instantiate
 from quintain.compose.cells import Cell, make_cell
-from quintain.compose.config import Composed, compose_one, composer, expand, option_config
+from quintain.compose.config import Composed, compose_one, composer, option_config
+from quintain.compose.diagnose import Uncomposable, first_line
 from quintain.compose.errors import UsageError
-from quintain.compose.preflight import Verdict
+from quintain.compose.expand import expand
+from quintain.compose.preflight import Verdict, light_problems
+from quintain.compose.raw import COMPOSE_ERRORS
 from quintain.compose.recall import digest, recall
+from quintain.compose.settings import Settings, settings_of, wrong_settings
 
 REFERENCE_SEED = 0  # a reference is the same whatever the seed
 
 Action = Literal["run", "cached", "skipped"]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a sweep runs and where it writes; none of this decides a result."""
-
-    store: Path
-    workers: int | None
-    time_limit: float | None
-    wandb: dict[str, Any]
 
 
 @dataclass
@@ -94,13 +88,13 @@ def make_plan(
     """
     with composer():
         jobs = expand(overrides)
-        settings = settings_of(compose_one(jobs[0]).config)
+        settings = _first_settings(jobs)
         name = digest(overrides, references)
         known = recall(plan_file(settings.store, name)) if name else None
         if known and all(status(settings.store, cell.key) == "ok" for cell in known):
             return Plan(settings, [Planned(cell, "cached") for cell in known], name)
         warm()
-        composed = _compose_all(jobs)
+        composed = compose_all(jobs)
         cells = [freeze(one) for one in composed]
         if references:
             cells += reference_cells(composed)
@@ -115,8 +109,8 @@ def plan_file(store: Path, name: str | None) -> Path:
 
 def plan_one(composed: Composed, status: Lookup, examine: Examine) -> Plan:
     """The plan of one configuration that Hydra has composed already; Hydra must be up."""
-    one = Composed(_with_hardware(composed), composed.choices)
-    return _plan(settings_of(one.config), [freeze(one)], status, examine)
+    settings = settings_of(composed.config)
+    return _plan(settings, [freeze(_with_hardware(composed))], status, examine)
 
 
 def _plan(
@@ -135,31 +129,61 @@ def _plan(
     return plan
 
 
-def _compose_all(jobs: Sequence[Sequence[str]]) -> list[Composed]:
+def _first_settings(jobs: Sequence[Sequence[str]]) -> Settings:
+    """How and where, as the first job says it; raises UsageError with the problems of all jobs."""
+    try:
+        return settings_of(compose_one(jobs[0]).config)
+    except UsageError as error:
+        compose_all(jobs)
+        raise AssertionError("the first job composed the second time") from error
+
+
+def compose_all(jobs: Sequence[Sequence[str]]) -> list[Composed]:
+    """One configuration a job.
+
+    Raises:
+        UsageError: what does not compose, and the values that are wrong beside it.
+    """
     composed, problems = [], []
     for job in jobs:
         try:
             one = compose_one(job)
-            composed.append(Composed(_with_hardware(one), one.choices))
+            problems += wrong_settings(one.config)
+            composed.append(_with_hardware(one))
+        except Uncomposable as error:
+            problems += [*error.problems, *_wrong_values(error.mended)]
         except UsageError as error:
             problems += error.problems
     if problems:
+        problems += [text for one in composed for text in light_problems(one.config)]
         raise UsageError(dict.fromkeys(problems))
     return composed
 
 
-def _with_hardware(composed: Composed) -> dict[str, Any]:
-    """The configuration with `hardware=auto` replaced by the first option this machine has."""
+def _wrong_values(mended: Sequence[str]) -> list[str]:
+    """What is wrong with words besides what has been told, as far as it shows without torch."""
+    try:
+        config = compose_one(mended).config
+    except UsageError:
+        return []
+    return [*wrong_settings(config), *light_problems(config)]
+
+
+def _with_hardware(composed: Composed) -> Composed:
+    """With `hardware=auto` replaced by the first option this machine has."""
     node = composed.config["hardware"]
     if "choose_from" not in node:
-        return composed.config
+        return composed
     reasons = []
     for name in node["choose_from"]:
-        candidate = option_config("hardware", name)
+        try:
+            candidate = option_config("hardware", name)
+        except COMPOSE_ERRORS as error:
+            raise UsageError(f"hardware.choose_from: {first_line(error)}") from error
         missing = instantiate(candidate).missing()
         if missing is None:
-            composed.choices["hardware"] = name
-            return composed.config | {"hardware": candidate}
+            choices = composed.choices | {"hardware": name}
+            return Composed(composed.config | {"hardware": candidate}, choices)
         reasons.append(f"{name} {missing}")
     raise UsageError(f"hardware={composed.choices['hardware']}: {'; '.join(reasons)}")
 
@@ -176,29 +200,6 @@ def reference_cells(composed: Sequence[Composed]) -> list[Cell]:
         for one in composed
         for name in (one.config["head"].get("card") or {}).get("references", [])
     ]
-
-
-def settings_of(config: dict[str, Any]) -> Settings:
-    """The part of a configuration that says how and where; raises UsageError."""
-    launch, problems = config["launch"], []
-    for name in ("workers", "time_limit"):
-        value = launch[name]
-        if value is not None and not (isinstance(value, int | float) and value > 0):
-            problems.append(f"launch.{name} must be above 0 or null, came {value!r}")
-    modes = ("auto", "online", "offline", "disabled")
-    if config["wandb"]["mode"] not in modes:
-        came = config["wandb"]["mode"]
-        problems.append(f"wandb.mode must be one of {', '.join(modes)}; came {came!r}")
-    if not isinstance(config["seed"], int) or not 0 <= config["seed"] < 2**31:
-        problems.append(f"seed must be a whole number from 0 to 2^31 - 1, came {config['seed']!r}")
-    if problems:
-        raise UsageError(problems)
-    return Settings(
-        store=Path(os.path.expanduser(str(config["store"]))).absolute(),
-        workers=launch["workers"],
-        time_limit=launch["time_limit"],
-        wandb=config["wandb"],
-    )
 
 
 def _preflight(plan: Plan, examine: Examine) -> None:

@@ -6,18 +6,21 @@ device. Like configurations (other seeds) are looked at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from quintain.compose.bind import instantiate, locate, problems
 from quintain.compose.cells import PARTS, Cell
 from quintain.compose.errors import UsageError, nearest
+from quintain.compose.needs import install_hint
 from quintain.contracts import Skip
 
 if TYPE_CHECKING:
     from quintain.contracts import DataSpec
 
+LIGHT = ("budget", "optimizer")
+HEAVY = tuple(part for part in PARTS if part not in LIGHT)
 GIVEN = {"stem": 1, "head": 3, "model": 1}  # positional arguments that the engine passes
 FILLED = {"stem": {"reads"}, "model": {"width"}}
 
@@ -48,48 +51,74 @@ def preflight(cells: Iterable[Cell]) -> dict[str, Verdict]:
 
 def examine(cell: Cell) -> Verdict:
     """One cell: settings first, then devices, then the model on the meta device."""
-    if found := misfits(cell):
-        return Verdict(problems=found)
-    found = [*_values(cell), *_devices(cell)]
-    try:
-        dataset = instantiate(cell.config["dataset"])
-    except (ValueError, TypeError, ImportError) as error:
-        found.append(f"dataset={cell.names['dataset']}: {error}")
+    config = cell.config
+    found = [*(_needs(cell) or misfits(config, HEAVY)), *light_problems(config)]
+    if not misfits(config, ["hardware"]):
+        found += _devices(cell)
+    if not misfits(config, ["dataset"]):
+        try:
+            spec = instantiate(config["dataset"]).spec
+        except Exception as error:  # a plugin may raise anything
+            found.append(f"dataset={cell.names['dataset']}: {_words(error)}")
     if found:
         return Verdict(problems=found)
-    return _reference(cell) if cell.reference else _meta_build(cell, dataset.spec)
+    return _reference(cell) if cell.reference else _meta_build(cell, spec)
 
 
-def misfits(cell: Cell) -> list[str]:
+def light_problems(config: Mapping[str, Any]) -> list[str]:
+    """The problems of the parts that import no torch: what can be told with words that are wrong.
+
+    A budget's or an optimizer's; those of the other parts come when the words are right.
+    """
+    return [*misfits(config, LIGHT), *_values(config)]
+
+
+def misfits(config: Mapping[str, Any], parts: Iterable[str] = PARTS) -> list[str]:
     """Targets that cannot be imported, and settings that do not fit their signatures."""
     return [
         problem
-        for part in PARTS
-        if part in cell.config
+        for part in parts
+        if part in config
         for problem in problems(
-            part, cell.config[part], given=GIVEN.get(part, 0), extra=FILLED.get(part, set())
+            part, config[part], given=GIVEN.get(part, 0), extra=FILLED.get(part, set())
         )
     ]
 
 
-def _values(cell: Cell) -> list[str]:
+def _needs(cell: Cell) -> list[str]:
+    """Packages that a plugin's card asks for and that are not here."""
+    return [
+        f"{part}={cell.names[part]} {hint}"
+        for part in PARTS
+        if part in cell.config and part in cell.names
+        if (hint := install_hint(cell.config[part].get("card") or {}))
+    ]
+
+
+def _values(config: Mapping[str, Any]) -> list[str]:
     """Budget and optimizer check their own values."""
     found = []
-    for part in ("budget", "optimizer"):
-        if part in cell.config:
+    for part in LIGHT:
+        if part in config and not misfits(config, [part]):
             try:
-                instantiate(cell.config[part])
+                instantiate(config[part])
             except ValueError as error:
                 found.append(f"{part}: {error}")
     return found
 
 
 def _devices(cell: Cell) -> list[str]:
+    name = cell.names["hardware"]
     try:
         missing = instantiate(cell.config["hardware"]).missing()
-    except ValueError as error:
-        return [f"hardware: {error}"]
-    return [f"hardware={cell.names['hardware']}: {missing}"] if missing else []
+    except Exception as error:  # a plugin may raise anything
+        return [f"hardware={name}: {_words(error)}"]
+    return [f"hardware={name}: {missing}"] if missing else []
+
+
+def _words(error: Exception) -> str:
+    """A ValueError's text is written for the user; of another, the kind says something too."""
+    return str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
 
 
 def _reference(cell: Cell) -> Verdict:
@@ -107,10 +136,10 @@ def _meta_build(cell: Cell, spec: DataSpec) -> Verdict:
         width = choose_width(cell.config, spec)
     except Skip as reason:
         return Verdict(skip=str(reason))
-    except (ValueError, TypeError, RuntimeError) as error:
+    except Exception as error:  # a plugin may raise anything
         shown = {part: cell.names[part] for part in ("dataset", "stem", "model", "head")}
         words = " ".join(f"{part}={name}" for part, name in shown.items())
-        return Verdict(problems=[f"{words}: {type(error).__name__}: {error}"])
+        return Verdict(problems=[f"{words}: {_words(error)}"])
     if width is None:
         return Verdict()
     return Verdict(width=width.width, params=width.params)

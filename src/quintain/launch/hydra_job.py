@@ -13,22 +13,32 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
-from quintain.compose.config import VERSION_BASE, resolved
-from quintain.compose.plan import plan_one
+from quintain.compose.config import VERSION_BASE, composer, resolved
+from quintain.compose.errors import UsageError
+from quintain.compose.expand import expand
+from quintain.compose.plan import compose_all, plan_one
 from quintain.compose.providers import register
 from quintain.launch.server import examine
-from quintain.launch.sweep import FAILED_CELLS, INTERRUPTED, OK, run_plan, say
-from quintain.records.store import Store
+from quintain.launch.sweep import OK, USAGE, run_plan, say
+from quintain.records.store import Store, StoreError
 
 ENDINGS = "QUINTAIN_ENDINGS"
+OTHER_CONFIG = ("--package", "-cn", "-cp", "-cd", "--config", "--info", "-i", "--hydra-help", "-p")
 
 
 def run_hydra(words: Sequence[str]) -> int:
-    """Hand the words to Hydra; 1 if a job failed, 130 if one was interrupted."""
+    """Hand the words to Hydra; 1 if a job failed, 2 if one could not be done, 130 if interrupted.
+
+    Raises:
+        UsageError: words that do not compose, told before Hydra sees them.
+    """
+    if not any(word.startswith(OTHER_CONFIG) for word in words):
+        _check(words)
     register()
     before = sys.argv
     with tempfile.TemporaryDirectory() as folder:
@@ -41,12 +51,37 @@ def run_hydra(words: Sequence[str]) -> int:
         finally:
             sys.argv = before
         codes = {int(line) for line in endings.read_text().split()}
-    return max(codes & {OK, FAILED_CELLS, INTERRUPTED}, default=OK)
+    return max(codes, default=OK)
+
+
+def _check(words: Sequence[str]) -> None:
+    pairs = zip(["", *words], words, strict=False)
+    flagless = [w for flag, w in pairs if not w.startswith("-") and flag not in ("-c", "--cfg")]
+    sweeps = bool(set(words) & {"-m", "--multirun"})
+    with composer():
+        jobs = expand(flagless)
+        if len(jobs) > 1 and not sweeps:
+            raise UsageError(
+                f"these settings make {len(jobs)} cells; add -m, or use quintain sweep"
+            )
+        compose_all(jobs)
+    GlobalHydra.instance().clear()
 
 
 @hydra.main(version_base=VERSION_BASE, config_path="pkg://quintain.conf", config_name="config")
 def _main(config: DictConfig) -> None:
     """One job: one cell."""
+    try:
+        code = _job(config)
+    except (UsageError, StoreError) as error:
+        for problem in str(error).splitlines():
+            print(f"quintain: {problem}", file=sys.stderr)
+        code = USAGE
+    with open(os.environ[ENDINGS], "a") as file:
+        file.write(f"{code}\n")
+
+
+def _job(config: DictConfig) -> int:
     with_hydra = config.copy()
     OmegaConf.set_readonly(with_hydra, False)
     with open_dict(with_hydra):
@@ -55,5 +90,4 @@ def _main(config: DictConfig) -> None:
     console = Console(highlight=False)
     outcome = run_plan(plan, console)
     say(plan, outcome, console)
-    with open(os.environ[ENDINGS], "a") as file:
-        file.write(f"{outcome.exit_code}\n")
+    return outcome.exit_code

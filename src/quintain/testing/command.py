@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.text import Text
 
 from quintain.compose.build import build_dataset, build_model
-from quintain.compose.config import compose_one, composer, expand
+from quintain.compose.config import compose_one, composer
 from quintain.compose.errors import UsageError
-from quintain.compose.plan import freeze
+from quintain.compose.expand import expand
 from quintain.compose.preflight import misfits
 from quintain.contracts import DataSpec, Skip
 from quintain.testing.dataset_checks import DATASET_CHECKS, Case
@@ -90,7 +90,7 @@ def _datasets(job: Sequence[str], named: set[str]) -> Iterator[Finding]:
 
 def _bind(composed: Any) -> None:
     """Settings that do not fit are usage errors, as in a run."""
-    if problems := misfits(freeze(composed)):
+    if problems := misfits(composed.config):
         raise UsageError(problems)
 
 

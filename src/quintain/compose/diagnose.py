@@ -1,0 +1,132 @@
+"""Why words do not compose: each problem as a sentence, and the words as they were likely meant.
+
+Hydra stops at the first problem. Here each word is judged beside the good ones, and what is left
+after mending can be composed, so that the values in it are judged in the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
+
+from quintain.compose.errors import UsageError, guess, nearest
+from quintain.compose.providers import options
+from quintain.compose.raw import COMPOSE_ERRORS, compose_raw
+
+
+class Uncomposable(UsageError):
+    """Words that do not compose; `mended` are those that do, with the nearest options."""
+
+    def __init__(self, problems: Sequence[str], mended: Sequence[str]) -> None:
+        super().__init__(problems)
+        self.mended = list(mended)
+
+
+def unknown_options(overrides: Sequence[str]) -> list[str]:
+    """A sentence for each word that chooses what is not there, whatever Hydra makes of it."""
+    known = options()
+    return [text for o in _parsed(overrides) if (text := _unknown_option(o, known))]
+
+
+def explain(overrides: Sequence[str], error: Exception) -> Uncomposable:
+    """Every word that is wrong by itself; where there is none, Hydra's own first words."""
+    known = options()
+    problems, groups, others = [], [], []
+    lost = set()  # groups whose option cannot even be guessed: their settings cannot be judged
+    for override in _parsed(overrides):
+        word, group = override.input_line or "", override.key_or_group
+        if group not in known and not group.startswith("hydra/"):
+            others.append(override)
+        elif text := _unknown_option(override, known):
+            problems.append(text)
+            close = guess(str(override.value()), known.get(group, ()))
+            groups += [f"{group}={close}"] if close else []
+            lost |= set() if close else {group}
+        else:
+            groups.append(word)
+    judged = [o for o in others if o.key_or_group.partition(".")[0] not in lost]
+    wrong = dict(_wrong_settings(judged, groups))
+    problems += wrong.values()
+    kept = [o.input_line or "" for o in judged if o.input_line not in wrong]
+    return Uncomposable(problems or [first_line(error)], [*groups, *kept])
+
+
+def _wrong_settings(
+    overrides: Sequence[Override], groups: Sequence[str]
+) -> Iterator[tuple[str, str]]:
+    """(word, sentence) of each setting that does not go with the chosen options."""
+    try:
+        config = compose_raw(tuple(groups))
+    except COMPOSE_ERRORS:
+        return
+    for override in overrides:
+        word = override.input_line or ""
+        if sentence := _unknown_setting(override, config):
+            yield word, sentence
+            continue
+        try:
+            compose_raw((*groups, word))
+        except COMPOSE_ERRORS as alone:
+            yield word, f"{word}: {first_line(alone)}"
+
+
+def _unknown_option(override: Override, known: dict[str, dict[str, str]]) -> str:
+    group = override.key_or_group
+    if group not in known or override.is_sweep_override():
+        return ""
+    if override.is_delete():
+        return "" if group == "suite" else f"~{group}: a run needs a {group}; choose another"
+    name = override.value()
+    if name is None and group == "suite":
+        return ""
+    if isinstance(name, str) and name:
+        name = str(name)  # quoted or not
+        if name in known[group]:
+            return ""
+        return f"{group}={name}: there is no such {group}{nearest(name, known[group])}"
+    word = override.input_line
+    return f"{word}: expected the name of one {group}. Known: {', '.join(sorted(known[group]))}"
+
+
+def _unknown_setting(override: Override, config: DictConfig) -> str:
+    """Whether each step of a.b.c leads somewhere; what `+` adds may be new at its last step."""
+    steps = override.key_or_group.split(".")
+    node: Any = OmegaConf.to_container(config, resolve=False)
+    for depth, step in enumerate(steps):
+        path = ".".join(steps[:depth])
+        last = depth == len(steps) - 1
+        if not isinstance(node, dict):
+            return f"{override.input_line}: {path} is a value and has no settings"
+        if step not in node:
+            if last and depth and (override.is_add() or override.is_force_add()):
+                return ""
+            names = [k for k in node if not str(k).startswith("_") and k not in ("card", "hydra")]
+            return f"{override.input_line}: {_lacks(steps[: depth + 1], names, config)}"
+        node = node[step]
+    return ""
+
+
+def _lacks(steps: Sequence[str], names: Sequence[str], config: DictConfig) -> str:
+    """What has no such setting, and the nearest that it has."""
+    *above, last = steps
+    chosen = config.hydra.runtime.choices.get(".".join(above))
+    if chosen is None:
+        return f"there is no setting {'.'.join(steps)}{nearest(last, names)}"
+    hint = nearest(last, names)
+    return (
+        f"{above[0]}={chosen} has no setting {last}{hint} (one that its YAML omits: put + before)"
+    )
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error that says something."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
+
+
+def _parsed(overrides: Sequence[str]) -> list[Override]:
+    parsed: list[Override] = OverridesParser.create().parse_overrides(list(overrides))
+    return parsed

@@ -10,6 +10,7 @@ import itertools
 import time
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 
 from quintain.contracts import Batch, Dataset, Split
@@ -45,7 +46,9 @@ class Order:
     def _permutation(self, epoch: int) -> torch.Tensor:
         if epoch not in self._epochs:
             self._epochs = {e: p for e, p in self._epochs.items() if e == epoch - 1}
-            generator = torch.Generator().manual_seed((self._seed << 32) + epoch)
+            # torch's CPU generator heeds the lower 32 bits of a seed only.
+            mixed = np.random.SeedSequence((self._seed, epoch)).generate_state(1)
+            generator = torch.Generator().manual_seed(int(mixed[0]))
             self._epochs[epoch] = torch.randperm(self._size, generator=generator)
         return self._epochs[epoch]
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from quintain.compose.errors import nearest
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.optim import Optimizer
+
+Schedule = Literal["cosine", "constant"]
+UNFIT = ("Optimizer", "LBFGS", "SparseAdam")  # the base, a closure a step, sparse gradients only
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +35,18 @@ class Recipe:
     weight_decay: float = 0.01
     clip_norm: float | None = 1.0
     warmup: float = 0.1
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Schedule = "cosine"
 
     def __post_init__(self) -> None:
         wrong = []
-        if not self.lr > 0:
+        if self.optimizer not in (known := _optimizers()):
+            wrong.append(f"torch.optim has no {self.optimizer}{nearest(self.optimizer, known)}")
+        if not 0 < self.lr < math.inf:
             wrong.append(f"lr must be above 0, came {self.lr}")
+        if not 0 <= self.weight_decay < math.inf:
+            wrong.append(f"weight_decay must be 0 or above, came {self.weight_decay}")
+        if self.schedule not in get_args(Schedule):
+            wrong.append(f"schedule must be cosine or constant, came {self.schedule!r}")
         if not 0 <= self.warmup < 1:
             wrong.append(f"warmup must be in [0, 1), came {self.warmup}")
         if self.clip_norm is not None and not self.clip_norm > 0:
@@ -45,15 +56,9 @@ class Recipe:
 
     def build(self, module: nn.Module) -> Optimizer:
         """The optimizer over a module's trainable parameters; fused where torch offers it."""
-        import torch
-
-        known = {n: c for n, c in vars(torch.optim).items() if isinstance(c, type)}
-        if self.optimizer not in known:
-            raise ValueError(f"torch.optim has no {self.optimizer}")
-        kind = known[self.optimizer]
+        kind = _optimizers()[self.optimizer]
         fused = {"fused": True} if self.optimizer in ("Adam", "AdamW", "SGD") else {}
-        optimizer: Optimizer = kind(self._groups(module), lr=self.lr, **fused)
-        return optimizer
+        return kind(self._groups(module), lr=self.lr, **fused)
 
     def rate(self, step: int, steps: int) -> float:
         """Learning rate of step `step` (from 0) of `steps`."""
@@ -74,6 +79,13 @@ class Recipe:
         kept = _others(trained, decayed)
         groups = [(decayed, self.weight_decay), (kept, 0.0)]
         return [{"params": ps, "weight_decay": decay} for ps, decay in groups if ps]
+
+
+def _optimizers() -> dict[str, Any]:
+    import torch
+
+    found = {n: c for n, c in vars(torch.optim).items() if isinstance(c, type)}
+    return {name: kind for name, kind in found.items() if name not in UNFIT}
 
 
 def _others(parameters: Iterable[Tensor], chosen: Iterable[Tensor]) -> list[Tensor]:

@@ -1,0 +1,103 @@
+"""Which samples come, and in which order."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from cells_factory import loaded
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quintain.run.feed import EvaluationFeed, Order, TrainFeed, cut
+
+SIZES = st.integers(1, 40)
+
+
+@settings(deadline=None, max_examples=50)
+@given(size=SIZES, batch=st.integers(1, 60), seed=st.integers(0, 2**31 - 1))
+def test_every_epoch_is_a_permutation_and_every_batch_is_full(size, batch, seed):
+    order = Order(size, batch, seed)
+    steps = -(-3 * size // batch)
+    batches = [order(step) for step in range(steps)]
+    assert all(len(indices) == batch for indices in batches)
+    flat = torch.cat(batches)
+    for epoch in range(3):
+        part = flat[epoch * size : (epoch + 1) * size]
+        assert sorted(part.tolist()) == list(range(size))
+
+
+def test_order_is_a_function_of_seed_and_step_alone():
+    walked = Order(10, 4, seed=7)
+    forwards = [walked(step).tolist() for step in range(20)]
+    backwards = [Order(10, 4, seed=7)(step).tolist() for step in reversed(range(20))]
+    assert forwards == backwards[::-1]
+    assert walked(3).tolist() == forwards[3]  # long after its epoch has gone
+    assert forwards != [Order(10, 4, seed=8)(step).tolist() for step in range(20)]
+
+
+def test_epochs_differ():
+    order = Order(50, 50, seed=0)
+    assert order(0).tolist() != order(1).tolist()
+
+
+def test_the_global_generator_is_left_alone():
+    torch.manual_seed(3)
+    before = torch.random.get_rng_state()
+    Order(10, 4, seed=7)(5)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_order_of_the_largest_seed():
+    assert sorted(Order(5, 5, seed=2**31 - 1)(10**6).tolist()) == list(range(5))
+
+
+def test_an_empty_train_split_is_a_sentence():
+    with pytest.raises(ValueError, match="the train split is empty"):
+        Order(0, 4, seed=1)
+
+
+def test_one_sample_fills_every_batch():
+    assert Order(1, 3, seed=1)(2).tolist() == [0, 0, 0]
+
+
+@settings(deadline=None)
+@given(steps=st.integers(1, 400), chunk=st.integers(1, 25), validations=st.integers(1, 500))
+def test_chunks_cover_all_steps_and_split_evenly_at_validations(steps, chunk, validations):
+    chunks = cut(steps, chunk, validations)
+    assert list(itertools.chain(*chunks)) == list(range(steps))
+    assert all(chunks)  # none is empty
+    stretches = min(validations, steps)
+    every, rest = divmod(len(chunks), stretches)
+    assert rest == 0
+    ends = [chunks[(i + 1) * every - 1][-1] + 1 for i in range(stretches)]
+    assert ends == [steps * (i + 1) // stretches for i in range(stretches)]
+    if steps // stretches >= -(-steps // stretches // chunk):
+        assert max(map(len, chunks)) <= max(chunk, 2)
+
+
+def test_the_quick_budget_in_chunks_of_twenty():
+    assert [len(c) for c in cut(300, 20, 5)] == [20] * 15
+
+
+def test_train_feed_follows_the_order_and_counts_its_time():
+    data = loaded()
+    order = Order(50, 8, seed=1)
+    feed = TrainFeed(data, order, steps=7, chunk=3)
+    batches = list(itertools.chain(*feed))
+    assert len(list(feed)) == len(feed) == 3
+    assert [b.x.tolist() for b in batches] == [
+        data._splits["train"].x[order(step)].tolist() for step in range(7)
+    ]
+    assert feed.seconds > 0
+    assert data.taken["val"] == data.taken["test"] == []
+
+
+@pytest.mark.parametrize(("size", "batches"), [(13, [5, 5, 3]), (10, [5, 5]), (1, [1]), (4, [4])])
+def test_evaluation_reads_each_sample_once_in_order(size, batches):
+    data = loaded((3, size, 3))
+    feed = EvaluationFeed(data, "val", batch_size=5)
+    assert [len(batch.x) for batch in feed] == batches
+    assert len(feed) == len(batches)
+    assert data.taken["val"] == list(range(size))

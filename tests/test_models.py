@@ -112,15 +112,29 @@ def test_the_causal_cnn_sees_at_least_64_steps():
 
 
 @pytest.mark.parametrize(
-    ("grid", "shrunk"),
-    [((8, 8), 3), ((28, 28), 3), ((12, 16, 16), 3), ((60, 40), 3), ((48,), 3), ((16000,), 3)],
+    ("grid", "places"),
+    [
+        ((8, 8), 4 * 4),
+        ((28, 28), 4 * 4),
+        ((12, 16, 16), 3 * 4 * 4),
+        ((60, 40), 4 * 3),
+        ((48,), 3),
+        ((16000,), 4),
+    ],
 )
-def test_cnn_says_the_grid_it_gives(grid, shrunk):
-    core = Cnn(Features(dim=1, grid=grid), width=12.0, num_stages=shrunk)
+def test_cnn_lays_the_places_that_are_left_side_by_side(grid, places):
+    core = Cnn(Features(dim=1, grid=grid), width=12.0)
     out, mask = core(torch.randn(2, *grid, 1), None)
-    assert out.shape == (2, *core.out.grid, core.out.dim)
+    assert out.shape == (2, 1, 12 * places) == (2, *core.out.grid, core.out.dim)
     assert mask is None
-    assert math.prod(core.out.grid) < math.prod(grid)
+
+
+def test_cnn_does_not_flatten_a_ragged_axis():
+    core = Cnn(Features(dim=1, grid=(60, 40), masked=True), width=12.0)
+    mask = torch.arange(60) < torch.tensor([[60], [33]])
+    out, shorter = core(torch.randn(2, 60, 40, 1), mask)
+    assert out.shape == (2, 4, 12 * 3) == (2, *core.out.grid, core.out.dim)
+    assert shorter.sum(1).tolist() == [4, 3]  # 33 → 17 → 9 → 5 → 3
 
 
 def test_cnn_keeps_the_grid_for_outputs_at_each_position():
@@ -192,7 +206,7 @@ def test_a_long_sequence_does_not_spend_the_budget_on_mixing():
     assert sum(p.numel() for p in TimeMix(784, causal=False).parameters()) < 5000
 
 
-@pytest.mark.parametrize("core", [Mlp, Cnn, Recurrent, Transformer])
+@pytest.mark.parametrize("core", [Mlp, Recurrent, Transformer])
 def test_a_core_is_about_as_wide_as_asked(core):
     for width in (9.0, 20.5, 64.0):
         assert abs(core(Features(dim=3, grid=(9,)), width=width).out.dim - width) <= 1

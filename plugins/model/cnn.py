@@ -8,7 +8,6 @@ is copied. Normalisation is over the channels of one position (LayerNorm, as in 
 from __future__ import annotations
 
 import math
-from functools import reduce
 from typing import ClassVar
 
 import torch.nn.functional as F
@@ -16,24 +15,31 @@ from torch import Tensor, nn
 
 from quintain.contracts import Features, Reads, Skip
 from quintain.kit.mask import keep
-from quintain.kit.widths import inner, spread
+from quintain.kit.widths import inner
 
 CONV = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
-SMALLEST = 2  # an axis this short is not halved
+POOL = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
+SMALLEST = 4  # an axis this short is not halved: 4 × 4 places still tell where something is
+LEAST_STAGES = 3
+
+Grid = tuple[int, ...]
 
 
 class Cnn(nn.Module):
-    """Residual convolutions: shrinking where only a summary is asked, else keeping the grid.
+    """Where only a summary is asked: convolve and pool until few places are left, then flatten
+    them, so that the head sees what was where. Else: dilated residual convolutions that keep the
+    grid.
+
+    Flattening matters: with a mean over places instead, Fashion-MNIST was at 78 % instead of 89 %
+    after 400 steps. A ragged axis is not flattened.
 
     Args:
         inp: features (B, *grid, D), with one to three axes; one if causal.
-        width: channels of the last stage; each stage before it has half as many.
-        num_stages: stages of half the resolution each (only where the grid shrinks).
-        num_blocks: residual blocks; where the grid is kept, block k has dilation 2^k, so that six
+        width: channels of the last stage; the stages before it rise to it in equal steps.
+        num_blocks: residual blocks where the grid is kept; block k has dilation 2^k, so that six
             see 127 steps.
-        max_positions: where the grid shrinks, the first layer strides until no more are left.
-            Positions of high resolution cost most of the time: 1024 keeps an image of 28×28 whole,
-            takes three times as long and is a little more accurate.
+        max_positions: the first convolution strides until no more places are left; a larger grid
+            would spend its time on fine detail.
     """
 
     reads: ClassVar[Reads] = "grid"
@@ -43,30 +49,67 @@ class Cnn(nn.Module):
         inp: Features,
         *,
         width: float = 64.0,
-        num_stages: int = 3,
-        num_blocks: int | None = None,
-        max_positions: int = 512,
+        num_blocks: int = 6,
+        max_positions: int = 4096,
     ) -> None:
         super().__init__()
         if len(inp.grid) not in CONV:
             raise Skip(f"convolves over one to three axes, not over a grid {inp.grid}")
         if inp.causal and len(inp.grid) > 1:
             raise Skip(f"is causal over one axis only, and the grid is {inp.grid}")
+        self.body: nn.Module
         if inp.causal or inp.per_position:
-            self.layers, grid = _keeping(inp, width, num_blocks or 6), inp.grid
+            self.body = Keeping(inp, width, num_blocks)
         else:
-            strides = _strides(inp.grid, num_stages, max_positions)
-            self.layers = _shrinking(inp, width, strides, num_blocks or 1)
-            grid = reduce(_shrunk, strides, inp.grid)
-        dim = self.layers[-1].dim
-        self.norm = nn.LayerNorm(dim)
-        self.out = Features(**{**vars(inp), "dim": dim, "grid": grid})
+            self.body = Shrinking(inp, width, max_positions)
+        self.out = Features(**{**vars(inp), "dim": self.body.dim, "grid": self.body.grid})
 
     def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """(B, *grid, D), mask → (B, *out.grid, out.dim), mask of out.grid[0]."""
-        x = keep(x, mask)
-        for layer in self.layers:
-            x, mask = layer(x, mask)
+        return self.body(keep(x, mask), mask)
+
+
+class Shrinking(nn.Module):
+    """Stages of convolution, norm, ReLU and pooling, then the places that are left side by side."""
+
+    def __init__(self, inp: Features, width: float, max_positions: int) -> None:
+        super().__init__()
+        stride, grid = _first_stride(inp.grid, max_positions)
+        pools = _pools(grid)
+        dims = _rising(width, len(pools))
+        self.stages = nn.ModuleList()
+        for before, dim, pool in zip([inp.dim, *dims], dims, pools, strict=False):
+            self.stages.append(Stage(before, dim, stride=stride, pool=pool))
+            grid, stride = _shrunk(grid, pool), (1,) * len(grid)
+        kept = grid[:1] if inp.masked else ()
+        self.grid = kept or (1,)
+        self.dim = dims[-1] * math.prod(grid[len(kept) :])
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        for stage in self.stages:
+            x, mask = stage(x, mask)
+        if mask is None:
+            return x.flatten(1)[:, None], None
+        return x.flatten(2), mask
+
+
+class Keeping(nn.Module):
+    """Dilations 1, 2, 4, …: WaveNet's receptive field (van den Oord et al. 2016)."""
+
+    def __init__(self, inp: Features, width: float, num_blocks: int) -> None:
+        super().__init__()
+        axes, self.dim, self.grid = len(inp.grid), max(1, math.floor(width)), inp.grid
+        self.read = Conv(axes, inp.dim, self.dim, causal=inp.causal)
+        self.blocks = nn.ModuleList(
+            Block(axes, self.dim, hidden, dilation=2**k, causal=inp.causal)
+            for k, hidden in enumerate(inner(width, self.dim, num_blocks))
+        )
+        self.norm = nn.LayerNorm(self.dim)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        x = self.read(x)
+        for block in self.blocks:
+            x = block(x, mask)
         return keep(self.norm(x), mask), mask
 
 
@@ -79,17 +122,16 @@ class Conv(nn.Module):
         dim: int,
         out: int,
         *,
-        stride: tuple[int, ...],
+        stride: Grid | None = None,
         dilation: int = 1,
         causal: bool = False,
     ) -> None:
         super().__init__()
+        stride = stride or (1,) * axes
         kernel = tuple(max(3, 2 * s - 1) for s in stride)  # no input is jumped over
         # Padded by hand when causal: everything on the left.
         self.left = dilation * (kernel[0] - 1) if causal else 0
         padding = tuple(0 if causal else dilation * (k // 2) for k in kernel)
-        # PyTorch's small initial weights on purpose: with He's, Fashion-MNIST was at 72 % instead
-        # of 78 % after 400 steps.
         self.conv = CONV[axes](dim, out, kernel, stride, padding, dilation)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -100,20 +142,23 @@ class Conv(nn.Module):
         return self.conv(x).movedim(1, -1)
 
 
-class Step(nn.Module):
-    """A convolution to other channels, perhaps with a stride; then ReLU where no block follows."""
+class Stage(nn.Module):
+    """Convolution, norm, ReLU, and the largest of 2 neighbours along the axes that are halved."""
 
-    def __init__(
-        self, dim: int, out: int, *, stride: tuple[int, ...], relu: bool, causal: bool = False
-    ) -> None:
+    def __init__(self, dim: int, out: int, *, stride: Grid, pool: Grid) -> None:
         super().__init__()
-        self.dim, self.stride = out, stride[0]
-        self.conv = Conv(len(stride), dim, out, stride=stride, causal=causal)
-        self.activation = nn.ReLU() if relu else nn.Identity()
+        self.stride, self.pool = stride[0], pool
+        self.conv = Conv(len(stride), dim, out, stride=stride)
+        self.norm = nn.LayerNorm(out)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        x = self.activation(self.conv(keep(x, mask)))
-        return x, mask if mask is None else mask[:, :: self.stride]
+        mask = mask if mask is None else mask[:, :: self.stride]
+        # ReLU puts out nothing below 0, so the zeros behind a mask win no maximum.
+        x = keep(F.relu(self.norm(self.conv(x))), mask)
+        if max(self.pool) > 1:
+            pool = POOL[len(self.pool)]
+            x = pool(x.movedim(-1, 1), self.pool, self.pool, ceil_mode=True).movedim(1, -1)
+        return x, mask if mask is None else mask[:, :: self.pool[0]]
 
 
 class Block(nn.Module):
@@ -123,59 +168,45 @@ class Block(nn.Module):
         self, axes: int, dim: int, hidden: int, *, dilation: int = 1, causal: bool = False
     ) -> None:
         super().__init__()
-        self.dim = dim
         self.norm = nn.LayerNorm(dim)
-        self.conv = Conv(axes, dim, hidden, stride=(1,) * axes, dilation=dilation, causal=causal)
+        self.conv = Conv(axes, dim, hidden, dilation=dilation, causal=causal)
         self.project = nn.Linear(hidden, dim)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        y = self.conv(keep(self.norm(x), mask))
-        return x + self.project(F.relu(y)), mask
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        return x + self.project(F.relu(self.conv(keep(self.norm(x), mask))))
 
 
-def _keeping(inp: Features, width: float, num_blocks: int) -> nn.ModuleList:
-    """Dilations 1, 2, 4, …: WaveNet's receptive field (van den Oord et al. 2016)."""
-    axes, dim = len(inp.grid), max(1, math.floor(width))
-    stride = (1,) * axes
-    layers: list[nn.Module] = [Step(inp.dim, dim, stride=stride, relu=False, causal=inp.causal)]
-    for k, hidden in enumerate(inner(width, dim, num_blocks)):
-        layers.append(Block(axes, dim, hidden, dilation=2**k, causal=inp.causal))
-    return nn.ModuleList(layers)
+def _rising(width: float, num_stages: int) -> list[int]:
+    """Channels of the stages, about width / n, 2 · width / n, … width.
+
+    Each gets its next channel at another width, so that parameters grow in small steps.
+    """
+    shares = [k / num_stages for k in range(1, num_stages + 1)]
+    return [max(1, math.floor(width * share + (1 - share) * 0.7)) for share in shares]
 
 
-def _shrinking(
-    inp: Features, width: float, strides: list[tuple[int, ...]], num_blocks: int
-) -> nn.ModuleList:
-    """A stage a stride; channels double as the resolution halves. The first has no blocks."""
-    dim, num_stages = inp.dim, len(strides)
-    layers: list[nn.Module] = []
-    for stage, stride in enumerate(strides):
-        scaled = width / 2 ** (num_stages - 1 - stage)
-        stream = spread(scaled, num_stages)[stage]
-        layers.append(Step(dim, stream, stride=stride, relu=stage == 0))
-        for hidden in inner(scaled, stream, num_blocks if stage else 0):
-            layers.append(Block(len(stride), stream, hidden))
-        dim = stream
-    return nn.ModuleList(layers)
-
-
-def _strides(grid: tuple[int, ...], num_stages: int, max_positions: int) -> list[tuple[int, ...]]:
-    """Of each stage: the first halves until `max_positions` are left, the others once."""
-    first = (1,) * len(grid)
+def _first_stride(grid: Grid, max_positions: int) -> tuple[Grid, Grid]:
+    """Stride of the first convolution, and the grid after it."""
+    stride = (1,) * len(grid)
     while math.prod(grid) > max_positions and max(grid) > SMALLEST:
         halving = _halving(grid)
-        first = tuple(f * h for f, h in zip(first, halving, strict=True))
+        stride = tuple(s * h for s, h in zip(stride, halving, strict=True))
         grid = _shrunk(grid, halving)
-    strides = [first]
-    for _ in range(num_stages - 1):
-        strides.append(_halving(grid))
-        grid = _shrunk(grid, strides[-1])
-    return strides
+    return stride, grid
 
 
-def _halving(grid: tuple[int, ...]) -> tuple[int, ...]:
+def _pools(grid: Grid) -> list[Grid]:
+    """What each stage pools: axes are halved until they are short; later stages pool nothing."""
+    pools = []
+    while max(grid) > SMALLEST or len(pools) < LEAST_STAGES:
+        pools.append(_halving(grid))
+        grid = _shrunk(grid, pools[-1])
+    return pools
+
+
+def _halving(grid: Grid) -> Grid:
     return tuple(2 if g > SMALLEST else 1 for g in grid)
 
 
-def _shrunk(grid: tuple[int, ...], stride: tuple[int, ...]) -> tuple[int, ...]:
+def _shrunk(grid: Grid, stride: Grid) -> Grid:
     return tuple(-(-g // s) for g, s in zip(grid, stride, strict=True))

@@ -25,14 +25,18 @@ class Summary(nn.Module):
     """(B, *grid, dim), mask → (B, 2 · dim): the mean over all real positions, the last real step.
 
     The mean suits convolutions and attention; the last step is where a recurrent net has read all.
-    Of a grid with more axes, the last step along the first is averaged over the others.
+    Of a grid with more axes, the last step along the first is averaged over the others. Of a single
+    position there is nothing to summarise: (B, 1, dim) → (B, dim).
     """
 
     def __init__(self, inp: Features) -> None:
         super().__init__()
-        self.dim = 2 * inp.dim
+        self.single = inp.grid == (1,)
+        self.dim = inp.dim if self.single else 2 * inp.dim
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        if self.single:
+            return masked_mean(x, mask)
         last = last_valid(keep(x, mask), mask)
         last_BD = last if last.dim() == 2 else last.flatten(1, -2).mean(1)
         return torch.cat([masked_mean(x, mask), last_BD], dim=-1)

@@ -58,7 +58,8 @@ class Recipe:
         """The optimizer over a module's trainable parameters; fused where torch offers it."""
         kind = _optimizers()[self.optimizer]
         fused = {"fused": True} if self.optimizer in ("Adam", "AdamW", "SGD") else {}
-        return kind(self._groups(module), lr=self.lr, **fused)
+        optimizer: Optimizer = kind(self._groups(module), lr=self.lr, **fused)
+        return optimizer
 
     def rate(self, step: int, steps: int) -> float:
         """Learning rate of step `step` (from 0) of `steps`."""

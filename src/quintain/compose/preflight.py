@@ -52,7 +52,8 @@ def preflight(cells: Iterable[Cell]) -> dict[str, Verdict]:
 def examine(cell: Cell) -> Verdict:
     """One cell: settings first, then devices, then the model on the meta device."""
     config = cell.config
-    found = [*(_needs(cell) or misfits(config, HEAVY)), *light_problems(config)]
+    found = [*(_needs(cell) or misfits(config, HEAVY)), *misfits(config, LIGHT)]
+    found += _values(config, LIGHT)
     if not misfits(config, ["hardware"]):
         found += _devices(cell)
     if not misfits(config, ["dataset"]):
@@ -66,11 +67,8 @@ def examine(cell: Cell) -> Verdict:
 
 
 def light_problems(config: Mapping[str, Any]) -> list[str]:
-    """The problems of the parts that import no torch: what can be told with words that are wrong.
-
-    A budget's or an optimizer's; those of the other parts come when the words are right.
-    """
-    return [*misfits(config, LIGHT), *_values(config)]
+    """What can be told without importing torch; the rest comes when the words are right."""
+    return [*misfits(config, LIGHT), *_values(config, ["budget"])]
 
 
 def misfits(config: Mapping[str, Any], parts: Iterable[str] = PARTS) -> list[str]:
@@ -95,10 +93,10 @@ def _needs(cell: Cell) -> list[str]:
     ]
 
 
-def _values(config: Mapping[str, Any]) -> list[str]:
+def _values(config: Mapping[str, Any], parts: Iterable[str]) -> list[str]:
     """Budget and optimizer check their own values."""
     found = []
-    for part in LIGHT:
+    for part in parts:
         if part in config and not misfits(config, [part]):
             try:
                 instantiate(config[part])

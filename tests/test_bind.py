@@ -1,0 +1,90 @@
+"""Settings against signatures: the Python signature is the schema."""
+
+from typing import Any, Literal
+
+import pytest
+
+from quintain.compose.bind import accepts, instantiate, locate, problems
+from quintain.compose.errors import UsageError
+
+HERE = f"{__name__}."
+
+
+class Thing:
+    def __init__(
+        self,
+        given: Any,
+        *,
+        count: int,
+        rate: float = 0.5,
+        kind: Literal["a", "b"] = "a",
+        name: str | None = None,
+        flag: bool = False,
+        sizes: tuple[int, ...] = (),
+    ) -> None:
+        self.given, self.count, self.rate = given, count, rate
+
+
+def anything(given, **settings):
+    return settings
+
+
+def found(target="Thing", *, extra=frozenset(), **node):
+    return problems("thing", {"_target_": HERE + target, **node}, given=1, extra=set(extra))
+
+
+def test_what_fits_has_no_problems():
+    assert (
+        found(count=1, rate=2, kind="b", name=None, flag=True, sizes=[1], card={"about": 1}) == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("node", "says"),
+    [
+        ({"count": "two"}, "thing.count: Thing expects int, came 'two'"),
+        ({"count": 1.5}, "expects int, came 1.5"),
+        ({"count": True}, "expects int, came True"),
+        ({"count": 1, "rate": "x"}, "expects float, came 'x'"),
+        ({"count": 1, "kind": "c"}, "expects Literal['a', 'b'], came 'c'"),
+        ({"count": 1, "name": 3}, "expects str | None, came 3"),
+        ({"count": 1, "flag": 1}, "expects bool, came 1"),
+        ({"count": 1, "raet": 1}, "Thing has no setting raet; did you mean rate?"),
+        ({}, "thing: Thing needs a value for count"),
+    ],
+)
+def test_one_sentence_for_what_does_not_fit(node, says):
+    (sentence,) = found(**node)
+    assert says in sentence
+
+
+def test_all_problems_of_a_node():
+    assert len(found(count="x", rate="y", foo=1)) == 3
+
+
+def test_what_the_engine_fills_in_need_not_be_there():
+    assert found(extra={"count"}) == []
+
+
+def test_a_target_that_takes_anything():
+    assert found("anything", foo=1) == []
+
+
+def test_a_node_without_target():
+    (sentence,) = problems("model", {"width": 3}, extra=set())
+    assert "expected a plugin with a _target_" in sentence
+
+
+def test_a_target_that_is_not_there():
+    with pytest.raises(UsageError, match="has no Thin; did you mean Thing"):
+        locate(HERE + "Thin")
+    with pytest.raises(UsageError, match="needs nosuchpackage: pip install nosuchpackage"):
+        locate("nosuchpackage.part.Thing")
+
+
+def test_instantiate_and_accepts():
+    node = {"_target_": HERE + "Thing", "count": 1, "card": {}}
+    made = instantiate(node, "given", rate=3.0)
+    assert (made.given, made.count, made.rate) == ("given", 1, 3.0)
+    assert accepts(node, "rate")
+    assert not accepts(node, "width")

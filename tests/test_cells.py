@@ -1,0 +1,122 @@
+"""A cell's key depends on what decides the result, and on nothing else."""
+
+import hashlib
+import json
+
+import pytest
+from words import cell, write
+
+from quintain.compose.cells import Cell, make_cell, source_hash, targets
+from quintain.compose.errors import UsageError
+
+WORDS = ("dataset=sunspots", "model=lstm")
+
+
+@pytest.fixture(scope="module")
+def usual():
+    return cell(*WORDS)
+
+
+def test_the_algorithm_of_the_key_is_fixed():
+    """Computed here from the text of the payload: a change makes every stored record stale."""
+    config = {
+        "dataset": {"_target_": "quintain.run.D", "n": 3, "data_dir": "/x"},
+        "stem": {"_target_": "quintain.run.S"},
+        "head": {"_target_": "quintain.run.H", "card": {"about": "?", "fingerprint": "sha256:1"}},
+        "hardware": {"_target_": "quintain.run.W"},
+    }
+    names = dict.fromkeys(config, "a")
+    made = make_cell(config, names, seed=5, reference="majority")
+    text = (
+        '{"dataset":{"_target_":"quintain.run.D","n":3},'
+        '"hardware":{"_target_":"quintain.run.W"},'
+        '"head":{"_target_":"quintain.run.H","fingerprint":"sha256:1"},'
+        '"reference":"majority","results_version":RV,SEED"sources":{},'
+        '"stem":{"_target_":"quintain.run.S"}}'
+    )
+    from quintain.compose.cells import RESULTS_VERSION
+
+    text = text.replace("RV", str(RESULTS_VERSION))
+    with_seed, without = text.replace("SEED", '"seed":5,'), text.replace("SEED", "")
+    assert made.key == hashlib.sha256(with_seed.encode()).hexdigest()[:32]
+    assert made.group == hashlib.sha256(without.encode()).hexdigest()[:32]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("store=elsewhere",),
+        ("data_dir=/elsewhere",),
+        ("launch.workers=7", "launch.time_limit=9"),
+        ("wandb.mode=disabled", "wandb.project=p"),
+        ("dataset.card.about='other words'", "model.card.citation=null"),
+        ("model.num_layers=1",),  # what it is anyway
+    ],
+)
+def test_places_cards_and_launching_do_not_change_the_key(usual, words):
+    assert cell(*WORDS, *words).key == usual.key
+
+
+def test_the_order_of_words_does_not_change_the_key(usual):
+    assert cell(*reversed(WORDS)).key == usual.key
+
+
+def test_plugin_folders_do_not_change_the_key(usual, tmp_path, monkeypatch):
+    monkeypatch.setenv("QUINTAIN_PLUGINS", str(tmp_path))
+    assert cell(*WORDS).key == usual.key
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "model.num_layers=2",
+        "model=gru",
+        "budget.steps=7",
+        "optimizer.lr=0.1",
+        "hardware.threads=2",
+        "+dataset.horizon=3",
+        "dataset.card.fingerprint='sha256:00'",
+    ],
+)
+def test_whatever_decides_the_result_changes_the_key(usual, word):
+    other = cell(*WORDS, "hardware=cpu", word)
+    assert other.key != usual.key
+    assert other.group != usual.group
+
+
+def test_the_seed_changes_the_key_and_not_the_group(usual):
+    other = cell(*WORDS, "seed=2")
+    assert other.key != usual.key
+    assert other.group == usual.group
+
+
+def test_a_byte_of_a_plugins_source_changes_the_key(tmp_path, monkeypatch):
+    source = write(tmp_path / "plugins" / "model" / "bytes.py", "class Bytes: ...\n")
+    write(
+        tmp_path / "conf" / "model" / "bytes.yaml", "_target_: quintain_local.model.bytes.Bytes\n"
+    )
+    monkeypatch.setenv("QUINTAIN_PLUGINS", str(tmp_path))
+    before = cell("model=bytes")
+    source.write_text("class Bytes: ...\n\n")
+    source_hash.cache_clear()
+    after = cell("model=bytes")
+    assert before.key != after.key
+    source.write_bytes(b"class Bytes: ...\r\n")  # as git may check it out elsewhere
+    source_hash.cache_clear()
+    assert cell("model=bytes").key == before.key
+
+
+def test_a_cell_survives_json(usual):
+    assert Cell.from_json(usual.to_json()) == usual
+    assert json.loads(usual.to_json())["key"] == usual.key
+
+
+def test_the_engine_is_covered_by_the_version_of_results(usual):
+    assert set(targets(usual.config)) > set(usual.sources)
+    assert all(target.startswith("quintain.plugins.") for target in usual.sources)
+
+
+@pytest.mark.parametrize("target", ["nowhere.Thing", "Thing", "sys.exit", "quintain.plugins.x.Y"])
+def test_a_target_without_a_file(target):
+    with pytest.raises(UsageError, match="_target_"):
+        source_hash(target)

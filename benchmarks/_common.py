@@ -103,11 +103,11 @@ def cells(reading: dict[str, Any]) -> list[str]:
     target = "–" if at_most is None else f"≤ {at_most:g} {unit}"
     if at_least is not None:
         target = f"≥ {at_least:g} {unit}"
-    if reading["judged"] == "worst" and summary["n"] > 1:
-        target += " each"
+    if target != "–" and reading["judged"] == "worst" and summary["n"] > 1:
+        target = f"{target.strip()} each"
     return [
         reading["what"],
-        f"{summary['median']:.4g} {unit}",
+        f"{summary['median']:.4g} {unit}".strip(),
         f"{summary['low']:.4g} to {summary['high']:.4g}",
         str(summary["n"]),
         target,

@@ -59,6 +59,9 @@ def _guarded(arguments: argparse.Namespace) -> int:
     return code
 
 
+Add = Callable[..., argparse.ArgumentParser]
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="quintain",
@@ -67,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"quintain {quintain.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
 
-    def command(
+    def add(
         name: str, run: Callable[[argparse.Namespace], int], help: str, more: str = ""
     ) -> argparse.ArgumentParser:
         sub = commands.add_parser(
@@ -80,31 +83,46 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run, settings=[])
         return sub
 
-    run = command("run", _run, "run one cell: one dataset, one model, one seed", _RUN_MORE)
+    _add_running(add)
+    _add_reading(add)
+    _add_plugins(add)
+    return parser
+
+
+def _add_running(add: Add) -> None:
+    run = add("run", _run, "run one cell: one dataset, one model, one seed", _RUN_MORE)
     run.add_argument("settings", nargs="*", help=SETTINGS)
-    sweep = command("sweep", _sweep, "run many cells, with the reference rows", _SWEEP_MORE)
+    sweep = add("sweep", _sweep, "run many cells, with the reference rows", _SWEEP_MORE)
     sweep.add_argument("settings", nargs="*", help=SETTINGS)
     sweep.add_argument("--dry-run", action="store_true", help="say what would run, and stop")
     sweep.add_argument("--no-references", action="store_true", help="leave out the reference rows")
     sweep.add_argument("--leaderboard", action="store_true", help="show the leaderboard at the end")
-    board = command("leaderboard", _leaderboard, "rank what a store holds")
-    _store_arguments(board)
-    records = command("records", _records, "list the records of a store")
-    _store_arguments(records)
-    listing = command("list", _list, "list datasets, models, hardware and the other options")
+
+
+def _add_reading(add: Add) -> None:
+    for name, run, help in (
+        ("leaderboard", _leaderboard, "rank what a store holds"),
+        ("records", _records, "list the records of a store"),
+    ):
+        reading = add(name, run, help)
+        reading.add_argument("settings", nargs="*", help="store=FOLDER (default: results)")
+        reading.add_argument("--format", choices=("table", "json"), default="table")
+
+
+def _add_plugins(add: Add) -> None:
+    listing = add("list", _list, "list datasets, models, hardware and the other options")
     listing.add_argument("settings", nargs="*", metavar="group", help="only these groups")
     listing.add_argument("--format", choices=("table", "json"), default="table")
-    new = command("new", _new, "write a new plugin that works: one Python file and one YAML")
+    new = add("new", _new, "write a new plugin that works: one Python file and one YAML")
     new.add_argument("kind", choices=("dataset", "model", "hardware"))
     new.add_argument("name", help="of the option: a Python identifier in lower case")
     new.add_argument(
         "--into", type=Path, help="plugin folder (default: plugins_dir, or ./quintain_plugins)"
     )
-    check = command("check", _check, "run the contract tests on plugins: model=NAME, dataset=NAME")
+    check = add("check", _check, "run the contract tests on plugins: model=NAME, dataset=NAME")
     check.add_argument("settings", nargs="+", help="what to check, and other settings")
-    doctor = command("doctor", _doctor, "say what this installation and machine can do")
+    doctor = add("doctor", _doctor, "say what this installation and machine can do")
     doctor.add_argument("settings", nargs="*", help="store=…, data_dir=…, plugins_dir=…")
-    return parser
 
 
 _RUN_MORE = """examples:
@@ -116,11 +134,6 @@ _SWEEP_MORE = """examples:
   quintain sweep suite=quick
   quintain sweep dataset=digits model=glob(*) seed=1,2,3
 A cell that is in the store is not run again; a failed one is. Ctrl-C keeps what has finished."""
-
-
-def _store_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("settings", nargs="*", help="store=FOLDER (default: results)")
-    parser.add_argument("--format", choices=("table", "json"), default="table")
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -76,7 +76,8 @@ def read_card(group: str, option: str, provider: str) -> dict[str, Any]:
             except COMPOSE_ERRORS as error:
                 return {"about": f"cannot be read: {first_line(error)}"}
             plain: Any = OmegaConf.to_container(loaded, resolve=False)
-            node = plain.get(group, plain) if isinstance(plain, dict) else {}
-            card = node.get("card") if isinstance(node, dict) else None
-            return dict(card or {})
+            outer = plain if isinstance(plain, dict) else {}
+            inner = outer.get(group)  # a global YAML has its part under its group's name
+            node = inner if isinstance(inner, dict) else outer
+            return dict(node.get("card") or {})
     return {}

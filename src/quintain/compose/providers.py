@@ -19,6 +19,7 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
 from quintain.compose.errors import UsageError
@@ -96,11 +97,8 @@ def options() -> dict[str, dict[str, str]]:
     for source in GlobalHydra.instance().config_loader().get_sources():
         if source.provider in ("hydra", "schema"):
             continue
-        if not source.available():
-            problems.append(
-                f"plugin provider {source.provider}: {source.path} cannot be read;"
-                " expected an importable package with an __init__.py, or a folder"
-            )
+        if reason := _unavailable(source):
+            problems.append(f"plugin provider {source.provider}: {reason}")
             continue
         for group in GROUPS:
             if not source.is_group(group):
@@ -115,6 +113,19 @@ def options() -> dict[str, dict[str, str]]:
     if problems:
         raise UsageError(problems)
     return found
+
+
+def _unavailable(source: ConfigSource) -> str:
+    """Why a provider's configuration cannot be read, "" where it can."""
+    try:
+        if source.available():
+            return ""
+    except Exception as error:  # its package may raise anything when it is imported
+        return f"{source.path} cannot be imported: {type(error).__name__}: {error}"
+    return (
+        f"{source.path} cannot be read; expected an importable package with an __init__.py,"
+        " or a folder"
+    )
 
 
 def _named(provider: str) -> str:

@@ -1,0 +1,47 @@
+"""The grid that grows by itself: every built-in dataset without network × every built-in model."""
+
+import pytest
+import torch
+from words import ROOT
+
+from quintain.compose.bind import instantiate
+from quintain.compose.build import build_model
+from quintain.compose.cells import make_cell
+from quintain.compose.config import compose_one, composer
+from quintain.compose.preflight import examine
+from quintain.kit.widths import count
+from quintain.testing import fake_batch
+
+NEEDS_FILES = {"fashion_mnist", "fsdd"}
+
+
+def names(group):
+    return sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml"))
+
+
+DATASETS = [name for name in names("dataset") if name not in NEEDS_FILES]
+
+
+@pytest.fixture(scope="module")
+def hydra():
+    with composer():
+        yield
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("model", names("model"))
+def test_every_model_fits_every_dataset(hydra, dataset, model):
+    one = compose_one([f"dataset={dataset}", f"model={model}", "hardware=cpu"])
+    verdict = examine(make_cell(one.config, one.choices, seed=1))
+    assert (verdict.problems, verdict.skip) == ([], None)
+    assert verdict.params == pytest.approx(50_000, rel=0.02)
+
+    spec = instantiate(one.config["dataset"]).spec
+    torch.manual_seed(1)
+    whole = build_model(one.config, spec, verdict.width)
+    assert count(whole)[0] == verdict.params
+    batch = fake_batch(spec, batch_size=2)
+    loss = whole.head.loss(whole(batch), batch)
+    torch.autograd.backward(loss)
+    assert loss.isfinite()
+    assert [n for n, p in whole.named_parameters() if p.grad is None or not p.grad.any()] == []

@@ -50,7 +50,7 @@ class Cnn(nn.Module):
         *,
         width: float = 64.0,
         num_blocks: int = 6,
-        max_positions: int = 4096,
+        max_positions: int = 1024,
     ) -> None:
         super().__init__()
         if len(inp.grid) not in CONV:
@@ -143,7 +143,10 @@ class Conv(nn.Module):
 
 
 class Stage(nn.Module):
-    """Convolution, norm, ReLU, and the largest of 2 neighbours along the axes that are halved."""
+    """Convolution, the largest of 2 neighbours along the axes that are halved, norm, ReLU.
+
+    Pooling comes first: norm and ReLU then have a quarter of the places to work on.
+    """
 
     def __init__(self, dim: int, out: int, *, stride: Grid, pool: Grid) -> None:
         super().__init__()
@@ -153,12 +156,13 @@ class Stage(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         mask = mask if mask is None else mask[:, :: self.stride]
-        # ReLU puts out nothing below 0, so the zeros behind a mask win no maximum.
-        x = keep(F.relu(self.norm(self.conv(x))), mask)
+        x = self.conv(x)
         if max(self.pool) > 1:
+            x = keep(x, mask, -math.inf)  # what lies behind the mask wins no maximum
             pool = POOL[len(self.pool)]
             x = pool(x.movedim(-1, 1), self.pool, self.pool, ceil_mode=True).movedim(1, -1)
-        return x, mask if mask is None else mask[:, :: self.pool[0]]
+            mask = mask if mask is None else mask[:, :: self.pool[0]]
+        return keep(F.relu(self.norm(keep(x, mask))), mask), mask
 
 
 class Block(nn.Module):

@@ -15,11 +15,11 @@ def mask_of(lengths_B: Tensor, steps: int) -> Tensor:
     return torch.arange(steps, device=lengths_B.device) < lengths_B[:, None]
 
 
-def keep(x: Tensor, mask_BT: Tensor | None) -> Tensor:
-    """x (B, T, *), mask → x with zeros behind the mask, whatever stood there, even NaN."""
+def keep(x: Tensor, mask_BT: Tensor | None, fill: float = 0.0) -> Tensor:
+    """x (B, T, *), mask → x with `fill` behind the mask, whatever stood there, even NaN."""
     if mask_BT is None:
         return x
-    return x.masked_fill(~_like(mask_BT, x), 0)
+    return x.masked_fill(~_like(mask_BT, x), fill)
 
 
 def counts(x: Tensor, mask_BT: Tensor | None) -> Tensor:

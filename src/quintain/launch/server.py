@@ -11,7 +11,7 @@ import os
 import signal
 from collections.abc import Sequence
 from functools import cache
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 
@@ -35,6 +35,7 @@ def context() -> ForkServerContext:
 def warm() -> None:
     """Start the server now; its imports go on while the caller does something else."""
     context()
+    resource_tracker.ensure_running()  # by itself, because it unblocks the signal again
     # While it imports, it would die of a terminal's Ctrl-C, which is the parent's to handle.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

@@ -50,8 +50,8 @@ def budget_met(asked: int | None, params: int) -> dict[str, Any]:
     """Whether the parameters are within 2 % of the budget."""
     if not asked:
         return check(None, "no parameter budget")
-    off = params / asked - 1
-    return check(abs(off) <= BUDGET_LIMIT, f"{params} of {asked} parameters asked ({off:+.1%})")
+    off, most = params - asked, BUDGET_LIMIT * asked
+    return check(abs(off) <= most, f"{params} of {asked} parameters asked ({off / asked:+.1%})")
 
 
 def unknown(note: str) -> dict[str, Any]:

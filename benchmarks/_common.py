@@ -163,8 +163,8 @@ def scratch(keep: str | None = None) -> Iterator[Path]:
 def default_cells(*settings: str) -> list[Any]:
     """The cells of the quick suite with other settings, preflighted, their widths solved."""
     from quintain.compose.plan import make_plan
-    from quintain.launch.server import examine
+    from quintain.compose.preflight import preflight
 
     words = ["suite=quick", "hardware=cpu", *settings]
-    plan = make_plan(words, lambda store, key: None, examine, references=False)
+    plan = make_plan(words, lambda store, key: None, preflight, references=False)
     return plan.to_run()

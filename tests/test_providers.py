@@ -42,10 +42,10 @@ class Last(nn.Module):
         super().__init__()
         dim = max(1, int(width))
         self.out = Features(**{**vars(inp), "dim": dim})
-        self.net = nn.Sequential(nn.Linear(inp.dim, dim), nn.GELU(), nn.Linear(dim, dim))
+        self.net = nn.GRU(inp.dim, dim, batch_first=True)
 
     def forward(self, x, mask):
-        return self.net(x), mask
+        return self.net(x)[0], mask
 """
 DATASET = """
 import torch
@@ -77,7 +77,7 @@ def make(size, seed):
 MODEL_YAML = """
 _target_: acme_quintain.last.Last
 width: null
-card: {about: only the present, needs: []}
+card: {about: the last state, needs: []}
 """
 DATASET_YAML = """
 # @package _global_
@@ -122,7 +122,7 @@ def test_an_installed_package_is_listed_checked_and_swept(acme, tmp_path):
     code, out, _ = quintain("list", "--format", "json", cwd=tmp_path, PYTHONPATH=acme)
     rows = {(row["group"], row["option"]): row for row in json.loads(out)}
     assert code == 0
-    assert rows["model", "last"]["about"] == "only the present"
+    assert rows["model", "last"]["about"] == "the last state"
     assert rows["model", "last"]["provider"] == rows["dataset", "waves"]["provider"] == "acme"
     assert rows["model", "lstm"]["provider"] == "quintain"
 
@@ -140,7 +140,7 @@ def test_an_installed_package_passes_check(acme, tmp_path):
     code, out, err = quintain("check", "model=last", "dataset=waves", cwd=tmp_path, PYTHONPATH=acme)
     assert code == 0, out + err
     assert "✓ dataset=waves: card_complete" in out
-    assert "✓ model=last on example_ragged_text: causality" in out
+    assert "✓ model=last on example_ragged_text: overfits" in out
 
 
 @pytest.fixture

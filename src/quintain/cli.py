@@ -145,7 +145,6 @@ def _sweep(arguments: argparse.Namespace) -> int:
 
 
 def _sweep_with(arguments: argparse.Namespace, references: bool) -> int:
-    from quintain.compose.errors import UsageError
     from quintain.compose.plan import make_plan
     from quintain.launch.server import examine, warm
     from quintain.launch.sweep import describe, run_plan, say
@@ -157,12 +156,9 @@ def _sweep_with(arguments: argparse.Namespace, references: bool) -> int:
         lambda store, key: Store(store).status(key),
         examine,
         references=references,
+        most=None if sweeping else 1,
         warm=warm,
     )
-    if not sweeping and len(plan.cells) > 1:
-        raise UsageError(
-            f"these settings make {len(plan.cells)} cells; use quintain sweep, or quintain run -m"
-        )
     console = _console()
     if sweeping and arguments.dry_run:
         describe(plan, console)

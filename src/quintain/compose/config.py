@@ -19,6 +19,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from quintain.compose.cells import source_hash
 from quintain.compose.diagnose import explain, unknown_options
 from quintain.compose.errors import UsageError
 from quintain.compose.providers import options, register
@@ -42,6 +43,7 @@ def composer() -> Iterator[dict[str, dict[str, str]]]:
     GlobalHydra.instance().clear()
     compose_raw.cache_clear()
     option_config.cache_clear()
+    source_hash.cache_clear()
     with initialize_config_module("quintain.conf", version_base=VERSION_BASE):
         yield options()
 

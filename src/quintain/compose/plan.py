@@ -27,6 +27,8 @@ from quintain.compose.settings import Settings, settings_of, wrong_settings
 
 REFERENCE_SEED = 0  # a reference is the same whatever the seed
 
+HOW_TO_SWEEP = "use quintain sweep, or quintain run -m"
+
 Action = Literal["run", "cached", "skipped"]
 
 
@@ -72,6 +74,7 @@ def make_plan(
     examine: Examine,
     *,
     references: bool = True,
+    most: int | None = None,
     warm: Callable[[], None] = lambda: None,
 ) -> Plan:
     """Compose all cells of `overrides` (Hydra's sweep syntax) and look each up.
@@ -81,6 +84,7 @@ def make_plan(
         status: looks a cell up.
         examine: preflights the cells that are to run.
         references: add the reference rows of every dataset.
+        most: how many configurations the words may make.
         warm: called as soon as it is likely that something will run.
 
     Raises:
@@ -88,6 +92,10 @@ def make_plan(
     """
     with composer():
         jobs = expand(overrides)
+        if most is not None and len(jobs) > most:
+            raise UsageError(
+                f"these settings make {len(jobs)} cells; expected {most}: {HOW_TO_SWEEP}"
+            )
         settings = _first_settings(jobs)
         name = digest(overrides, references)
         known = recall(plan_file(settings.store, name)) if name else None

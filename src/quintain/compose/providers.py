@@ -68,7 +68,11 @@ def providers() -> list[Provider]:
 def import_local() -> None:
     """Make `quintain_local` importable, its path being the `plugins` of every plugin folder."""
     package = sys.modules.get(LOCAL_PACKAGE) or ModuleType(LOCAL_PACKAGE)
-    package.__path__ = [str(folder / "plugins") for folder in folders()]
+    path = [str(folder / "plugins") for folder in folders()]
+    if path != getattr(package, "__path__", path):  # what came from other folders is stale
+        for name in [n for n in sys.modules if n.startswith(f"{LOCAL_PACKAGE}.")]:
+            del sys.modules[name]
+    package.__path__ = path
     sys.modules[LOCAL_PACKAGE] = package
 
 

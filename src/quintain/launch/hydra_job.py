@@ -21,7 +21,7 @@ from rich.console import Console
 from quintain.compose.config import VERSION_BASE, composer, resolved
 from quintain.compose.errors import UsageError
 from quintain.compose.expand import expand
-from quintain.compose.plan import compose_all, plan_one
+from quintain.compose.plan import HOW_TO_SWEEP, compose_all, plan_one
 from quintain.compose.providers import register
 from quintain.launch.server import examine
 from quintain.launch.sweep import OK, USAGE, run_plan, say
@@ -61,9 +61,7 @@ def _check(words: Sequence[str]) -> None:
     with composer():
         jobs = expand(flagless)
         if len(jobs) > 1 and not sweeps:
-            raise UsageError(
-                f"these settings make {len(jobs)} cells; add -m, or use quintain sweep"
-            )
+            raise UsageError(f"these settings make {len(jobs)} cells; {HOW_TO_SWEEP}")
         compose_all(jobs)
     GlobalHydra.instance().clear()
 

@@ -5,6 +5,7 @@ The parent itself never imports torch, so a sweep that finds everything in the s
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import multiprocessing
 import os
@@ -29,7 +30,16 @@ def context() -> ForkServerContext:
         os.environ.setdefault(name, "1")  # before torch is imported; a run may ask for more
     made = multiprocessing.get_context("forkserver")
     made.set_forkserver_preload(PRELOAD)
+    atexit.register(_end_server)
     return made
+
+
+def _end_server() -> None:
+    """End the server with us; by itself it would notice only after it has imported everything."""
+    pid = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_pid", None)
+    if pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def warm() -> None:

@@ -25,7 +25,7 @@ def work(cell_json: str, store: str, log: str, parent: Connection) -> None:
     status is "unwritten" if the store would not take the record.
     """
     os.setsid()  # a terminal's Ctrl-C is the parent's to handle, and a kill takes the whole group
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the fork server blocks it
+    _hear_interrupts()
     _follow_parent()
     try:
         _redirect(Path(log))
@@ -85,6 +85,13 @@ def _follow_parent() -> None:
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
     threading.Thread(target=wait, daemon=True).start()
+
+
+def _hear_interrupts() -> None:
+    """The fork server blocks SIGINT; one that came before `setsid` was not meant for the run."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # drops what is pending
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _redirect(log: Path) -> None:

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from cells_factory import cell, loaded
 from torch import nn
@@ -128,3 +129,11 @@ def test_meters_give_values_or_reasons():
     values, reasons = measure.read_meters([Three(), Absent("energy_kwh", "no counter")])
     assert values == {"three": 3.0, "energy_kwh": None}
     assert reasons == {"energy_kwh": "no counter"}
+
+
+def test_the_peak_is_operations_over_the_shortest_time(monkeypatch):
+    trainer = pl.Trainer(accelerator="cpu", devices=1, logger=False, barebones=True)
+    forward = measure.Forward(nn.Linear(1, 1), trainer)
+    readings = iter([0, 9, 0, 2.0, 0, 0.5, 0, 1, 0, 1, 0, 1])  # the first one warms up
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: next(readings))
+    assert forward.peak_flops(lambda: None) == 2 * 512**3 / 0.5

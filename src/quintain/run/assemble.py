@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from quintain.run.execute import Run
 
 PHASES: tuple[Phase, ...] = ("setup", "training", "validation", "test", "logging")
-NO_PEAK = "the peak of this machine was not measured"
 
 
 def trained(
@@ -50,6 +49,7 @@ def trained(
         "data_wait_share": share,
         **_inference(run, forward, budget),
     }
+    cost |= _utilisation(cost, forward.peak_flops(run.hardware.synchronize))
     return Record.model_validate(
         common(run, task.model.stem.reading)
         | {
@@ -97,7 +97,7 @@ def common(run: Run, reading: str) -> dict[str, Any]:
 def metered(cost: dict[str, Any], run: Run, meters: list[Meter]) -> dict[str, Any]:
     """`cost` with clocks and meters, and a reason for each value that is absent."""
     values, reasons = measure.read_meters(meters)
-    absent = {"mfu": NO_PEAK, **cost.pop("absent", {}), **reasons}
+    absent = {**cost.pop("absent", {}), **reasons}
     return cost | {
         "seconds": {p: run.clocks.read(p) for p in PHASES} | {"total": run.clocks.total()},
         "memory_mb": {
@@ -120,6 +120,17 @@ def _inference(run: Run, forward: measure.Forward, budget: Budget) -> dict[str, 
     if isinstance(flops, str):
         return {"latency_ms": latency, "absent": {"flops_per_sample": flops}}
     return {"latency_ms": latency, "flops_per_sample": flops}
+
+
+def _utilisation(cost: dict[str, Any], peak: float) -> dict[str, Any]:
+    """Model FLOPs of training over the peak that was measured in this run (Chowdhery et al. 2022,
+    appendix B); absent where the operations were not counted.
+    """
+    flops = cost.get("flops_per_sample")
+    if flops is None:
+        absent = cost["absent"] | {"mfu": "the model's operations were not counted"}
+        return {"absent": absent}
+    return {"mfu": measure.PASSES * flops * cost["samples_per_second"] / peak}
 
 
 def _quality(trace: Trace, scores: tuple[Score, ...], budget: Budget) -> dict[str, Any]:

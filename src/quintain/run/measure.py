@@ -17,6 +17,9 @@ from quintain.contracts import Batch, Dataset, Meter, Split
 LATENCY_SECONDS = 0.15  # spent on each batch size: some hundred readings of a small model
 LATENCY_READINGS = 200
 WARM_UP = 3
+PEAK_SIZE = {"cpu": 512, "cuda": 8192, "mps": 2048}  # edge of a matrix that keeps it busy
+PEAK_READINGS = 5
+PASSES = 3  # forward, and backward at twice its cost: Kaplan et al. 2020, section 2.1
 
 
 class Forward:
@@ -42,6 +45,23 @@ class Forward:
         moved = Batch(*(None if t is None else t.to(self.device) for t in batch))  # type: ignore[arg-type]
         ready: Batch = self._precision.convert_input(moved)
         return ready
+
+    def peak_flops(self, synchronize: Callable[[], None]) -> float:
+        """Operations a second in the largest matrix product of this device: the best reading.
+
+        In the precision of the run and with its threads, so that it is the peak it could reach.
+        """
+        edge = PEAK_SIZE.get(self.device.type, 512)
+        x = self._precision.convert_input(torch.randn(edge, edge, device=self.device))
+        seconds = []
+        with torch.inference_mode(), self._precision.forward_context():
+            for _ in range(PEAK_READINGS + 1):
+                synchronize()
+                began = time.perf_counter()
+                x @ x
+                synchronize()
+                seconds.append(time.perf_counter() - began)
+        return 2 * edge**3 / min(seconds[1:])
 
 
 Predict = Callable[[Batch], torch.Tensor]

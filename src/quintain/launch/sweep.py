@@ -89,13 +89,17 @@ def write_plan(plan: Plan) -> Path:
 
 
 def mirror_new(plan: Plan, store: Store, outcome: Outcome, console: Console) -> None:
-    """Mirror what this sweep has added to Weights & Biases; a failure there is only said."""
-    fresh = [key for key, ending in outcome.endings.items() if ending in ("ok", "failed")]
-    if not fresh or plan.settings.wandb["mode"] == "disabled":
+    """Mirror a sweep's records to Weights & Biases; a failure there is only said.
+
+    All of the plan's, so that what an earlier sweep was too dead to mirror comes along; a record
+    that has been mirrored is not sent again.
+    """
+    if not outcome.endings or plan.settings.wandb["mode"] == "disabled":
         return
     from quintain.records.mirror import mirror
 
-    records = [record for key in fresh if (record := store.read(key))]
+    found = [store.read(planned.cell.key) for planned in plan.cells]
+    records = [record for record in found if record]
     report = mirror(records, store, **plan.settings.wandb)
     words = f"W&B ({report.mode}): {report.written} runs mirrored to {store.path / 'wandb'}"
     words += f", {report.failed} not" if report.failed else ""
@@ -107,10 +111,15 @@ def say(plan: Plan, outcome: Outcome, console: Console) -> None:
     """What happened, in a few lines."""
     counts = [p.action for p in plan.cells]
     ran = [e for e in outcome.endings.values() if e != "cached"]
-    words = f"{len(counts)} cells: {len(ran)} ran, {len(counts) - len(ran)} "
-    words += "were in the store" if "skipped" not in counts else "were cached or skipped"
+    cached = counts.count("cached") + list(outcome.endings.values()).count("cached")
+    words = f"{len(counts)} cells: {len(ran)} ran, {cached} were in the store"
+    words += f", {counts.count('skipped')} skipped" if "skipped" in counts else ""
     words += f", {len(outcome.sentences)} failed" if outcome.sentences else ""
     console.print(Text(words))
+    for planned in plan.cells:
+        if planned.action == "skipped":
+            words = f"skipped: {planned.cell.label}: {planned.reason}"
+            console.print(Text(words, style="dim"), soft_wrap=True)
     for label, sentence in outcome.sentences.items():
         first = next(iter(sentence.splitlines()), "")
         console.print(Text(f"failed: {label}: {first}", style="red"), soft_wrap=True)

@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from quintain.compose.cells import source_hash
-from quintain.compose.diagnose import explain, unknown_options
+from quintain.compose.diagnose import Uncomposable, explain, unknown_options
 from quintain.compose.errors import UsageError
 from quintain.compose.providers import options, register
 from quintain.compose.raw import COMPOSE_ERRORS, compose_raw
@@ -41,9 +41,8 @@ def composer() -> Iterator[dict[str, dict[str, str]]]:
     """Hydra, ready to compose; gives all options (group → name → provider)."""
     register()
     GlobalHydra.instance().clear()
-    compose_raw.cache_clear()
-    option_config.cache_clear()
-    source_hash.cache_clear()
+    for remembered in (compose_raw, _composed, option_config, source_hash):
+        remembered.cache_clear()
     with initialize_config_module("quintain.conf", version_base=VERSION_BASE):
         yield options()
 
@@ -53,16 +52,24 @@ def compose_one(overrides: Sequence[str]) -> Composed:
 
     Repeats that differ in the seed alone are composed once: it takes Hydra 0.1 s.
     """
-    if unknown := unknown_options(overrides):
-        raise explain(overrides, UsageError(unknown))
     seeds = [o for o in overrides if re.fullmatch(r"seed=\d+", o)]
-    try:
-        config = compose_raw(tuple(o for o in overrides if o not in seeds)).copy()
-    except COMPOSE_ERRORS as error:
-        raise explain(overrides, error) from error
+    found = _composed(tuple(o for o in overrides if o not in seeds))
+    if isinstance(found, Uncomposable):
+        raise found
+    config = found.copy()
     if seeds:
         config.seed = int(seeds[-1].partition("=")[2])
     return resolved(config)
+
+
+@lru_cache(maxsize=64)
+def _composed(overrides: tuple[str, ...]) -> DictConfig | Uncomposable:
+    if unknown := unknown_options(overrides):
+        return explain(overrides, UsageError(unknown))
+    try:
+        return compose_raw(overrides)
+    except COMPOSE_ERRORS as error:
+        return explain(overrides, error)
 
 
 def resolved(config: DictConfig) -> Composed:
@@ -85,6 +92,13 @@ def default_data_dir() -> str:
 
 @lru_cache(maxsize=64)
 def option_config(group: str, name: str) -> dict[str, Any]:
-    """The configuration of one option alone; not to be changed."""
-    config = OmegaConf.to_container(compose(f"{group}/{name}"), resolve=True)
+    """The configuration of one option alone, its YAML as it stands; not to be changed.
+
+    Only one that has a defaults list is composed: it takes Hydra 0.1 s.
+    """
+    path = f"{group}/{name}"
+    for source in GlobalHydra.instance().config_loader().get_sources():
+        if source.is_config(path) and not (loaded := source.load_config(path)).defaults_list:
+            return cast(dict[str, Any], OmegaConf.to_container(loaded.config, resolve=True))
+    config = OmegaConf.to_container(compose(path), resolve=True)
     return cast(dict[str, Any], cast(dict[str, Any], config)[group])

@@ -6,6 +6,7 @@ launcher starts it. Jobs may run in other processes; they note how they ended in
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sys
 import tempfile
@@ -69,6 +70,8 @@ def _check(words: Sequence[str]) -> None:
 @hydra.main(version_base=VERSION_BASE, config_path="pkg://quintain.conf", config_name="config")
 def _main(config: DictConfig) -> None:
     """One job: one cell."""
+    # Launchers have worker processes whose start method (joblib's "loky") our children do not know.
+    multiprocessing.set_start_method("forkserver", force=True)
     try:
         code = _job(config)
     except (UsageError, StoreError) as error:

@@ -58,9 +58,6 @@ def _prepare(cell: Cell) -> Run:
     started, clocks = utc_now(), Clocks()
     hardware = cast(Hardware, instantiate(cell.config["hardware"]))
     torch.set_num_threads(hardware.threads())
-    if hardware.trainer_arguments()["accelerator"] == "cpu":
-        # Lightning sets it, and then each optimizer step opens NVML to ask for a GPU: 75 µs.
-        os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
     pl.seed_everything(cell.seed, workers=True, verbose=False)
     dataset = build_dataset(cell.config)
     dataset.prepare_data()
@@ -124,6 +121,9 @@ def fit(run: Run, trainer: pl.Trainer, task: Task, feed: TrainFeed) -> str:
 def make_trainer(arguments: dict[str, Any], feed: TrainFeed, budget: Budget) -> pl.Trainer:
     """Lightning's Trainer with everything off that costs time in each step."""
     every = max(1, len(feed) // min(budget.validations, budget.steps))
+    if arguments["accelerator"] == "cpu":
+        # Lightning sets it, and then each optimizer step opens NVML to ask for a GPU: 75 µs.
+        os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
     return pl.Trainer(
         max_epochs=1,
         limit_train_batches=len(feed),

@@ -63,7 +63,7 @@ def wing(module):
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_arrows_point_one_way(path):
     mine = wing(name_of(path))
-    if mine in (None, "cli", "__main__") or path.stem == "doctor":  # it looks at everything
+    if mine in (None, "cli", "__main__", "doctor"):  # the shell looks at everything
         return
     seen = {found for module in imports(ast.parse(path.read_text())) if (found := wing(module))}
     assert seen <= MAY_IMPORT[mine], f"{name_of(path)} imports {seen - MAY_IMPORT[mine]}"
@@ -169,3 +169,10 @@ def test_our_own_options_come_from_one_provider():
     with composer() as known:
         assert set(known) == set(GROUPS)
         assert {"digits", "sunspots", "pydoc"} <= set(known["dataset"])
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "plugins").glob("*/*.py")), ids=lambda f: f.stem)
+def test_a_plugin_file_has_one_public_class(file):
+    tree = ast.parse(file.read_text())
+    public = [n.name for n in tree.body if isinstance(n, ast.ClassDef) and n.name[0] != "_"]
+    assert len(public) == (0 if file.stem == "__init__" else 1), public

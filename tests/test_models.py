@@ -10,7 +10,7 @@ from torch import nn
 from quintain.contracts import Features, Skip
 from quintain.kit.mask import mask_of
 from quintain.plugins.model.cnn import Cnn, Conv
-from quintain.plugins.model.mlp import Mlp, TimeMix
+from quintain.plugins.model.mlp import Mlp, _TimeMix
 from quintain.plugins.model.recurrent import Recurrent
 from quintain.plugins.model.transformer import Attention, Transformer, sinusoids
 
@@ -191,7 +191,7 @@ def test_forget_gates_start_open_and_recurrences_orthogonal():
 @pytest.mark.parametrize("steps", [6, 200])
 @pytest.mark.parametrize("causal", [False, True])
 def test_mixing_over_time_by_hand(steps, causal):
-    mix = TimeMix(steps, causal=causal)
+    mix = _TimeMix(steps, causal=causal)
     nn.init.normal_(mix.bias_T)
     weight = mix.weight_TR if mix.weight_RT is None else mix.weight_TR @ mix.weight_RT
     weight = weight.tril() if causal else weight
@@ -203,7 +203,7 @@ def test_mixing_over_time_by_hand(steps, causal):
 
 
 def test_a_long_sequence_does_not_spend_the_budget_on_mixing():
-    assert sum(p.numel() for p in TimeMix(784, causal=False).parameters()) < 5000
+    assert sum(p.numel() for p in _TimeMix(784, causal=False).parameters()) < 5000
 
 
 @pytest.mark.parametrize("core", [Mlp, Recurrent, Transformer])

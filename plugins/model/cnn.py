@@ -59,9 +59,9 @@ class Cnn(nn.Module):
             raise Skip(f"is causal over one axis only, and the grid is {inp.grid}")
         self.body: nn.Module
         if inp.causal or inp.per_position:
-            self.body = Keeping(inp, width, num_blocks)
+            self.body = _Keeping(inp, width, num_blocks)
         else:
-            self.body = Shrinking(inp, width, max_positions)
+            self.body = _Shrinking(inp, width, max_positions)
         self.out = Features(**{**vars(inp), "dim": self.body.dim, "grid": self.body.grid})
 
     def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -69,7 +69,7 @@ class Cnn(nn.Module):
         return self.body(keep(x, mask), mask)
 
 
-class Shrinking(nn.Module):
+class _Shrinking(nn.Module):
     """Stages of convolution, norm, ReLU and pooling, then the places that are left side by side."""
 
     def __init__(self, inp: Features, width: float, max_positions: int) -> None:
@@ -79,7 +79,7 @@ class Shrinking(nn.Module):
         dims = _rising(width, len(pools))
         self.stages = nn.ModuleList()
         for before, dim, pool in zip([inp.dim, *dims], dims, pools, strict=False):
-            self.stages.append(Stage(before, dim, stride=stride, pool=pool))
+            self.stages.append(_Stage(before, dim, stride=stride, pool=pool))
             grid, stride = _shrunk(grid, pool), (1,) * len(grid)
         kept = grid[:1] if inp.masked else ()
         self.grid = kept or (1,)
@@ -93,15 +93,15 @@ class Shrinking(nn.Module):
         return x.flatten(2), mask
 
 
-class Keeping(nn.Module):
+class _Keeping(nn.Module):
     """Dilations 1, 2, 4, …: WaveNet's receptive field (van den Oord et al. 2016)."""
 
     def __init__(self, inp: Features, width: float, num_blocks: int) -> None:
         super().__init__()
         axes, self.dim, self.grid = len(inp.grid), max(1, math.floor(width)), inp.grid
-        self.read = Conv(axes, inp.dim, self.dim, causal=inp.causal)
+        self.read = _Conv(axes, inp.dim, self.dim, causal=inp.causal)
         self.blocks = nn.ModuleList(
-            Block(axes, self.dim, hidden, dilation=2**k, causal=inp.causal)
+            _Block(axes, self.dim, hidden, dilation=2**k, causal=inp.causal)
             for k, hidden in enumerate(inner(width, self.dim, num_blocks))
         )
         self.norm = nn.LayerNorm(self.dim)
@@ -113,7 +113,7 @@ class Keeping(nn.Module):
         return keep(self.norm(x), mask), mask
 
 
-class Conv(nn.Module):
+class _Conv(nn.Module):
     """A convolution on (B, *grid, C) whose output t is centred on, or ends at, input stride · t."""
 
     def __init__(
@@ -142,7 +142,7 @@ class Conv(nn.Module):
         return self.conv(x).movedim(1, -1)
 
 
-class Stage(nn.Module):
+class _Stage(nn.Module):
     """Convolution, the largest of 2 neighbours along the axes that are halved, norm, ReLU.
 
     Pooling comes first: norm and ReLU then have a quarter of the places to work on.
@@ -151,7 +151,7 @@ class Stage(nn.Module):
     def __init__(self, dim: int, out: int, *, stride: Grid, pool: Grid) -> None:
         super().__init__()
         self.stride, self.pool = stride[0], pool
-        self.conv = Conv(len(stride), dim, out, stride=stride)
+        self.conv = _Conv(len(stride), dim, out, stride=stride)
         self.norm = nn.LayerNorm(out)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -165,7 +165,7 @@ class Stage(nn.Module):
         return keep(F.relu(self.norm(keep(x, mask))), mask), mask
 
 
-class Block(nn.Module):
+class _Block(nn.Module):
     """x + project(relu(conv(norm x))): `hidden` channels inside, as many as it likes."""
 
     def __init__(
@@ -173,7 +173,7 @@ class Block(nn.Module):
     ) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(dim)
-        self.conv = Conv(axes, dim, hidden, dilation=dilation, causal=causal)
+        self.conv = _Conv(axes, dim, hidden, dilation=dilation, causal=causal)
         self.project = nn.Linear(hidden, dim)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:

@@ -40,7 +40,7 @@ class Mlp(nn.Module):
         dim = max(1, math.floor(width))
         self.read = nn.Linear(inp.dim, dim)
         self.blocks = nn.ModuleList(
-            Block(dim, hidden, steps=inp.grid[0], causal=inp.causal)
+            _Block(dim, hidden, steps=inp.grid[0], causal=inp.causal)
             for hidden in inner(width, dim, num_layers, expand=expand)
         )
         self.norm = nn.LayerNorm(dim)
@@ -54,12 +54,12 @@ class Mlp(nn.Module):
         return keep(self.norm(x_BTD), mask), mask
 
 
-class Block(nn.Module):
+class _Block(nn.Module):
     """x + mix(norm x), then x + MLP(norm x)."""
 
     def __init__(self, dim: int, hidden: int, *, steps: int, causal: bool) -> None:
         super().__init__()
-        self.norm, self.mix = nn.LayerNorm(dim), TimeMix(steps, causal=causal)
+        self.norm, self.mix = nn.LayerNorm(dim), _TimeMix(steps, causal=causal)
         self.features = nn.Sequential(
             nn.LayerNorm(dim), nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim)
         )
@@ -69,7 +69,7 @@ class Block(nn.Module):
         return x_BTD + self.features(x_BTD)
 
 
-class TimeMix(nn.Module):
+class _TimeMix(nn.Module):
     """A linear map over time, (T, T), the same for all features; lower-triangular when causal.
 
     A shorter input meets the leading part of the map. Above 64 steps the map is a product of two

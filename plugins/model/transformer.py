@@ -45,12 +45,12 @@ class Transformer(nn.Module):
         self.read = nn.Linear(inp.dim, dim)
         self.blocks = nn.ModuleList()
         for k, size in enumerate(heads):
-            attention = Attention(dim, num_heads=num_heads, head_dim=size, causal=inp.causal)
+            attention = _Attention(dim, num_heads=num_heads, head_dim=size, causal=inp.causal)
             # The feed-forward network takes what attention leaves of (4 + 2 · expand) · width²
             # weights, so that the block grows smoothly although heads grow in leaps.
             spare = (4 + 2 * expand) * width**2 - 4 * dim * num_heads * size
             hidden = max(1, math.floor(spare / (2 * dim) + k / num_layers))
-            self.blocks.append(Block(dim, attention, hidden))
+            self.blocks.append(_Block(dim, attention, hidden))
         self.norm = nn.LayerNorm(dim)
         self.out = Features(**{**vars(inp), "dim": dim})
 
@@ -63,7 +63,7 @@ class Transformer(nn.Module):
         return keep(self.norm(x_BTD), mask), mask
 
 
-class Block(nn.Module):
+class _Block(nn.Module):
     """x + attention(norm x), then x + feed_forward(norm x)."""
 
     def __init__(self, dim: int, attention: nn.Module, hidden: int) -> None:
@@ -78,7 +78,7 @@ class Block(nn.Module):
         return x_BTD + self.feed_forward(x_BTD)
 
 
-class Attention(nn.Module):
+class _Attention(nn.Module):
     """Multi-head self-attention whose inner size, heads × head_dim, is free of the stream's."""
 
     def __init__(self, dim: int, *, num_heads: int, head_dim: int, causal: bool) -> None:

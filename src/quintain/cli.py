@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _guarded(arguments: argparse.Namespace) -> int:
     """What a user can mend is one sentence and exit code 2, never a traceback."""
     from quintain.compose.errors import UsageError
-    from quintain.records.store import StoreError
+    from quintain.records.faults import StoreError
 
     try:
         _use_plugin_folders(arguments)
@@ -243,7 +243,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    from quintain.report.doctor import doctor
+    from quintain.doctor import doctor
 
     return doctor(_plain_settings(arguments, {"store": "results", "data_dir": ""}), _console())
 

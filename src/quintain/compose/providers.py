@@ -8,6 +8,7 @@ A folder (`plugins_dir=` or `QUINTAIN_PLUGINS`, several joined by the path separ
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from dataclasses import dataclass
@@ -134,3 +135,18 @@ def _unavailable(source: ConfigSource) -> str:
 
 def _named(provider: str) -> str:
     return "quintain" if provider == "main" else provider
+
+
+def config_folders() -> dict[str, Path | None]:
+    """Provider → the folder of its YAML files, or None where they are no plain files (a zip)."""
+    found: dict[str, Path | None] = {}
+    for source in GlobalHydra.instance().config_loader().get_sources():
+        if source.provider in ("hydra", "schema"):
+            continue
+        if source.scheme() == "file":
+            found[source.provider] = Path(source.path)
+            continue
+        spec = importlib.util.find_spec(source.path)
+        places = [Path(place) for place in (spec and spec.submodule_search_locations) or []]
+        found[source.provider] = places[0] if len(places) == 1 and places[0].is_dir() else None
+    return found

@@ -7,18 +7,16 @@ everything is composed anew, so nothing that lies in a store is ever executed.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-
-from hydra.core.global_hydra import GlobalHydra
 
 import quintain
 from quintain.compose.cells import RESULTS_VERSION, Cell, source_hash
 from quintain.compose.errors import UsageError
+from quintain.compose.providers import config_folders
 
 ENVIRONMENT = ("QUINTAIN_DATA", "QUINTAIN_PLUGINS", "CUDA_VISIBLE_DEVICES")
 
@@ -32,7 +30,7 @@ def digest(overrides: Sequence[str], references: bool) -> str | None:
     place = [platform.node(), *(os.environ.get(name, "") for name in ENVIRONMENT)]
     version = [quintain.__version__, RESULTS_VERSION, references]
     hasher.update(json.dumps([list(overrides), place, version]).encode())
-    for folder in _config_folders():
+    for folder in config_folders().values():
         if folder is None:
             return None
         for file in sorted(folder.rglob("*.yaml")):
@@ -52,15 +50,3 @@ def recall(file: Path) -> list[Cell] | None:
     except (OSError, ValueError, TypeError, KeyError, UsageError):
         return None
     return cells if current else None
-
-
-def _config_folders() -> Iterator[Path | None]:
-    for source in GlobalHydra.instance().config_loader().get_sources():
-        if source.provider in ("hydra", "schema"):
-            continue
-        if source.scheme() == "file":
-            yield Path(source.path)
-            continue
-        spec = importlib.util.find_spec(source.path)
-        places = list(spec.submodule_search_locations or []) if spec else []
-        yield Path(places[0]) if len(places) == 1 and Path(places[0]).is_dir() else None

@@ -56,20 +56,31 @@ def trained(
             "quality": _quality(trace, scores, budget),
             "cost": metered(cost, run, meters),
             "step_times_ms": trace.step_ms,
-            "trust": {
-                "deterministic": trust.check(not run.nondeterministic, run.nondeterministic),
-                "input_bound": trust.waiting(share),
-                "other_process": trust.undisturbed(
-                    run.cpu_share, forward.device.type == "cpu" and run.hardware.threads() == 1
-                ),
-                "noise_floor": trust.noise(trace.step_ms),
-                "fingerprint_matches": _fingerprint_label(run),
-                "budget_met": trust.budget_met(asked, params),
-                "throttled": trust.unknown("this machine tells no throttling"),
-            },
+            "trust": _labels(run, forward, trace, share, asked, params),
             "finished": utc_now(),
         }
     )
+
+
+def _labels(
+    run: Run,
+    forward: measure.Forward,
+    trace: Trace,
+    waited: float,
+    asked: int | None,
+    params: int,
+) -> dict[str, Any]:
+    """How far each measurement can be trusted."""
+    alone = forward.device.type == "cpu" and run.hardware.threads() == 1
+    return {
+        "deterministic": trust.check(not run.nondeterministic, run.nondeterministic),
+        "input_bound": trust.waiting(waited),
+        "other_process": trust.undisturbed(run.cpu_share, alone),
+        "noise_floor": trust.noise(trace.step_ms),
+        "fingerprint_matches": _fingerprint_label(run),
+        "budget_met": trust.budget_met(asked, params),
+        "throttled": trust.unknown("this machine tells no throttling"),
+    }
 
 
 def common(run: Run, reading: str) -> dict[str, Any]:

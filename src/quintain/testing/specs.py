@@ -8,6 +8,7 @@ from torch import Tensor
 from quintain.contracts import Batch, DataSpec
 from quintain.kit.mask import keep, mask_of
 
+SURPRISES = 0.2  # share of random tokens in made-up text
 _CLASSES = ("a", "b", "c")
 
 EXAMPLE_SPECS: tuple[DataSpec, ...] = (
@@ -97,11 +98,25 @@ def _lengths(spec: DataSpec, batch_size: int, draw: torch.Generator) -> Tensor:
 def _inputs(spec: DataSpec, batch_size: int, draw: torch.Generator) -> Tensor:
     shape = (batch_size, *spec.shape)
     if spec.modality == "text":
-        return torch.randint(spec.vocabulary, shape, generator=draw)
+        return _text(spec, batch_size, draw)
     if spec.modality == "series":
         return torch.randn(shape, generator=draw)
     values = torch.rand(shape, generator=draw)
     return 2 * values - 1 if spec.modality == "speech" else values
+
+
+def _text(spec: DataSpec, batch_size: int, draw: torch.Generator) -> Tensor:
+    """Tokens of which most follow from the one before, so that an honest model without any memory
+    can learn something too; a fifth are drawn at random.
+    """
+    shape = (batch_size, *spec.shape)
+    drawn_BT = torch.randint(spec.vocabulary, shape, generator=draw)
+    free_BT = torch.rand(shape, generator=draw) < SURPRISES
+    text_BT = drawn_BT.clone()
+    for t in range(1, shape[1]):
+        following_B = (5 * text_BT[:, t - 1] + 3) % spec.vocabulary
+        text_BT[:, t] = torch.where(free_BT[:, t], drawn_BT[:, t], following_B)
+    return text_BT
 
 
 def _targets(spec: DataSpec, x: Tensor, draw: torch.Generator) -> Tensor:

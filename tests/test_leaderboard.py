@@ -142,7 +142,7 @@ def test_terminal_table_says_it_all() -> None:
     assert "0.8500 ± 0.6353" in text and "0.9000 ± –" in text and "49.8k" in text
     assert "one seed: no interval; seed=1,2,3 gives one" in text
     assert "lstm: 60.0k parameters are 120% of the budget's 50.0k" in text
-    assert "! lstm: not to be trusted: input_bound (data wait 40 %)" in text
+    assert "~ rough times: input_bound: lstm (first: data wait 40 %)" in text
     assert "ref  majority" in text
 
 

@@ -9,10 +9,10 @@ from torch import nn
 
 from quintain.contracts import Features, Skip
 from quintain.kit.mask import mask_of
-from quintain.plugins.model.cnn import Cnn, Conv
+from quintain.plugins.model.cnn import Cnn, _Conv
 from quintain.plugins.model.mlp import Mlp, _TimeMix
 from quintain.plugins.model.recurrent import Recurrent
-from quintain.plugins.model.transformer import Attention, Transformer, sinusoids
+from quintain.plugins.model.transformer import Transformer, _Attention, sinusoids
 
 CAUSAL = Features(dim=3, grid=(70,), causal=True, per_position=True)
 
@@ -40,7 +40,7 @@ def attention_by_hand(layer, x_BTD, allowed_BTT):
 @pytest.mark.parametrize("causal", [False, True])
 def test_attention_agrees_with_numpy(causal):
     torch.manual_seed(0)
-    layer = Attention(7, num_heads=3, head_dim=5, causal=causal).double()
+    layer = _Attention(7, num_heads=3, head_dim=5, causal=causal).double()
     x = torch.randn(2, 6, 7, dtype=torch.float64)
     mask = mask_of(torch.tensor([6, 4]), 6)
     allowed = np.broadcast_to(mask.numpy()[:, None, :], (2, 6, 6))
@@ -74,7 +74,7 @@ def test_sinusoids_by_hand():
 
 def test_causal_convolution_agrees_with_a_loop():
     torch.manual_seed(0)
-    layer = Conv(1, 2, 4, stride=(1,), dilation=3, causal=True).double()
+    layer = _Conv(1, 2, 4, stride=(1,), dilation=3, causal=True).double()
     x = torch.randn(1, 11, 2, dtype=torch.float64)
     weight, bias = layer.conv.weight, layer.conv.bias
     expected = torch.zeros(1, 11, 4, dtype=torch.float64)
@@ -88,7 +88,7 @@ def test_causal_convolution_agrees_with_a_loop():
 
 def test_strided_convolution_is_centred_on_every_second_input():
     torch.manual_seed(0)
-    layer = Conv(1, 2, 4, stride=(2,)).double()
+    layer = _Conv(1, 2, 4, stride=(2,)).double()
     x = torch.randn(1, 7, 2, dtype=torch.float64)
     padded = nn.functional.pad(x, (0, 0, 1, 1))
     expected = torch.stack(

@@ -70,7 +70,11 @@ def _split(whole: range, parts: int) -> list[range]:
 
 
 class TrainFeed:
-    """Chunks of training batches; `seconds` is how long training waited for them."""
+    """Chunks of training batches; `seconds` is how long training waited for them.
+
+    A chunk is an iterator, and a batch is gathered when its step begins: gathered all at once, a
+    chunk is larger than the cache and costs twice the time.
+    """
 
     def __init__(
         self, dataset: Dataset, order: Order, *, steps: int, chunk: int, validations: int = 1
@@ -82,12 +86,15 @@ class TrainFeed:
     def __len__(self) -> int:
         return len(self._chunks)
 
-    def __iter__(self) -> Iterator[list[Batch]]:
-        for steps in self._chunks:
+    def __iter__(self) -> Iterator[Iterator[Batch]]:
+        return map(self._batches, self._chunks)
+
+    def _batches(self, steps: range) -> Iterator[Batch]:
+        for step in steps:
             began = time.perf_counter()
-            chunk = [self._dataset.take("train", self._order(step)) for step in steps]
+            batch = self._dataset.take("train", self._order(step))
             self.seconds += time.perf_counter() - began
-            yield chunk
+            yield batch
 
 
 class EvaluationFeed:

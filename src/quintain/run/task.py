@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytorch_lightning as pl
@@ -94,19 +93,23 @@ class Task(pl.LightningModule):
         self._synchronize()
         self._clocks.switch("setup")
 
-    def training_step(self, chunk: list[Batch], batch_idx: int) -> None:
-        """A chunk of batches: one optimizer step each, timed each."""
+    def training_step(self, chunk: Iterator[Batch], batch_idx: int) -> None:
+        """A chunk of batches: one optimizer step each, timed each without the wait for its data."""
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
-        stamps = [time.perf_counter()]
+        seconds = []
+        first = time.perf_counter()
         for batch in chunk:
-            self._losses.append(self._step(batch, optimizer))
-            stamps.append(time.perf_counter())
+            began = time.perf_counter()
+            self._losses.append(self._step(self._moved(batch), optimizer))
+            seconds.append(time.perf_counter() - began)
             if self._each_step and self._time_is_up():
                 break
         self._synchronize()
-        self._time(stamps)
-        self._check(len(stamps) - 1)
+        if not self._each_step:
+            seconds = [(time.perf_counter() - first) / len(seconds)] * len(seconds)
+        self.trace.step_ms += [1e3 * s for s in seconds]
+        self._check(len(seconds))
         self._progress(self.steps_done)
         if self._time_is_up():
             self.trainer.should_stop = True
@@ -114,12 +117,12 @@ class Task(pl.LightningModule):
     def _time_is_up(self) -> bool:
         return self._seconds is not None and self._clocks.read("training") >= self._seconds
 
-    def _time(self, stamps: list[float]) -> None:
-        if not self._each_step:
-            count = len(stamps) - 1
-            each = (time.perf_counter() - stamps[0]) / count
-            stamps = [stamps[0] + i * each for i in range(count + 1)]
-        self.trace.step_ms += [(b - a) * 1e3 for a, b in itertools.pairwise(stamps)]
+    def _moved(self, batch: Batch) -> Batch:
+        """As Lightning would give it, had it been given a batch and not a chunk."""
+        ready: Batch = self.trainer.precision_plugin.convert_input(batch)
+        if self.device.type != "cpu":
+            ready = self.trainer.strategy.batch_to_device(ready)
+        return ready
 
     def _step(self, batch: Batch, optimizer: torch.optim.Optimizer) -> Tensor:
         rate = self.recipe.rate(self.steps_done, self._steps)

@@ -176,3 +176,16 @@ def test_a_plugin_file_has_one_public_class(file):
     tree = ast.parse(file.read_text())
     public = [n.name for n in tree.body if isinstance(n, ast.ClassDef) and n.name[0] != "_"]
     assert len(public) == (0 if file.stem == "__init__" else 1), public
+
+
+def test_the_constraints_fit_the_ranges():
+    """Else a new machine cannot install what this one has."""
+    from packaging.requirements import Requirement
+
+    lines = (ROOT / "constraints.txt").read_text().split()
+    pins = dict(line.lower().replace("_", "-").split("==") for line in lines)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = project["dependencies"] + project["optional-dependencies"]["dev"]
+    for requirement in map(Requirement, asked):
+        pin = pins[requirement.name.lower().replace("_", "-")]
+        assert requirement.specifier.contains(pin), f"{requirement} does not allow {pin}"

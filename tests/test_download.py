@@ -87,7 +87,7 @@ def test_a_good_download_arrives_once(server: Server, tmp_path: Path) -> None:
     ("name", "sha256", "says"),
     [
         ("good.bin", "0" * 64, f"has SHA-256 {SHA256}, expected {'0' * 64}"),
-        ("short.bin", SHA256, "could not be fetched"),
+        ("short.bin", SHA256, "could not be downloaded"),
         ("empty.bin", SHA256, "is empty"),
         ("absent.bin", SHA256, "404"),
     ],

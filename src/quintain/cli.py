@@ -42,6 +42,7 @@ def _guarded(arguments: argparse.Namespace) -> int:
     from quintain.records.faults import StoreError
 
     try:
+        arguments.settings = [_at_home(str(setting)) for setting in arguments.settings]
         _use_plugin_folders(arguments)
         code: int = arguments.run(arguments)
     except UsageError as error:
@@ -52,6 +53,7 @@ def _guarded(arguments: argparse.Namespace) -> int:
         _error(str(error))
         return USAGE
     except KeyboardInterrupt:
+        _error("interrupted; the same command starts again, or goes on where it stopped")
         return 130
     except BrokenPipeError:  # the reader, `head` for instance, has seen enough
         sys.stderr.close()
@@ -151,15 +153,20 @@ def _sweep_with(arguments: argparse.Namespace, references: bool) -> int:
     from quintain.records.store import Store
 
     sweeping = arguments.command == "sweep"
+    console = _console()
+
+    def prepare() -> None:
+        console.print("composing and checking the cells …", style="dim")
+        warm()
+
     plan = make_plan(
         arguments.settings,
         lambda store, key: Store(store).status(key),
         examine,
         references=references,
         most=None if sweeping else 1,
-        warm=warm,
+        warm=prepare,
     )
-    console = _console()
     if sweeping and arguments.dry_run:
         describe(plan, console)
         return 0
@@ -265,6 +272,14 @@ def _plain_settings(arguments: argparse.Namespace, known: dict[str, str]) -> dic
     return values
 
 
+def _at_home(setting: str) -> str:
+    """`store=~/x` with the home folder: the shell leaves it alone, and to Hydra `~` deletes."""
+    key, equals, value = setting.partition("=")
+    if equals and value.startswith("~") and key in ("store", "data_dir", "plugins_dir"):
+        return f"{key}={Path(value).expanduser()}"
+    return setting
+
+
 def _use_plugin_folders(arguments: argparse.Namespace) -> None:
     """`plugins_dir=` must be known before configuration is looked for."""
     for setting in arguments.settings:
@@ -282,7 +297,9 @@ def _console() -> Console:
 
 
 def _error(sentence: str) -> None:
-    print(f"quintain: {sentence}", file=sys.stderr)
+    from quintain.compose.errors import printable
+
+    print(f"quintain: {printable(sentence)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

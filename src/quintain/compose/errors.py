@@ -19,6 +19,11 @@ def guess(word: str, known: Iterable[str]) -> str | None:
     return next(iter(difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)), None)
 
 
+def printable(text: str) -> str:
+    """Text for a terminal: what would move its cursor or set its title becomes `?`."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """`; did you mean X?` and all that is known: the end of a sentence about an unknown word."""
     names = sorted(known)

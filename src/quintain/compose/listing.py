@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.text import Text
 
 from quintain.compose.config import composer
 from quintain.compose.diagnose import first_line
-from quintain.compose.errors import UsageError, nearest
+from quintain.compose.errors import UsageError, nearest, printable
 from quintain.compose.needs import install_hint, missing_packages
 from quintain.compose.providers import GROUPS, config_folders
 
@@ -59,7 +60,7 @@ def _row(group: str, option: str, provider: str, folder: Path | None) -> dict[st
     return {
         "group": group,
         "option": option,
-        "about": str(card.get("about", "")),
+        "about": printable(str(card.get("about", ""))),
         "provider": "quintain" if provider == "main" else provider,
         "needs": list(card.get("needs") or []),
         "missing": missing_packages(card),
@@ -68,16 +69,24 @@ def _row(group: str, option: str, provider: str, folder: Path | None) -> dict[st
 
 
 def read_card(file: Path) -> dict[str, Any]:
-    """The card of an option as its YAML file has it; {} where it has none.
+    """The card of an option as its YAML file has it; without one, what its first comment says.
 
     With libyaml's loader where there is one: Hydra's takes ten times as long.
     """
     try:
-        plain = yaml.load(file.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (yaml.YAMLError, OSError) as error:
+        text = file.read_text()
+        plain = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
         return {"about": f"cannot be read: {first_line(error)}"}
     outer = plain if isinstance(plain, dict) else {}
     inner = outer.get(file.parent.name)  # a global YAML has its part under its group's name
     node = inner if isinstance(inner, dict) else outer
     card = node.get("card")
-    return dict(card) if isinstance(card, dict) else {}
+    return dict(card) if isinstance(card, dict) else {"about": _first_comment(text)}
+
+
+def _first_comment(text: str) -> str:
+    """The comment at the head of a YAML file, without directives and commands."""
+    head = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
+    lines = [line.lstrip("# ") for line in head]
+    return " ".join(line for line in lines if not line.startswith(("@", "quintain ")))

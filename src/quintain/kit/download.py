@@ -118,8 +118,8 @@ def _download(url: str, to: Path, wanted: Path) -> None:
         get(url, str(to), None)
     except OSError as error:  # all of requests' exceptions are OSErrors
         raise DataError(
-            f"{wanted} is missing and {url} could not be fetched ({_last(error)}): put it there "
-            "by hand, or set QUINTAIN_DATA to a folder that has it"
+            f"{wanted} is missing and could not be downloaded: put it there by hand, or set "
+            f"QUINTAIN_DATA to a folder that has it ({url}: {_last(error)})"
         ) from error
 
 

@@ -49,6 +49,8 @@ def run_hydra(words: Sequence[str]) -> int:
         sys.argv = ["quintain run", *words]
         try:
             _main()
+        except ValueError as error:  # flags that exclude each other
+            raise UsageError(str(error)) from error
         finally:
             sys.argv = before
         codes = {int(line) for line in endings.read_text().split()}

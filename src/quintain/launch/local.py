@@ -183,6 +183,7 @@ class LocalPool:
     def _end_all(self) -> None:
         for run in self._running:
             _kill(run.process)
+            scrub_log(run.log)
             run.pipe.close()
             run.claim.release()
         self._running.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import threading
@@ -17,7 +18,9 @@ from rich.text import Text
 from quintain.compose.plan import Plan, plan_file
 from quintain.launch.local import Ending, Event, LocalPool
 from quintain.launch.view import make_view
-from quintain.records.store import Store
+from quintain.records import faults
+from quintain.records.scrub import scrub
+from quintain.records.store import Store, StoreError
 from quintain.run.identity import skipped
 from quintain.run.machine import available_cores
 
@@ -29,14 +32,14 @@ class Outcome:
     """How each cell of a sweep ended, and the sentence of each that did not end well."""
 
     endings: dict[str, Ending] = field(default_factory=dict)
-    sentences: dict[str, str] = field(default_factory=dict)
+    sentences: dict[str, tuple[str, str]] = field(default_factory=dict)
     interrupted: bool = False
 
     def take(self, event: Event) -> None:
         if event.kind == "ended" and event.cell is not None:
             self.endings[event.cell.key] = event.ending
             if event.ending in ("failed", "unwritten"):
-                self.sentences[event.cell.label] = event.sentence
+                self.sentences[event.cell.key] = (event.cell.label, event.sentence)
 
     @property
     def exit_code(self) -> int:
@@ -55,7 +58,7 @@ def run_plan(plan: Plan, console: Console) -> Outcome:
     store, outcome = Store(plan.settings.store), Outcome()
     cells = plan.to_run()
     if not cells and all(p.action == "cached" for p in plan.cells):
-        with contextlib.suppress(OSError):  # nothing to do needs no right to write
+        with contextlib.suppress(StoreError):  # nothing to do needs no right to write
             write_plan(plan)
         return outcome
     store.check_writable()
@@ -81,10 +84,16 @@ def run_plan(plan: Plan, console: Console) -> Outcome:
 def write_plan(plan: Plan) -> Path:
     """The frozen plan, beside the records; the same words write the same file."""
     file = plan_file(plan.settings.store, plan.name)
-    file.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(scrub(json.loads(plan.to_json())), indent=1)
     temporary = file.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(plan.to_json())
-    temporary.replace(file)
+    with faults.explained(plan.settings.store):
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(text)
+            temporary.replace(file)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
     return file
 
 
@@ -112,7 +121,8 @@ def say(plan: Plan, outcome: Outcome, console: Console) -> None:
     counts = [p.action for p in plan.cells]
     ran = [e for e in outcome.endings.values() if e != "cached"]
     cached = counts.count("cached") + list(outcome.endings.values()).count("cached")
-    words = f"{len(counts)} cells: {len(ran)} ran, {cached} were in the store"
+    unit = "cell" if len(counts) == 1 else "cells"
+    words = f"{len(counts)} {unit}: {len(ran)} ran, {cached} were in the store"
     words += f", {counts.count('skipped')} skipped" if "skipped" in counts else ""
     words += f", {len(outcome.sentences)} failed" if outcome.sentences else ""
     console.print(Text(words))
@@ -120,7 +130,7 @@ def say(plan: Plan, outcome: Outcome, console: Console) -> None:
         if planned.action == "skipped":
             words = f"skipped: {planned.cell.label}: {planned.reason}"
             console.print(Text(words, style="dim"), soft_wrap=True)
-    for label, sentence in outcome.sentences.items():
+    for label, sentence in outcome.sentences.values():
         first = next(iter(sentence.splitlines()), "")
         console.print(Text(f"failed: {label}: {first}", style="red"), soft_wrap=True)
     if outcome.interrupted:

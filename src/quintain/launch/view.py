@@ -16,6 +16,8 @@ from rich.text import Text
 from quintain.compose.plan import Planned
 from quintain.launch.local import Event
 
+SENTENCE = 160  # characters of a failure in its line; all of it comes at the end
+
 
 class View(Protocol):
     """Shows a sweep's events."""
@@ -58,7 +60,7 @@ class Lines:
         self._done += 1
         words = f"[{self._done}/{self._total}] {event.ending:<8} {event.cell.label}"
         words += f"  {event.seconds:.1f} s" if event.seconds else ""
-        words += f"  {event.sentence}" if event.sentence else ""
+        words += f"  {event.sentence.splitlines()[0][:SENTENCE]}" if event.sentence else ""
         self._console.print(Text(words), soft_wrap=True)
 
 
@@ -112,7 +114,7 @@ class GridState:
             self._marks[key] = event.ending  # type: ignore[assignment]
             if event.ending != "cached":
                 self._seconds.append(event.seconds)
-            if event.sentence:
+            if event.sentence and event.ending != "ok":
                 self._log.append(f"{event.cell.label} {event.ending}: {event.sentence}")
 
     def render(self) -> RenderableType:

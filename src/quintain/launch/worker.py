@@ -12,8 +12,13 @@ import threading
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from quintain.compose.cells import Cell
+from quintain.compose.errors import printable
+
+if TYPE_CHECKING:
+    from quintain.records.schema import Record
 
 PROGRESS_EVERY = 0.2  # seconds between two messages about the step
 
@@ -37,7 +42,7 @@ def work(cell_json: str, store: str, log: str, parent: Connection) -> None:
     from quintain.run.attempt import attempt
 
     record = attempt(Cell.from_json(cell_json), _Progress(parent), Path(log))
-    sentence = record.error.message if record.error else record.reason or ""
+    sentence = record.error.message if record.error else record.reason or _score(record)
     status: str = record.status
     try:
         Store(store).write(record)
@@ -48,9 +53,15 @@ def work(cell_json: str, store: str, log: str, parent: Connection) -> None:
         sys.stdout.flush()
 
 
+def _score(record: Record) -> str:
+    quality = record.quality
+    value = record.main_test()
+    return "" if quality is None or value is None else f"{quality.main} {value:.4g}"
+
+
 def _tell(parent: Connection, status: str, sentence: str) -> None:
     with contextlib.suppress(OSError):  # the parent may be gone; the record is safe
-        parent.send(("ended", status, sentence))
+        parent.send(("ended", status, printable(sentence)))
 
 
 class _Progress:

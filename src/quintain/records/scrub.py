@@ -13,8 +13,9 @@ T = TypeVar("T")
 
 HIDDEN = "[redacted]"
 SHORTEST = 8  # characters; shorter values ("1", "true") are no secrets and occur everywhere
-_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
-_URL_USER = re.compile(r"(?<=://)[^\s/:@]+:[^\s/]+@")
+_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS|PWD|CRED|AUTH|DSN", re.IGNORECASE)
+_URL_USER = re.compile(r"(?<=://)[^\s@'\"<>]+@")
+_URL_QUERY = re.compile(r"([?&](?:\w*(?:token|key|secret|pass|auth|sig)\w*)=)[^\s&'\"<>]+", re.I)
 _PLACES = ("error", "reason", "cell", "machine", "trust", "nonfinite")
 
 
@@ -45,7 +46,7 @@ def _scrub(value: Any, hide: list[str]) -> Any:
     if isinstance(value, str):
         for secret in hide:
             value = value.replace(secret, HIDDEN)
-        return _URL_USER.sub(f"{HIDDEN}@", value)
+        return _URL_QUERY.sub(rf"\1{HIDDEN}", _URL_USER.sub(f"{HIDDEN}@", value))
     if isinstance(value, dict):
         return {_scrub(k, hide): _scrub(v, hide) for k, v in value.items()}
     if isinstance(value, list):

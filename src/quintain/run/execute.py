@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
 from quintain.compose.bind import instantiate
 from quintain.compose.build import build_dataset, build_model, choose_width
@@ -125,6 +126,7 @@ def make_trainer(arguments: dict[str, Any], feed: TrainFeed, budget: Budget) -> 
         # Lightning sets it, and then each optimizer step opens NVML to ask for a GPU: 75 µs.
         os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
     return pl.Trainer(
+        plugins=[LightningEnvironment()],  # not Slurm's: each run is a process of its own
         max_epochs=1,
         limit_train_batches=len(feed),
         val_check_interval=every,

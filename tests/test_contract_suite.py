@@ -4,9 +4,11 @@ Each broken model below breaks one promise; the check of that promise has to not
 """
 
 from functools import partial
+from io import StringIO
 
 import pytest
 import torch
+from rich.console import Console
 from torch import nn
 
 from quintain.contracts import Batch, DataSpec, Features
@@ -29,6 +31,7 @@ from quintain.testing import (
     MODEL_CHECKS,
     Case,
     build,
+    command,
     fake_batch,
 )
 
@@ -91,6 +94,14 @@ class Clairvoyant(Plain):
         return self.map(x) + self.map(x).mean(1, keepdim=True), mask
 
 
+class Peeks(Plain):
+    """Gives every position the mean of its block of eight, the future's part included."""
+
+    def forward(self, x, mask):
+        blocks = x.unflatten(1, (-1, 8)).mean(2).repeat_interleave(8, 1)
+        return self.map(x + blocks), mask
+
+
 class Gossip(Plain):
     """Looks at the other samples."""
 
@@ -151,6 +162,7 @@ class Deaf(Classify):
         ("gradients", Unused, "example_image", None, "core.extra"),
         ("gradients", Stuck, "example_image", None, "no gradient reaches"),
         ("causality", Clairvoyant, "example_text", None, "reads the future"),
+        ("causality", Peeks, "example_text", None, "reads the future"),
         ("alone", Gossip, "example_image", None, "leak"),
         ("alone", ReadsPadding, "example_ragged_series", None, "alone and in a batch"),
         ("padding", ReadsPadding, "example_ragged_series", None, "behind the mask"),
@@ -265,3 +277,14 @@ def test_a_spec_that_setup_changes_is_noticed():
     case.dataset.spec = DataSpec(name="new", modality="text", task="classify", shape=(3,))
     with pytest.raises(AssertionError, match="spec changed"):
         DATA_CHECKS["light"](case)
+
+
+@pytest.mark.parametrize("skipped", [True, False])
+def test_a_model_that_skips_every_example_is_not_called_good(monkeypatch, skipped):
+    finding = command.Finding(None if skipped else True, "model=mlp on example_text", "words")
+    monkeypatch.setattr(command, "_models", lambda job, named: iter([finding]))
+    console = Console(file=StringIO(), width=200)
+    assert command.check(["model=mlp"], console) == int(skipped)
+    said = console.file.getvalue()
+    assert ("model=mlp: nothing was checked" in said) == skipped
+    assert ("all checks passed" in said) != skipped

@@ -34,7 +34,7 @@ class Finding:
 
 
 def check(settings: Sequence[str], console: Console) -> int:
-    """Check the models and datasets that the settings name; 1 if a check failed, 0 else.
+    """Check the models and datasets that the settings name; 1 if one failed or none applied.
 
     Raises:
         UsageError: nothing to check is named, or a plugin cannot be composed.
@@ -43,14 +43,22 @@ def check(settings: Sequence[str], console: Console) -> int:
     if not named & set(CHECKED):
         raise UsageError("say what to check: model=NAME, dataset=NAME, or several: model=a,b")
     torch.set_num_threads(1)
-    failed = 0
+    failed, bare = 0, list[str]()
     with composer():
         for job in expand(["hardware=cpu", *settings]):
-            for finding in [*_models(job, named), *_datasets(job, named)]:
-                failed += finding.ok is False
-                _print(finding, console)
-    console.print(f"{failed} checks failed" if failed else "all checks passed")
-    return 1 if failed else 0
+            for part in (_models(job, named), _datasets(job, named)):
+                findings = []
+                for finding in part:
+                    _print(finding, console)
+                    findings.append(finding)
+                failed += sum(finding.ok is False for finding in findings)
+                if findings and all(finding.ok is None for finding in findings):
+                    bare.append(findings[0].where.partition(" on ")[0])
+    for name in bare:
+        console.print(f"{name}: nothing was checked, for every example was skipped", markup=False)
+    if failed or not bare:
+        console.print(f"{failed} checks failed" if failed else "all checks passed")
+    return 1 if failed or bare else 0
 
 
 def _models(job: Sequence[str], named: set[str]) -> Iterator[Finding]:

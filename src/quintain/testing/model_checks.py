@@ -68,19 +68,20 @@ def gradients(make: Make, spec: DataSpec) -> None:
 
 
 def causality(make: Make, spec: DataSpec) -> None:
-    """Under a causal head, changing the future does not change the past."""
+    """Under a causal head, changing the future does not change the past, wherever it begins."""
     whole, batch = seeded(make), fake_batch(spec)
     if not whole.head.causal:
         return
-    now = spec.shape[0] // 2
-    x = batch.x.clone()
-    x[:, now:] = fake_batch(spec, seed=1).x[:, now:]
-    before, after = _predict(whole, batch), _predict(whole, batch._replace(x=x))
-    _same(
-        before[:, :now],
-        after[:, :now],
-        f"steps before {now} changed when steps from {now} on did: the core reads the future",
-    )
+    before = _predict(whole, batch)
+    for now in range(1, spec.shape[0]):
+        x = batch.x.clone()
+        x[:, now:] = _other(batch.x, fake_batch(spec, seed=1).x, spec)[:, now:]
+        after = _predict(whole, batch._replace(x=x))
+        _same(
+            before[:, :now],
+            after[:, :now],
+            f"steps before {now} changed when steps from {now} on did: the core reads the future",
+        )
 
 
 def alone(make: Make, spec: DataSpec) -> None:
@@ -215,6 +216,11 @@ def _few_losses(make: Make, spec: DataSpec) -> list[float]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return [_step(whole, fake_batch(spec, seed=k), optimizer) for k in range(3)]
+
+
+def _other(x: Tensor, drawn: Tensor, spec: DataSpec) -> Tensor:
+    """Values that differ from x everywhere: other tokens, or other draws."""
+    return (x + 1 + drawn % (spec.vocabulary - 1)) % spec.vocabulary if spec.vocabulary else drawn
 
 
 def _cut(batch: Batch, k: int, spec: DataSpec) -> tuple[Batch, str]:

@@ -210,3 +210,18 @@ def test_a_long_sequence_does_not_spend_the_budget_on_mixing():
 def test_a_core_is_about_as_wide_as_asked(core):
     for width in (9.0, 20.5, 64.0):
         assert abs(core(Features(dim=3, grid=(9,)), width=width).out.dim - width) <= 1
+
+
+@pytest.mark.parametrize(
+    ("core", "name"),
+    [
+        *[(core, "width") for core in (Cnn, Mlp, Recurrent, Transformer)],
+        *[(core, "num_layers") for core in (Mlp, Recurrent, Transformer)],
+        (Transformer, "num_heads"),
+        (Cnn, "num_blocks"),
+    ],
+)
+@pytest.mark.parametrize("size", [0, -2])
+def test_sizes_below_one_are_refused_by_name(core, name, size):
+    with pytest.raises(ValueError, match=f"{name} must be at least 1, not {size}"):
+        core(CAUSAL, **{name: size})

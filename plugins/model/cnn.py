@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from quintain.contracts import Features, Reads, Skip
 from quintain.kit.mask import keep
-from quintain.kit.widths import inner
+from quintain.kit.widths import at_least_one, inner
 
 CONV = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 POOL = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
@@ -53,6 +53,7 @@ class Cnn(nn.Module):
         max_positions: int = 1024,
     ) -> None:
         super().__init__()
+        at_least_one(width=width, num_blocks=num_blocks, max_positions=max_positions)
         if len(inp.grid) not in CONV:
             raise Skip(f"convolves over one to three axes, not over a grid {inp.grid}")
         if inp.causal and len(inp.grid) > 1:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from quintain.contracts import Features, Reads
 from quintain.kit.mask import keep
-from quintain.kit.widths import inner
+from quintain.kit.widths import at_least_one, inner
 
 MOST_WEIGHTS = 64 * 64  # of one map over time; longer sequences get a map of lower rank
 
@@ -37,6 +37,7 @@ class Mlp(nn.Module):
         self, inp: Features, *, width: float = 64.0, num_layers: int = 2, expand: float = 2.0
     ) -> None:
         super().__init__()
+        at_least_one(width=width, num_layers=num_layers)
         dim = max(1, math.floor(width))
         self.read = nn.Linear(inp.dim, dim)
         self.blocks = nn.ModuleList(

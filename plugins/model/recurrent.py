@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from quintain.contracts import Features, Reads, Skip
 from quintain.kit.mask import keep, reverse_valid
-from quintain.kit.widths import spread
+from quintain.kit.widths import at_least_one, spread
 
 CELLS: dict[str, type[nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 WIDE = 64  # features a step; above, a unit of an LSTM would cost 4 × 65 weights and more to read
@@ -43,6 +43,7 @@ class Recurrent(nn.Module):
         num_layers: int = 1,
     ) -> None:
         super().__init__()
+        at_least_one(width=width, num_layers=num_layers)
         self._check(inp, cell, direction)
         ways = 2 if direction == "both" else 1
         sizes = spread(width / ways, num_layers * ways)

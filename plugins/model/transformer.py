@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from quintain.contracts import Features, Reads
 from quintain.kit.mask import keep
-from quintain.kit.widths import spread
+from quintain.kit.widths import at_least_one, spread
 
 
 class Transformer(nn.Module):
@@ -40,6 +40,7 @@ class Transformer(nn.Module):
         expand: float = 4.0,
     ) -> None:
         super().__init__()
+        at_least_one(width=width, num_layers=num_layers, num_heads=num_heads)
         dim = max(1, math.floor(width))
         heads = [max(1, k) for k in spread(width / num_heads, num_layers)]
         self.read = nn.Linear(inp.dim, dim)

@@ -38,6 +38,16 @@ def inner(width: float, stream: int, n: int, *, expand: float = 1.0) -> list[int
     return spread(expand * width * width / stream, n)
 
 
+def at_least_one(**sizes: float) -> None:
+    """Raises ValueError for the first size, named as the user's setting, that is not ≥ 1.
+
+    >>> at_least_one(num_layers=2, width=1.5)
+    """
+    for name, size in sizes.items():
+        if not size >= 1:
+            raise ValueError(f"{name} must be at least 1, not {size}")
+
+
 def count(module: nn.Module) -> tuple[int, int]:
     """Trainable parameters without embedding tables, and all trainable parameters.
 

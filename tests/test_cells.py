@@ -1,14 +1,16 @@
 """A cell's key depends on what decides the result, and on nothing else."""
 
 import hashlib
+import importlib
 import json
 
 import pytest
 from words import cell, write
 
-from quintain.compose.cells import Cell, make_cell, source_hash, targets
+from quintain.compose.cells import Cell, deciding, make_cell, source_hash, targets
 from quintain.compose.errors import UsageError
 
+PINNED = {"card": {"fingerprint": "sha256:0"}}
 WORDS = ("dataset=sunspots", "model=lstm")
 
 
@@ -20,7 +22,7 @@ def usual():
 def test_the_algorithm_of_the_key_is_fixed():
     """Computed here from the text of the payload: a change makes every stored record stale."""
     config = {
-        "dataset": {"_target_": "quintain.run.D", "n": 3, "data_dir": "/x"},
+        "dataset": {"_target_": "quintain.run.D", "n": 3, "data_dir": "/x"} | PINNED,
         "stem": {"_target_": "quintain.run.S"},
         "head": {"_target_": "quintain.run.H", "card": {"about": "?", "fingerprint": "sha256:1"}},
         "hardware": {"_target_": "quintain.run.W"},
@@ -28,7 +30,7 @@ def test_the_algorithm_of_the_key_is_fixed():
     names = dict.fromkeys(config, "a")
     made = make_cell(config, names, seed=5, reference="majority")
     text = (
-        '{"dataset":{"_target_":"quintain.run.D","n":3},'
+        '{"dataset":{"_target_":"quintain.run.D","fingerprint":"sha256:0","n":3},'
         '"hardware":{"_target_":"quintain.run.W"},'
         '"head":{"_target_":"quintain.run.H","fingerprint":"sha256:1"},'
         '"reference":"majority","results_version":RV,SEED"sources":{},'
@@ -102,6 +104,44 @@ def test_a_byte_of_a_plugins_source_changes_the_key(tmp_path, monkeypatch):
     assert before.key != after.key
     source.write_bytes(b"class Bytes: ...\r\n")  # as git may check it out elsewhere
     assert cell("model=bytes").key == before.key
+
+
+def test_a_helper_beside_a_plugin_changes_the_key(tmp_path, monkeypatch):
+    helper = write(tmp_path / "plugins" / "model" / "_help.py", "GAIN = 1\n")
+    write(tmp_path / "plugins" / "model" / "helped.py", "class Helped: ...\n")
+    yaml = "_target_: quintain_local.model.helped.Helped\n"
+    write(tmp_path / "conf" / "model" / "helped.yaml", yaml)
+    monkeypatch.setenv("QUINTAIN_PLUGINS", str(tmp_path))
+    before = cell("model=helped")
+    helper.write_text("GAIN = 2\n")
+    assert cell("model=helped").key != before.key
+
+
+def test_where_data_lie_decides_unless_they_have_a_fingerprint():
+    one, other = {"data_dir": "/a"}, {"data_dir": "/b"}
+    assert deciding(one) != deciding(other)
+    assert deciding(one | PINNED) == deciding(other | PINNED)
+
+
+def test_a_text_of_python_decides():
+    (_, text), *_ = deciding({"card": {"python_text": "pydoc_data.topics"}}).items()
+    assert text == source_hash_of("pydoc_data.topics")
+    with pytest.raises(UsageError, match="python_text"):
+        deciding({"card": {"python_text": "nowhere"}})
+
+
+def source_hash_of(module):
+    return hashlib.sha256(
+        importlib.import_module(module).__loader__.get_data(
+            importlib.import_module(module).__file__
+        )
+    ).hexdigest()
+
+
+@pytest.mark.parametrize("word", ["optimizer.lr=nan", "model.num_layers=inf"])
+def test_a_number_that_is_none(word):
+    with pytest.raises(UsageError, match=f"{word.partition('=')[0]} must be a finite number"):
+        cell(*WORDS, word)
 
 
 def test_a_cell_survives_json(usual):

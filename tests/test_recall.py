@@ -5,7 +5,7 @@ import json
 import pytest
 from words import plan, write
 
-from quintain.compose.cells import source_hash
+from quintain.compose.cells import package_hash, source_hash
 from quintain.compose.config import composer
 from quintain.compose.plan import plan_file
 from quintain.compose.recall import digest, recall
@@ -51,6 +51,10 @@ def test_a_yaml_that_reads_the_environment_is_never_recalled(own):
     assert name(*WORDS) is None
 
 
+def test_a_word_that_reads_the_environment_is_never_recalled(own):
+    assert name(*WORDS, "model.width=${oc.env:WIDTH}") is None
+
+
 @pytest.fixture
 def store(own, tmp_path):
     """A store in which the plan of WORDS lies."""
@@ -78,6 +82,7 @@ def test_a_plugins_new_source_is_seen(store, own):
     with (own / "plugins" / "model" / "own.py").open("a") as source:
         source.write("# changed\n")
     source_hash.cache_clear()
+    package_hash.cache_clear()
     assert recall(file) is None
 
 

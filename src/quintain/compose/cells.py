@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import math
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -36,7 +38,7 @@ class Cell:
         seed: of initialisation and of the order of the samples.
         reference: name of the head's reference to compute instead of training, or None.
         config: the parts' configurations, cards included.
-        sources: target → sha256 of its file.
+        sources: target → sha256 of its file, or of its package where that is not Quintain's.
         plugins: folders of plugins that the configuration may name.
         width: of the core, as preflight solved it from the budget; not part of the key, because
             the configuration decides it.
@@ -73,23 +75,46 @@ def make_cell(
     parts = PARTS if reference is None else ("dataset", "stem", "head", "hardware")
     nodes = {part: config[part] for part in parts}
     sources = {target: source_hash(target) for node in nodes.values() for target in targets(node)}
-    decides: dict[str, Any] = {
-        "results_version": RESULTS_VERSION,
-        "reference": reference,
-        "sources": {t: h for t, h in sources.items() if h},
-        **{part: deciding(node) for part, node in nodes.items()},
-    }
+    sources = {target: found for target, found in sources.items() if found}
+    key, group = keys(nodes, sources, seed=seed, reference=reference)
     names = {part: names[part] for part in parts} | ({"model": reference} if reference else {})
     return Cell(
-        key=_digest({**decides, "seed": seed}),
-        group=_digest(decides),
+        key=key,
+        group=group,
         names=names,
         seed=seed,
         reference=reference,
         config=nodes,
-        sources=decides["sources"],
+        sources=sources,
         plugins=[p for p in os.environ.get("QUINTAIN_PLUGINS", "").split(os.pathsep) if p],
     )
+
+
+def keys(
+    nodes: dict[str, dict[str, Any]], sources: dict[str, str], *, seed: int, reference: str | None
+) -> tuple[str, str]:
+    """Key and group of a cell with these parts; raises UsageError for a number that is none."""
+    parts = {part: deciding(node) for part, node in nodes.items()}
+    if wrong := [*_not_finite("", parts)]:
+        raise UsageError(wrong)
+    decides: dict[str, Any] = {
+        "results_version": RESULTS_VERSION,
+        "reference": reference,
+        "sources": sources,
+        **parts,
+    }
+    return _digest({**decides, "seed": seed}), _digest(decides)
+
+
+def _not_finite(path: str, node: Any) -> Iterator[str]:
+    if isinstance(node, float) and not math.isfinite(node):
+        yield f"{path} must be a finite number, came {node}"
+    elif isinstance(node, dict):
+        for name, value in node.items():
+            yield from _not_finite(f"{path}.{name}" if path else str(name), value)
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from _not_finite(f"{path}[{index}]", value)
 
 
 def targets(node: Any) -> Iterator[str]:
@@ -106,9 +131,11 @@ def targets(node: Any) -> Iterator[str]:
 
 @cache
 def source_hash(target: str) -> str:
-    """sha256 of the file that defines a plugin; "" for the engine, which `RESULTS_VERSION` covers.
+    """sha256 of a plugin's source; "" for the engine, which `RESULTS_VERSION` covers.
 
-    The file is found without importing it. Raises UsageError where there is none.
+    Of a built-in plugin that is its file, of any other every .py file of its top-level package:
+    a helper beside it decides too. The file is found without importing it.
+    Raises UsageError where there is none.
     """
     module = target.rpartition(".")[0]
     if module.startswith("quintain.") and not module.startswith("quintain.plugins."):
@@ -119,15 +146,57 @@ def source_hash(target: str) -> str:
         raise UsageError(f"_target_ {target}: {type(error).__name__}: {error}") from error
     if spec is None or not spec.origin or not spec.has_location:
         raise UsageError(f"_target_ {target}: there is no module {module}")
-    text = Path(spec.origin).read_bytes().replace(b"\r\n", b"\n")
-    return hashlib.sha256(text).hexdigest()
+    if not module.startswith("quintain.plugins."):
+        package = sys.modules.get(module.partition(".")[0])
+        roots = getattr(package, "__path__", None) or spec.submodule_search_locations or []
+        file = Path(spec.origin)
+        if root := next((root for root in roots if file.is_relative_to(root)), None):
+            return package_hash(str(root))
+    return hashlib.sha256(_text(spec.origin)).hexdigest()
+
+
+@cache
+def package_hash(folder: str) -> str:
+    """sha256 of every .py file under a folder, with its name."""
+    hasher = hashlib.sha256()
+    names = {p.relative_to(folder).as_posix(): p for p in Path(folder).rglob("*.py")}
+    for name, file in sorted(names.items()):
+        if file.is_file():
+            text = _text(file)
+            hasher.update(f"\0{name}\0{len(text)}\0".encode() + text)
+    return hasher.hexdigest()
+
+
+def _text(file: str | Path) -> bytes:
+    return Path(file).read_bytes().replace(b"\r\n", b"\n")
+
+
+def _python_text(module: str) -> str:
+    """sha256 of a module of the standard library that is itself the data."""
+    known = str(module).partition(".")[0] in sys.stdlib_module_names
+    try:
+        spec = importlib.util.find_spec(module) if known else None
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or not spec.origin or not spec.has_location:
+        raise UsageError(f"card.python_text: Python has no module {module} with a file")
+    return hashlib.sha256(_text(spec.origin)).hexdigest()
 
 
 def deciding(node: dict[str, Any]) -> dict[str, Any]:
-    """Without the card (but its fingerprint) and without where the data lie."""
-    kept = {k: v for k, v in node.items() if k not in ("card", "data_dir")}
-    fingerprint = (node.get("card") or {}).get("fingerprint")
-    return kept | ({"fingerprint": fingerprint} if fingerprint else {})
+    """Without the card, but with what it says of the data.
+
+    Where the data lie does not matter if the card has their fingerprint; else it is all that is
+    known of them. A text that comes with Python (`card.python_text`) differs between releases.
+    """
+    card = node.get("card") or {}
+    kept = {k: v for k, v in node.items() if k != "card"}
+    if fingerprint := card.get("fingerprint"):
+        kept.pop("data_dir", None)
+        kept["fingerprint"] = fingerprint
+    if module := card.get("python_text"):
+        kept["text"] = _python_text(module)
+    return kept
 
 
 def _digest(value: dict[str, Any]) -> str:

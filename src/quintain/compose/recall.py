@@ -22,10 +22,12 @@ ENVIRONMENT = ("QUINTAIN_DATA", "QUINTAIN_PLUGINS", "CUDA_VISIBLE_DEVICES")
 
 
 def digest(overrides: Sequence[str], references: bool) -> str | None:
-    """A name for what these words make here; None where the YAML files cannot all be seen.
+    """A name for what these words make here; None where that cannot be told.
 
     It covers the words, every YAML file of every provider, and the machine.
     """
+    if any("${" in override for override in overrides):
+        return None  # its meaning may change from one moment to the next
     hasher = hashlib.sha256()
     place = [platform.node(), *(os.environ.get(name, "") for name in ENVIRONMENT)]
     version = [quintain.__version__, RESULTS_VERSION, references]

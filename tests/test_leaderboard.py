@@ -72,7 +72,65 @@ def test_other_settings_are_other_rows_that_say_what_differs() -> None:
 def test_a_name_that_differs_says_it_all() -> None:
     large = {"budget": {"_target_": "budget.large", "steps": 900}}
     rows = leaderboard([make(), make(names={"budget": "large"}, cell=large)]).rows
-    assert {row.variant for row in rows} == {"budget=small", "budget=large"}
+    assert {row.comparison for row in rows} == {"budget=small", "budget=large"}
+
+
+def sized(steps: int, params: int) -> dict[str, Any]:
+    return {"budget": {"_target_": "budget.small", "steps": steps, "params": params}}
+
+
+def test_budgets_are_not_ranked_against_each_other() -> None:
+    few, many = sized(20, 50_000), sized(300, 200_000)
+    records = [
+        *seeds(0.5, 0.6, model="mlp", cell=few),
+        make(model="cnn", score=0.9, cell=many),
+        make(model="lstm", score=0.8, cell=many, names={"budget": "same_by_another_name"}),
+        make(model="majority", score=0.1, reference=True, cell=few),
+    ]
+    large = "budget.params=200000, budget.steps=300"
+    small = "budget.params=50000, budget.steps=20"
+    ranked = [(r.comparison, r.model, r.rank) for r in leaderboard(records).rows]
+    assert ranked == [
+        (large, "cnn", 1),
+        (large, "lstm", 2),
+        (large, "majority", None),
+        (small, "mlp", 1),
+        (small, "majority", None),
+    ]
+    titles = [line for line in shown(records).splitlines() if "image, classify" in line]
+    assert [large in titles[0], small in titles[1], len(titles)] == [True, True, 2]
+
+
+def test_settings_of_the_data_are_not_ranked_against_each_other() -> None:
+    hard = {"dataset": {"_target_": "dataset.digits", "noise": 2}}
+    rows = leaderboard([make(), make(model="cnn", score=0.2, cell=hard)]).rows
+    assert [(r.comparison, r.rank) for r in rows] == [
+        ("dataset.noise=2", 1),
+        ("dataset.noise=unset", 1),
+    ]
+
+
+def test_a_mean_is_over_one_content_of_the_data() -> None:
+    other = make(seed=3, score=0.1, data=data() | {"fingerprint": "sha256:22"})
+    rows = leaderboard([*seeds(0.8, 0.9), other]).rows
+    told = {row.comparison: (row.mean, row.seeds, row.rank) for row in rows}
+    assert told == {
+        "data=sha256:11": (pytest.approx(0.85), [1, 2], 1),
+        "data=sha256:22": (0.1, [3], 1),
+    }
+
+
+def test_times_are_of_one_machine_and_mixed_versions_are_told() -> None:
+    slow = cost() | {"samples_per_second": 1.0}
+    away = {"machine": {"host": "beef"}, "versions": {"quintain": "0.2.0"}, "cost": slow}
+    records = [make(seed=1, **away), make(seed=2), make(seed=3)]
+    (row,) = leaderboard(records).rows
+    assert (row.n, row.samples_per_second) == (3, 1234.5)
+    assert row.notes == [
+        "the seeds ran under different versions of quintain: 0.1.0, 0.2.0",
+        "the seeds ran on 2 machines; times are over the 2 of 3 on one of them",
+    ]
+    assert all(f"lstm: {note}" in shown(records) for note in row.notes)
 
 
 def test_rows_are_apart_by_hardware_without_variant() -> None:
@@ -125,7 +183,7 @@ def test_json_is_standard() -> None:
     assert leaderboard_json([]) == {"rows": [], "notes": [], "failed": [], "skipped": []}
     wanted = "dataset modality task model hardware budget metric direction mean ci_low ci_high n"
     wanted += " params train_seconds samples_per_second reference generated unit group variant"
-    assert set((wanted + " seeds trust").split()) <= set(row)
+    assert set((wanted + " seeds trust comparison notes").split()) <= set(row)
 
 
 def test_terminal_table_says_it_all() -> None:

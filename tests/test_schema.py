@@ -104,6 +104,10 @@ def test_reference_rows_may_lack_what_does_not_apply() -> None:
         ({"quality": quality() | {"main": "f1"}}, "'f1' is not among the scores: accuracy"),
         ({"step_times_ms": [math.nan]}, "valid number"),
         ({"machine": {"x": object()}}, "JSON"),
+        ({"finished": "2024-13-45T25:61:61Z"}, "finished"),
+        ({"cost": cost() | {"params": 10**400}}, "cost.params"),
+        ({"cost": cost() | {"samples_per_second": 10**400}}, "cost.samples_per_second"),
+        ({"seed": 2**63}, "seed"),
     ],
 )
 def test_contradictions_and_wrong_types_are_refused(changes: dict[str, Any], said: str) -> None:

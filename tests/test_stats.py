@@ -54,3 +54,13 @@ def test_bad_questions_are_refused() -> None:
     for question in (lambda: percentiles([1.0], [101]), lambda: mean_interval([1, 2], 1.5)):
         with pytest.raises(ValueError, match="expected"):
             question()
+
+
+def test_sizes_that_no_square_can_hold() -> None:
+    plain = mean_interval([1.0, 2.0])
+    for size in (1e200, 1e-200):
+        got = mean_interval([size, 2 * size])
+        assert (got.mean, got.low) == pytest.approx((1.5 * size, (plain.low or 0) * size), rel=1e-9)
+    assert mean_interval([1e308, -1e308]) == Interval(0.0, None, None, 2)
+    assert mean_interval([1e308] * 3) == Interval(1e308, 1e308, 1e308, 3)
+    assert mean_interval([0.0, 0.0]) == Interval(0.0, 0.0, 0.0, 2)

@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
     JsonValue,
-    NonNegativeInt,
     field_validator,
     model_validator,
 )
@@ -29,11 +29,24 @@ SCHEMA = 1
 Status = Literal["ok", "failed", "skipped"]
 ErrorKind = Literal["nan", "oom", "timeout", "killed", "interrupted", "data", "exception"]
 Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")]
-Moment = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|\+00:00)$")]
+Whole = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]  # what other readers of JSON can hold
+Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Seconds = Annotated[float, Field(ge=0)]
 
 MEASURED = ("flops_per_sample", "energy_kwh", "mfu", "data_wait_share")
 """Fields of `Cost` that are either there or have a reason in `Cost.absent`."""
+
+
+def _on_a_calendar(value: str) -> str:
+    datetime.fromisoformat(value)
+    return value
+
+
+Moment = Annotated[
+    str,
+    Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|\+00:00)$"),
+    AfterValidator(_on_a_calendar),
+]
 
 
 class _Part(BaseModel):
@@ -55,9 +68,9 @@ class Names(_Part):
 class Sizes(_Part):
     """Number of samples in each split."""
 
-    train: NonNegativeInt
-    val: NonNegativeInt
-    test: NonNegativeInt
+    train: Count
+    val: Count
+    test: Count
 
 
 class Data(_Part):
@@ -84,7 +97,7 @@ class ScoreValue(_Part):
 class CurvePoint(_Part):
     """One validation: optimizer step, seconds of training until then, and what was measured."""
 
-    step: NonNegativeInt
+    step: Count
     seconds: Seconds
     train_loss: float | None
     val: dict[str, float | None]
@@ -95,7 +108,7 @@ class Target(_Part):
 
     score: str
     value: float
-    step: NonNegativeInt | None
+    step: Count | None
     seconds: Seconds | None
 
 
@@ -105,7 +118,7 @@ class Quality(_Part):
     main: str
     scores: dict[str, ScoreValue]
     curve: list[CurvePoint] = []
-    best_step: NonNegativeInt | None = None
+    best_step: Count | None = None
     target: Target | None = None
 
     @model_validator(mode="after")
@@ -156,13 +169,13 @@ class Cost(_Part):
     value is missing; where none was given it says "not measured".
     """
 
-    params: NonNegativeInt | None
-    params_total: NonNegativeInt | None
-    params_asked: NonNegativeInt | None = None
+    params: Count | None
+    params_total: Count | None
+    params_asked: Count | None = None
     width: float | None = None
     flops_per_sample: float | None = None
-    steps: NonNegativeInt | None
-    samples: NonNegativeInt | None
+    steps: Count | None
+    samples: Count | None
     seconds: Clocks
     samples_per_second: float | None
     step_ms: StepPercentiles | None = None
@@ -210,7 +223,7 @@ class Record(_Part):
     status: Status
     reference: bool = False
     names: Names
-    seed: int
+    seed: Whole
     cell: dict[str, JsonValue]
     data: Data | None = None
     quality: Quality | None = None

@@ -1,14 +1,15 @@
-"""Leaderboard rows: one configuration over its seeds, ranked among those of its dataset."""
+"""Leaderboard rows: one configuration over its seeds, ranked among those it compares with."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from quintain.contracts import Direction
 from quintain.records.schema import Cost, Data, Quality, Record
+from quintain.report.comparisons import by_content, comparisons
 from quintain.report.variants import variants
 from quintain.stats.intervals import mean_interval
 
@@ -22,6 +23,8 @@ class Row:
 
     `ci_low`, `ci_high` bound the 95 % interval by Student's t; None for a single seed. Means are
     None where a seed's value is missing. `trust` holds the worst of each check over the seeds.
+    `comparison` says which budget or data sets these rows apart from others of the dataset, empty
+    where all compare; ranks are within it. `notes` say what differed between the seeds.
     """
 
     dataset: str
@@ -31,7 +34,8 @@ class Row:
     metric: str
     direction: Direction
     unit: str
-    rank: int | None  # among the models of a dataset; references and missing means have none
+    comparison: str
+    rank: int | None  # among the models of a comparison; references, missing means have none
     model: str
     hardware: str
     budget: str
@@ -48,11 +52,20 @@ class Row:
     samples_per_second: float | None
     trust: dict[str, dict[str, Any]]
     group: str
+    notes: list[str]
 
 
 def rows(groups: Sequence[list[Record]]) -> list[Row]:
-    """One row for each group of ok records, by dataset and metric, best first."""
-    return _ranked([_row(group, variant) for group, variant in _with_variants(groups)])
+    """One row for each group of ok records and content of data, by comparison, best first.
+
+    References have one in each comparison on their data.
+    """
+    found = []
+    for told, together in comparisons([part for group in groups for part in by_content(group)]):
+        found += _ranked(
+            [_row(group, told, variant) for group, variant in _with_variants(together)]
+        )
+    return found
 
 
 def by(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
@@ -83,12 +96,13 @@ def parts(record: Record) -> tuple[Data, Quality, Cost]:
     return record.data, record.quality, record.cost
 
 
-def _row(group: list[Record], variant: str) -> Row:
+def _row(group: list[Record], comparison: str, variant: str) -> Row:
     first = group[0]
     data, quality, cost = parts(first)
     score = quality.scores[quality.main]
     interval = mean_interval(record.main_test() for record in group)
-    costs = [parts(record)[2] for record in group]
+    timed, notes = _timed(group)
+    costs = [parts(record)[2] for record in timed]
     return Row(
         dataset=first.names.dataset,
         modality=data.modality,
@@ -97,6 +111,7 @@ def _row(group: list[Record], variant: str) -> Row:
         metric=quality.main,
         direction=score.direction,
         unit=score.unit,
+        comparison=comparison,
         rank=None,
         model=first.names.model,
         hardware=first.names.hardware,
@@ -114,7 +129,25 @@ def _row(group: list[Record], variant: str) -> Row:
         samples_per_second=mean_interval(each.samples_per_second for each in costs).mean,
         trust=_worst(group),
         group=first.group,
+        notes=notes,
     )
+
+
+def _timed(group: list[Record]) -> tuple[list[Record], list[str]]:
+    """The records whose times compare, those of one machine; and what differs between the seeds."""
+    notes = []
+    for name in ("quintain", "torch"):
+        found = sorted({record.versions.get(name, "unknown") for record in group})
+        if len(found) > 1:
+            notes.append(f"the seeds ran under different versions of {name}: {', '.join(found)}")
+    hosts = Counter(str(record.machine.get("host")) for record in group)
+    ((most, count),) = hosts.most_common(1)
+    if len(hosts) > 1:
+        notes.append(
+            f"the seeds ran on {len(hosts)} machines; "
+            f"times are over the {count} of {len(group)} on one of them"
+        )
+    return [record for record in group if str(record.machine.get("host")) == most], notes
 
 
 def _worst(group: Sequence[Record]) -> dict[str, dict[str, Any]]:
@@ -128,15 +161,12 @@ def _worst(group: Sequence[Record]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _ranked(unranked: list[Row]) -> list[Row]:
-    found = []
-    tables = by(unranked, lambda row: (row.dataset, row.metric, row.direction))
-    for _, table in sorted(tables.items()):
-        rank = 0
-        for row in sorted(table, key=_standing):
-            ranks = not row.reference and row.mean is not None
-            rank += ranks
-            found.append(replace(row, rank=rank if ranks else None))
+def _ranked(table: list[Row]) -> list[Row]:
+    found, rank = [], 0
+    for row in sorted(table, key=_standing):
+        ranks = not row.reference and row.mean is not None
+        rank += ranks
+        found.append(replace(row, rank=rank if ranks else None))
     return found
 
 

@@ -1,4 +1,4 @@
-"""The leaderboard on a terminal: a table for each dataset, then models × datasets."""
+"""The leaderboard on a terminal: a table for each comparison, then models × comparisons."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BUDGET_TOLERANCE = 0.02  # share of the asked parameters within which a model me
 def print_leaderboard(records: Iterable[Record], to: Console | None = None) -> Board:
     """Print the leaderboard of these records, and return it."""
     board, out = leaderboard(records), to or console()
-    tables = list(by(board.rows, lambda row: (row.dataset, row.metric, row.direction)).values())
+    tables = list(by(board.rows, _column).values())
     for rows in tables:
         _print_dataset(out, rows)
     if len(tables) > 1:
@@ -42,6 +42,10 @@ def print_leaderboard(records: Iterable[Record], to: Console | None = None) -> B
     if not board.rows:
         out.print(plain("no finished results to rank"))
     return board
+
+
+def _column(row: Row) -> tuple[str, str, str, str]:
+    return row.dataset, row.metric, row.direction, row.comparison
 
 
 def _print_dataset(out: Console, rows: Sequence[Row]) -> None:
@@ -71,6 +75,8 @@ def _title(rows: Sequence[Row]) -> Text:
     title.append_text(
         plain(f"  {row.modality}, {row.task}, {row.metric}{unit} {ARROW[row.direction]}")
     )
+    if row.comparison:
+        title.append_text(plain(f"  {row.comparison}", "bold"))
     if any(row.generated for row in rows):
         title.append_text(plain("  generated data", "yellow"))
     return title
@@ -101,7 +107,7 @@ def _cells(row: Row, places: int, several: bool) -> list[Text]:
 def _mean(row: Row, places: int) -> str:
     half = None
     if row.ci_low is not None and row.ci_high is not None:
-        half = (row.ci_high - row.ci_low) / 2
+        half = row.ci_high / 2 - row.ci_low / 2  # each half is finite, the width may not be
     return f"{number(row.mean, places)} ± {number(half, places)}"
 
 
@@ -127,6 +133,8 @@ def _footer(rows: Sequence[Row]) -> Iterable[str]:
                 f"{row.model}: {count(row.params)} parameters are {share:.0%} of the budget's "
                 f"{count(row.params_asked)}"
             )
+    for row in rows:
+        yield from (f"{row.model}: {note}" for note in row.notes)
     yield from _doubtful(models, timing=True, mark="~ rough times")
     yield from _doubtful(models, timing=False, mark="! doubtful results")
 
@@ -143,19 +151,20 @@ def _doubtful(rows: Sequence[Row], *, timing: bool, mark: str) -> Iterable[str]:
 
 
 def _print_matrix(out: Console, tables: Sequence[Sequence[Row]]) -> None:
-    """Means of every model (row) on every dataset (column)."""
+    """Means of every model (row) in every comparison (column)."""
     rows = [row for rows_of in tables for row in rows_of]
     several = len({row.hardware for row in rows if not row.reference}) > 1
     table = grid()
     table.add_column("model", overflow="fold")
     for rows_of in tables:
         head = f"{rows_of[0].dataset}\n{rows_of[0].metric} {ARROW[rows_of[0].direction]}"
+        head += f"\n{rows_of[0].comparison}" if rows_of[0].comparison else ""
         table.add_column(plain(head), justify="right", overflow="fold")
     places = [decimals(row.mean for row in rows_of) for rows_of in tables]
     labels = by(sorted(rows, key=lambda row: row.reference), lambda row: _label(row, several))
     for label, mine in labels.items():
-        found = {(row.dataset, row.metric): row for row in mine}
-        line = [found.get((rows_of[0].dataset, rows_of[0].metric)) for rows_of in tables]
+        found = {_column(row): row for row in mine}
+        line = [found.get(_column(rows_of[0])) for rows_of in tables]
         values = [_entry(row, digits) for row, digits in zip(line, places, strict=True)]
         table.add_row(plain(label), *values, style="dim" if mine[0].reference else "")
     out.print(plain("all datasets", "bold"))

@@ -33,17 +33,23 @@ def identity(record: Record) -> str:
     return json.dumps([names, found], sort_keys=True)
 
 
-def variants(records: Sequence[Record]) -> list[str]:
+def variants(
+    records: Sequence[Record], kinds: Sequence[str] = (), ignore: Sequence[str] = ()
+) -> list[str]:
     """For each record what sets it apart from the others, such as `optimizer.lr=0.001`.
 
     Where the option names differ, the name says it: `budget=large` and not each of its settings.
+    Only settings of these `kinds` count (all, if none are given), and those to `ignore` do not.
     """
     names = [record.names.model_dump() for record in records]
     found = [settings(record) for record in records]
-    changed = [k for k in _KINDS if len({each[k] for each in names}) > 1]
+    asked = kinds or _KINDS
+    changed = [k for k in asked if len({each[k] for each in names}) > 1]
     told = [[f"{kind}={each[kind]}" for kind in changed] for each in names]
     for key in sorted(set().union(*found)):
         kind = key.split(".")[0]
+        if key in ignore or (kinds and kind not in kinds):
+            continue
         for mine, own, line in zip(names, found, told, strict=True):
             peers = [
                 other

@@ -23,14 +23,15 @@ class Interval(NamedTuple):
         """Half of the interval's width, in the values' unit."""
         if self.low is None or self.high is None:
             return None
-        return (self.high - self.low) / 2
+        return self.high / 2 - self.low / 2
 
 
 def mean_interval(values: Iterable[float | None], level: float = 0.95) -> Interval:
     """Mean and its two-sided interval by Student's t, for independent values such as seeds.
 
     One value has a mean and no interval. A missing or non-finite value makes all of it missing:
-    a mean over the rest would be another quantity. `n` counts every value given.
+    a mean over the rest would be another quantity. `n` counts every value given. An interval that
+    no float can hold is missing too.
 
     Raises:
         ValueError: `level` is not between 0 and 1.
@@ -40,12 +41,18 @@ def mean_interval(values: Iterable[float | None], level: float = 0.95) -> Interv
     n = len(given)
     if not known or len(known) < n:
         return Interval(None, None, None, n)
+    _, power = math.frexp(max(abs(value) for value in known))
+    known = [math.ldexp(value, -power) for value in known]  # below 1: no square over- or underflows
     mean = known[0] + math.fsum(value - known[0] for value in known) / n
     if n == 1:
-        return Interval(mean, None, None, 1)
+        return Interval(math.ldexp(mean, power), None, None, 1)
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in known) / (n - 1))
     half = student_quantile(0.5 + level / 2, n - 1) * deviation / math.sqrt(n)
-    return Interval(mean, mean - half, mean + half, n)
+    try:
+        low, high = math.ldexp(mean - half, power), math.ldexp(mean + half, power)
+    except OverflowError:
+        return Interval(math.ldexp(mean, power), None, None, n)
+    return Interval(math.ldexp(mean, power), low, high, n)
 
 
 def student_quantile(probability: float, degrees: int) -> float:

@@ -1,0 +1,70 @@
+"""What may be ranked together: one dataset read with one content, and one budget."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+
+from quintain.records.schema import Record
+from quintain.report.variants import settings, variants
+
+Group = list[Record]
+Key = tuple[str, ...]
+
+_CARD = "dataset.fingerprint"  # what a card promised; the content's own fingerprint decides
+
+
+def comparisons(groups: Sequence[Group]) -> Iterator[tuple[str, list[Group]]]:
+    """The groups that compare, and what tells them from others of their dataset and metric.
+
+    Budgets are equal by their settings, whatever their names. A reference row depends on no budget
+    and so appears with each one on its data.
+    """
+    tables: dict[Key, dict[tuple[Key, Key], list[Group]]] = defaultdict(dict)
+    for group in (group for group in groups if not group[0].reference):
+        found = tables[_table(group)]
+        found.setdefault((_data(group[0]), _settings(group[0], "budget")), []).append(group)
+    for group in (group for group in groups if group[0].reference):
+        found, data = tables[_table(group)], _data(group[0])
+        for key in [key for key in found if key[0] == data] or [(data, ())]:
+            found.setdefault(key, []).append(group)
+    for _, found in sorted(tables.items()):
+        told = _told([together[0][0] for together in found.values()])
+        yield from sorted(zip(told, found.values(), strict=True), key=lambda pair: pair[0])
+
+
+def by_content(group: Group) -> list[Group]:
+    """Seeds apart by the content of the data: a mean over two contents is of nothing."""
+    found: dict[str, Group] = defaultdict(list)
+    for record in group:
+        found[_fingerprint(record)].append(record)
+    return list(found.values())
+
+
+def _table(group: Group) -> Key:
+    assert group[0].quality  # the schema demands it of an ok record
+    main = group[0].quality.main
+    return group[0].names.dataset, main, group[0].quality.scores[main].direction
+
+
+def _data(record: Record) -> Key:
+    return _fingerprint(record), *_settings(record, "dataset")
+
+
+def _settings(record: Record, kind: str) -> Key:
+    found = sorted(settings(record).items())
+    return tuple(f"{k}={v}" for k, v in found if k.split(".")[0] == kind and k != _CARD)
+
+
+def _told(records: Sequence[Record]) -> list[str]:
+    """For each comparison, by its first record, what differs; data by content if nothing else."""
+    told = variants(records, kinds=("dataset", "budget"), ignore=(_CARD,))
+    count = Counter(told)
+    return [
+        ", ".join(filter(None, (line, f"data={_fingerprint(record)[:19]}" * (count[line] > 1))))
+        for line, record in zip(told, records, strict=True)
+    ]
+
+
+def _fingerprint(record: Record) -> str:
+    return record.data.fingerprint if record.data else ""

@@ -14,7 +14,9 @@ T = TypeVar("T")
 HIDDEN = "[redacted]"
 SHORTEST = 8  # characters; shorter values ("1", "true") are no secrets and occur everywhere
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS|PWD|CRED|AUTH|DSN", re.IGNORECASE)
-_URL_USER = re.compile(r"(?<=://)[^\s@'\"<>]+@")
+_URL_USER = re.compile(
+    r"(?<=://)(?:[^\s/@'\"<>]+|[^\s/:@]+:(?!\d+/)[^\s@]+)@"  # host:80/a@b is no user
+)
 _URL_QUERY = re.compile(r"([?&](?:\w*(?:token|key|secret|pass|auth|sig)\w*)=)[^\s&'\"<>]+", re.I)
 _PLACES = ("error", "reason", "cell", "machine", "trust", "nonfinite")
 

@@ -9,6 +9,7 @@ from words import cell, write
 
 from quintain.compose.cells import Cell, deciding, make_cell, source_hash, targets
 from quintain.compose.errors import UsageError
+from quintain.compose.thaw import thaw
 
 PINNED = {"card": {"fingerprint": "sha256:0"}}
 WORDS = ("dataset=sunspots", "model=lstm")
@@ -158,3 +159,29 @@ def test_the_engine_is_covered_by_the_version_of_results(usual):
 def test_a_target_without_a_file(target):
     with pytest.raises(UsageError, match="_target_"):
         source_hash(target)
+
+
+def test_a_cell_of_a_file_is_checked(usual):
+    plain = json.loads(usual.to_json())
+    assert thaw(plain) == usual
+    evil = plain["config"] | {"model": {"_target_": "evil.Evil"}}
+    for change, words in [
+        ({"config": evil}, "it was changed"),
+        ({"seed": 2}, "it was changed"),
+        ({"key": "../x"}, "key cannot be read"),
+        ({"config": {"model": 1}}, "config cannot be read"),
+        ({"more": 1}, "no field more"),
+    ]:
+        with pytest.raises(UsageError, match=words):
+            thaw(plain | change)
+
+
+def test_a_cell_whose_plugins_changed_is_refused(usual):
+    from quintain.compose.cells import keys
+
+    plain = json.loads(usual.to_json())
+    plain["sources"] = dict.fromkeys(plain["sources"], "0")
+    same = {"seed": plain["seed"], "reference": None}
+    plain["key"], plain["group"] = keys(plain["config"], plain["sources"], **same)
+    with pytest.raises(UsageError, match="another source"):
+        thaw(plain)

@@ -1,7 +1,8 @@
 """`python -m quintain.run FILE [--key KEY] [--store FOLDER]`: run one frozen cell, here and now.
 
 FILE is a cell, or a plan as a sweep writes it into its store (plans/*.json); `--key` then says
-which of the plan's cells, by the first digits of its key.
+which of the plan's cells, by the first digits of its key. Both name Python
+classes and are code: run only those that you made yourself.
 """
 
 from __future__ import annotations
@@ -26,15 +27,16 @@ def main() -> int:
     parser.add_argument("--key", default="", help="of the cell in the plan")
     parser.add_argument("--store", type=Path, help="write the record here instead of printing it")
     arguments = parser.parse_args()
-    from quintain.compose.cells import Cell
+    from quintain.compose.errors import UsageError
+    from quintain.compose.thaw import thaw
     from quintain.records.store import Store, StoreError
     from quintain.run.attempt import attempt
 
     try:
-        cell = Cell(**_choose(arguments.file, arguments.key))
+        cell = thaw(_choose(arguments.file, arguments.key))
         if arguments.store is not None:
             Store(arguments.store).check_writable()
-    except (OSError, ValueError, TypeError, StoreError) as error:
+    except (OSError, ValueError, TypeError, StoreError, UsageError) as error:
         print(f"quintain.run: {error}", file=sys.stderr)
         return USAGE
     record = attempt(cell)

@@ -1,0 +1,75 @@
+"""A cell that comes from a file: checked before anything that it names is imported."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+from quintain.compose.cells import KEY_LENGTH, PARTS, Cell, keys, source_hash, targets
+from quintain.compose.errors import UsageError
+from quintain.compose.providers import import_local, use_folder
+
+
+def thaw(plain: dict[str, Any]) -> Cell:
+    """The cell of a file's values.
+
+    Raises:
+        UsageError: a field is missing or wrong, or the key is not that of the configuration and
+            of the plugins' sources as they are here.
+    """
+    names = [field.name for field in fields(Cell)]
+    if wrong := sorted(set(plain) - set(names)):
+        raise UsageError(f"a cell has no field {', '.join(wrong)}")
+    if missing := [name for name in names if name not in plain and name != "width"]:
+        raise UsageError(f"the cell is missing {', '.join(missing)}")
+    if wrong := [name for name, fits in FITS.items() if not fits(plain.get(name))]:
+        raise UsageError(f"the cell's {', '.join(wrong)} cannot be read")
+    cell = Cell(**plain)
+    _check_key(cell)
+    return cell
+
+
+def _check_key(cell: Cell) -> None:
+    asked = keys(cell.config, cell.sources, seed=cell.seed, reference=cell.reference)
+    if asked != (cell.key, cell.group):
+        raise UsageError("the cell's key is not that of its configuration: it was changed")
+    for folder in cell.plugins:
+        use_folder(folder)
+    import_local()
+    found = {target: source_hash(target) for target in targets(cell.config)}
+    if {target: text for target, text in found.items() if text} != cell.sources:
+        raise UsageError("the cell's plugins have another source here; make the cell anew")
+
+
+def _is_hex(value: Any) -> bool:
+    return isinstance(value, str) and bool(re.fullmatch(rf"[0-9a-f]{{{KEY_LENGTH}}}", value))
+
+
+def _is_words(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(v, str) for v in value.values())
+
+
+def _is_config(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        part in PARTS and isinstance(node, dict) and isinstance(node.get("card", {}), dict | None)
+        for part, node in value.items()
+    )
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(v, str) for v in value)
+
+
+FITS: dict[str, Callable[[Any], bool]] = {
+    "key": _is_hex,
+    "group": _is_hex,
+    "names": _is_words,
+    "seed": lambda value: type(value) is int,
+    "reference": lambda value: value is None or isinstance(value, str),
+    "config": _is_config,
+    "sources": _is_words,
+    "plugins": _is_list,
+    "width": lambda value: value is None or type(value) in (int, float),
+}

@@ -123,7 +123,8 @@ def test_an_installed_package_is_listed_checked_and_swept(acme, tmp_path):
     rows = {(row["group"], row["option"]): row for row in json.loads(out)}
     assert code == 0
     assert rows["model", "last"]["about"] == "the last state"
-    assert rows["model", "last"]["provider"] == rows["dataset", "waves"]["provider"] == "acme"
+    assert rows["model", "last"]["provider"] == "acme-quintain (acme_quintain.conf)"
+    assert rows["dataset", "waves"]["provider"] == rows["model", "last"]["provider"]
     assert rows["model", "lstm"]["provider"] == "quintain"
 
     words = ("model=glob([last,mlp])", "dataset=waves", "store=store", *QUIET)
@@ -200,10 +201,21 @@ def test_a_name_that_quintain_has_is_claimed_by_two(folder):
     assert str(path) in sentence
 
 
-def entry_point(site, name, target):
+def entry_point(site, name, target, point=None):
     information = site / f"{name}-1.0.dist-info"
     write(information / "METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    write(information / "entry_points.txt", f"[quintain.plugins]\n{name} = {target}\n")
+    write(information / "entry_points.txt", f"[quintain.plugins]\n{point or name} = {target}\n")
+
+
+@pytest.mark.parametrize("point", ["same", "main", "hydra"])
+def test_two_packages_of_one_entry_point_are_told_apart(tmp_path, monkeypatch, point):
+    for name in (f"{point}_one", f"{point}_two"):
+        entry_point(tmp_path, name, f"{name}_conf", point)
+        write(tmp_path / f"{name}_conf" / "__init__.py", "")
+        write(tmp_path / f"{name}_conf" / "model" / "twice.yaml", "_target_: a.B\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(UsageError, match=rf"{point}_one_conf.* and .*{point}_two_conf"):
+        list_options([])
 
 
 @pytest.mark.parametrize(
@@ -227,6 +239,21 @@ def test_a_missing_dependency_leaves_the_plugin_listed(folder):
     assert row["needs"] == ["nosuch-pkg", "rich"]
     assert row["missing"] == ["nosuch-pkg"]
     assert row["hint"] == "needs nosuch-pkg: pip install nosuch-pkg"
+
+
+def test_a_needed_version(folder):
+    folder("mine", card="{needs: ['rich>=1', 'rich>=999']}")
+    row = rows_of("model")["plain"]
+    assert row["missing"] == ["rich>=999"]
+    assert row["hint"] == "needs rich>=999: pip install 'rich>=999'"
+
+
+@pytest.mark.parametrize("needs", ["3", "rich", "[1]", "['a b c']", "{rich: 1}", "['']"])
+def test_needs_that_are_none(folder, needs):
+    folder("mine", card=f"{{needs: {needs}}}")
+    row = rows_of("model")["plain"]
+    assert row["needs"] == row["missing"] == []
+    assert row["hint"].startswith("card.needs must be a list of packages")
 
 
 def test_a_yaml_that_cannot_be_read_does_not_hide_the_others(folder):

@@ -16,7 +16,7 @@ from rich.text import Text
 from quintain.compose.config import composer
 from quintain.compose.diagnose import first_line
 from quintain.compose.errors import UsageError, nearest, printable
-from quintain.compose.needs import install_hint, missing_packages
+from quintain.compose.needs import install_hint, missing_packages, needed_packages
 from quintain.compose.providers import GROUPS, config_folders
 
 
@@ -62,7 +62,7 @@ def _row(group: str, option: str, provider: str, folder: Path | None) -> dict[st
         "option": option,
         "about": printable(str(card.get("about", ""))),
         "provider": "quintain" if provider == "main" else provider,
-        "needs": list(card.get("needs") or []),
+        "needs": needed_packages(card),
         "missing": missing_packages(card),
         "hint": install_hint(card),
     }

@@ -58,12 +58,20 @@ def use_folder(folder: str) -> None:
 
 def providers() -> list[Provider]:
     """All third-party providers, packages first, in a fixed order."""
-    points = sorted(metadata.entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
-    found = [Provider(point.name, f"pkg://{point.value}") for point in points]
+    points = metadata.entry_points(group=ENTRY_POINTS)
+    found = sorted(
+        (Provider(_package_name(point), f"pkg://{point.value}") for point in points),
+        key=lambda provider: provider.name,
+    )
     for folder in folders():
         if (folder / "conf").is_dir():
             found.append(Provider(str(folder), f"file://{folder / 'conf'}"))
     return found
+
+
+def _package_name(point: metadata.EntryPoint) -> str:
+    """Distribution and package; the entry point's own name may be another's, or Hydra's."""
+    return f"{point.dist.name if point.dist else point.name} ({point.value})"
 
 
 def import_local() -> None:

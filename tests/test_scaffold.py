@@ -57,7 +57,9 @@ def clean(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["My", "a-b", "1st", "class", "", "_x", "a.b", "../x"])
+@pytest.mark.parametrize(
+    "name", ["My", "a-b", "1st", "class", "", "_x", "a.b", "../x", "null", "on", "nan"]
+)
 def test_bad_names(clean, name):
     with pytest.raises(UsageError, match="is no plugin name"):
         new("model", name, clean)
@@ -75,6 +77,12 @@ def test_nothing_is_overwritten(clean):
     with pytest.raises(UsageError, match="exists already"):
         new("model", "mine", clean)
     assert file.read_text() == "precious"
+
+
+def test_a_folder_that_cannot_be_written(clean):
+    (clean / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot write"):
+        new("model", "mine", clean / "file" / "foo")
 
 
 def test_it_is_known_at_once(clean):

@@ -16,6 +16,9 @@ from quintain.compose.errors import UsageError
 from quintain.compose.providers import folders, use_folder
 
 DEFAULT_FOLDER = "quintain_plugins"
+READ_AS_VALUES = ("true", "false", "null", "none", "yes", "no", "on", "off", "y", "n", "nan", "inf")
+    ["true", "false", "null", "none", "yes", "no", "on", "off", "nan", "inf", "y", "n"]
+)
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -23,9 +26,14 @@ def write_plugin(kind: str, name: str, into: Path | None, console: Console) -> l
     """Write `plugins/<kind>/<name>.py` and `conf/<kind>/<name>.yaml` into a plugin folder.
 
     Raises:
-        UsageError: the name is no identifier, or is taken; nothing is overwritten.
+        UsageError: the name is no identifier, or is taken (nothing is overwritten), or the folder
+            cannot be written.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
+    if (
+        not re.fullmatch(r"[a-z][a-z0-9_]*", name)
+        or keyword.iskeyword(name)
+        or name in READ_AS_VALUES
+    ):
         raise UsageError(f"{name!r} is no plugin name; expected lower case, as in my_{kind}")
     root = into or next(iter(folders()), Path(DEFAULT_FOLDER))
     with composer() as known:
@@ -39,11 +47,18 @@ def write_plugin(kind: str, name: str, into: Path | None, console: Console) -> l
     if taken:
         raise UsageError(f"{file} exists already" for file in taken)
     for file, text in files.items():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
+        _write(file, text)
         console.print(Text(f"wrote {file}"), soft_wrap=True)
     _next_steps(kind, name, root, console)
     return list(files)
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    except OSError as error:
+        raise UsageError(f"cannot write {file}: {error.strerror or error}") from error
 
 
 def _filled(template: str, kind: str, name: str) -> str:

@@ -16,7 +16,7 @@ from quintain.compose.errors import UsageError
 from quintain.compose.providers import folders, use_folder
 
 DEFAULT_FOLDER = "quintain_plugins"
-READ_AS_VALUES = ("true", "false", "null", "none", "yes", "no", "on", "off", "y", "n", "nan", "inf")
+READ_AS_VALUES = frozenset(
     ["true", "false", "null", "none", "yes", "no", "on", "off", "nan", "inf", "y", "n"]
 )
 TEMPLATES = Path(__file__).parent / "templates"

@@ -5,7 +5,9 @@ import pytest
 from quintain.records.scrub import scrub, secrets
 
 
-@pytest.mark.parametrize("name", ["DB_PASSWD", "AWS_CREDENTIALS", "AUTHORIZATION", "PGPASS", "MY_DSN"])
+@pytest.mark.parametrize(
+    "name", ["DB_PASSWD", "AWS_CREDENTIALS", "AUTHORIZATION", "PGPASS", "MY_DSN"]
+)
 def test_names_that_speak_of_secrets(name):
     assert secrets({name: "hunter2hunter2", "HOME": "/home/somebody"}) == ["hunter2hunter2"]
 

@@ -30,7 +30,7 @@ class NextToken(nn.Module):
     )
     references: ClassVar[Mapping[str, Callable[[Dataset, Stem], Predictor]]] = {
         "unigram": references.unigram,
-        "linear": references.bigram,
+        "linear": references.linear_next_token,
     }
 
     def __init__(self, inp: Features, spec: DataSpec, make_core: MakeCore | None = None) -> None:

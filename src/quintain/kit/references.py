@@ -91,9 +91,6 @@ def linear_next_token(dataset: Dataset, stem: Stem) -> Predictor:
     return predict
 
 
-bigram = linear_next_token  # the name by which the head next_token asks for its linear row
-
-
 def persistence(dataset: Dataset, stem: Stem) -> Predictor:
     """Nothing changes: the last value at each step ahead (B, Z, C)."""
     horizon = dataset.spec.horizon

@@ -175,7 +175,7 @@ def test_a_digit_that_turns_clockwise_does() -> None:
     angle = np.array([[0.0, np.pi / 2] + [0.0] * 10])
     still = np.full((1, 12), 8.0)
     first, turned = _film(image, _Pose(still, still, angle, np.ones((1, 12))))[0, :2, 0]
-    expected = np.pad(np.round(image[0].numpy() * 255 / 16), 4)
+    expected = np.pad(np.round(image[0].numpy() * 255 / 16), 4) / np.float32(255)
     assert np.array_equal(first.numpy(), expected)
     assert np.array_equal(turned.numpy(), np.rot90(expected, k=-1))
 

@@ -16,10 +16,10 @@ def folder(tmp_path_factory):
 def test_multirun_and_then_all_is_cached(folder):
     code, out, err = quintain("run", *WORDS, cwd=folder)
     assert code == 0, err
-    assert out.count("1 cells: 1 ran") == 2
+    assert out.count("1 cell: 1 ran") == 2
     code, out, err = quintain("run", *WORDS, cwd=folder)
     assert code == 0, err
-    assert out.count("1 cells: 0 ran, 1 were in the store") == 2
+    assert out.count("1 cell: 0 ran, 1 were in the store") == 2
 
 
 def test_a_job_that_cannot_be_done_does_not_stop_the_others(folder):
@@ -27,7 +27,7 @@ def test_a_job_that_cannot_be_done_does_not_stop_the_others(folder):
     code, out, err = quintain("run", *words, "model.num_layers=two,3", cwd=folder)
     assert code == 2
     assert "quintain: model.num_layers: Mlp expects int, came 'two'" in err
-    assert out.count("1 cells: 1 ran") == 1
+    assert out.count("1 cell: 1 ran") == 1
 
 
 def test_cfg_shows_the_configuration_and_runs_nothing(tmp_path):

@@ -38,6 +38,7 @@ SPECS = {
 def build(name: str, reads: Reads, **settings: Any) -> Any:
     """The stem as its YAML has it."""
     yaml_settings = yaml.safe_load((CONF / f"{name}.yaml").read_text())
+    del yaml_settings["card"]
     module, _, target = yaml_settings.pop("_target_").rpartition(".")
     stem = getattr(importlib.import_module(module), target)
     torch.manual_seed(0)

@@ -72,8 +72,8 @@ def _split(whole: range, parts: int) -> list[range]:
 class TrainFeed:
     """Chunks of training batches; `seconds` is how long training waited for them.
 
-    A chunk is an iterator, and a batch is gathered when its step begins: gathered all at once, a
-    chunk is larger than the cache and costs twice the time.
+    A chunk is gathered before its first step: between two steps the samples and the code that
+    gathers them have left the cache, and digits waited 2.3 % of their training instead of 1 %.
     """
 
     def __init__(
@@ -86,15 +86,12 @@ class TrainFeed:
     def __len__(self) -> int:
         return len(self._chunks)
 
-    def __iter__(self) -> Iterator[Iterator[Batch]]:
-        return map(self._batches, self._chunks)
-
-    def _batches(self, steps: range) -> Iterator[Batch]:
-        for step in steps:
+    def __iter__(self) -> Iterator[list[Batch]]:
+        for steps in self._chunks:
             began = time.perf_counter()
-            batch = self._dataset.take("train", self._order(step))
+            chunk = [self._dataset.take("train", self._order(step)) for step in steps]
             self.seconds += time.perf_counter() - began
-            yield batch
+            yield chunk
 
 
 class EvaluationFeed:

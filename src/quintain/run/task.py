@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytorch_lightning as pl
@@ -93,7 +93,7 @@ class Task(pl.LightningModule):
         self._synchronize()
         self._clocks.switch("setup")
 
-    def training_step(self, chunk: Iterator[Batch], batch_idx: int) -> None:
+    def training_step(self, chunk: list[Batch], batch_idx: int) -> None:
         """A chunk of batches: one optimizer step each, timed each without the wait for its data."""
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
@@ -101,7 +101,7 @@ class Task(pl.LightningModule):
         first = time.perf_counter()
         for batch in chunk:
             began = time.perf_counter()
-            self._losses.append(self._step(self._moved(batch), optimizer))
+            self._losses.append(self._step(batch, optimizer))
             seconds.append(time.perf_counter() - began)
             if self._each_step and self._time_is_up():
                 break
@@ -116,13 +116,6 @@ class Task(pl.LightningModule):
 
     def _time_is_up(self) -> bool:
         return self._seconds is not None and self._clocks.read("training") >= self._seconds
-
-    def _moved(self, batch: Batch) -> Batch:
-        """As Lightning would give it, had it been given a batch and not a chunk."""
-        ready: Batch = self.trainer.precision_plugin.convert_input(batch)
-        if self.device.type != "cpu":
-            ready = self.trainer.strategy.batch_to_device(ready)
-        return ready
 
     def _step(self, batch: Batch, optimizer: torch.optim.Optimizer) -> Tensor:
         rate = self.recipe.rate(self.steps_done, self._steps)

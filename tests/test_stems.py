@@ -180,3 +180,12 @@ def test_every_mel_filter_hears_something_and_silence_is_finite() -> None:
 def test_a_stem_keeps_no_constants_in_a_checkpoint() -> None:
     assert not build("speech", "grid").state_dict()
     assert list(build("text", "grid").state_dict()) == ["embedding.weight"]
+
+
+@pytest.mark.parametrize("reads", ["grid", "sequence"])
+@pytest.mark.parametrize("name", ["image", "video"])
+def test_bytes_and_floats_give_the_same_pixels(name: str, reads: Reads) -> None:
+    stem = build(name, reads)
+    pixels = torch.randint(0, 256, (2, *SPECS[name].shape), dtype=torch.uint8)
+    lengths = torch.tensor([5, 3]) if SPECS[name].ragged else None
+    torch.testing.assert_close(stem(pixels, lengths)[0], stem(pixels.float() / 255, lengths)[0])

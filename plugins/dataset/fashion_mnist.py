@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from quintain.contracts import Batch, DataSpec, Split
 from quintain.kit.dataset import InMemory
@@ -27,7 +26,7 @@ _VALIDATION = 5000
 
 
 class FashionMnist(InMemory):
-    """70,000 pictures; x (1, 28, 28) in [0, 1]; 55,000 / 5,000 (the last of train) / 10,000.
+    """70,000 pictures; x (1, 28, 28) in bytes; 55,000 / 5,000 (the last of train) / 10,000.
 
     Args:
         data_dir: where `FashionMNIST/raw/*.gz` lies or is downloaded to, torchvision's layout
@@ -66,11 +65,6 @@ class FashionMnist(InMemory):
             "val": Batch(train.x[cut:], train.y[cut:]),
             "test": test,
         }
-
-    def take(self, split: Split, indices: Tensor) -> Batch:
-        """Bytes divided by 255."""
-        batch = super().take(split, indices)
-        return batch._replace(x=batch.x.float().div_(255))
 
     def _part(self, name: str) -> Batch:
         images = read_idx(self._path(f"{name}-images-idx3-ubyte"))

@@ -7,6 +7,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from quintain.contracts import DataSpec, Features, Reads, Skip
+from quintain.kit.pixels import centred
 from quintain.kit.stem import require
 
 Sequence = Literal["rows", "patches", "pixels"]
@@ -62,7 +63,7 @@ class Image(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, None]:
         """(B, C, H, W) → (B, *grid, dim), no mask."""
         (height, width, channels), (down, across) = self.shape, self.tile
-        x = ((x - self.mean) / self.std).permute(0, 2, 3, 1)
+        x = centred(x, self.mean, self.std).permute(0, 2, 3, 1)
         if across not in (1, width) or down != 1:
             x = x.reshape(-1, height // down, down, width // across, across, channels)
             x = x.transpose(2, 3)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from quintain.contracts import DataSpec, Features, Reads
 from quintain.kit.mask import keep, mask_of
+from quintain.kit.pixels import centred
 from quintain.kit.stem import require
 
 
@@ -40,7 +41,7 @@ class Video(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """(B, T, C, H, W) → (B, *grid, dim), mask (B, T) where the clips differ in length."""
-        x = (x - self.mean) / self.std
+        x = centred(x, self.mean, self.std)
         mask = None if lengths is None else mask_of(lengths, x.shape[1])
         x = keep(x, mask)
         if len(self.out.grid) == 1:

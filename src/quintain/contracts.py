@@ -40,12 +40,13 @@ class Batch(NamedTuple):
 
     | modality | x | task | y |
     | --- | --- | --- | --- |
-    | image | float (B, C, H, W) | classify | long (B,) |
-    | video | float (B, T, C, H, W) | next_token | long (B, T), `y[:, t] = x[:, t + 1]` |
+    | image | pixels (B, C, H, W) | classify | long (B,) |
+    | video | pixels (B, T, C, H, W) | next_token | long (B, T), `y[:, t] = x[:, t + 1]` |
     | speech | float (B, N) samples in [-1, 1] | forecast | float (B, horizon, channels) |
     | text | long (B, T) | | |
     | series | float (B, T, channels), standardised by the train split | | |
 
+    Pixels are bytes (uint8) or floats in [0, 1].
     `lengths`, long (B,), counts the valid steps of `x` along axis 1; None where all are valid.
     What lies behind a sample's length is zero and must change no result.
     """

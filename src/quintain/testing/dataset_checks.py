@@ -16,6 +16,8 @@ from quintain.kit.references import batches
 
 MOST_DUPLICATES = 0.01  # share of a split whose input also stands in an earlier split
 CARD = ("about", "source", "licence", "citation")
+PIXELS = (torch.uint8, torch.float32)
+DTYPES = {"text": (torch.long,), "image": PIXELS, "video": PIXELS}
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 
@@ -51,8 +53,9 @@ def spec_matches(case: Case) -> None:
         assert tuple(batch.x.shape) == expected, (
             f"{split}: x is {tuple(batch.x.shape)}; the spec says {expected}"
         )
-        assert batch.x.is_floating_point() == (spec.modality != "text"), (
-            f"{split}: x is {batch.x.dtype}; text is long, all else is float"
+        assert batch.x.dtype in DTYPES.get(spec.modality, (torch.float32,)), (
+            f"{split}: x is {batch.x.dtype}; text is long, pixels are bytes or floats, all else is"
+            " float"
         )
         problem = _wrong_target(spec, batch)
         assert problem is None, f"{split}: {problem}"

@@ -93,7 +93,11 @@ class Arms:
     def harness(self) -> tuple[float, float]:
         """Seconds of the loop, and of the whole fit."""
         task = TimedTask(
-            copy.deepcopy(self.model), self.recipe, steps=self.budget.steps, clocks=Clocks()
+            copy.deepcopy(self.model),
+            self.recipe,
+            self.dataset,
+            steps=self.budget.steps,
+            clocks=Clocks(),
         )
         feed = TrainFeed(
             self.dataset, self.order(), steps=self.budget.steps, chunk=_chunk(self.budget)

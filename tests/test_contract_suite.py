@@ -8,14 +8,15 @@ from io import StringIO
 
 import pytest
 import torch
+import yaml
 from rich.console import Console
 from torch import nn
+from words import ROOT
 
+from quintain.compose.bind import locate
 from quintain.contracts import Batch, DataSpec, Features
 from quintain.kit.mask import mask_of
 from quintain.plugins.head.classify import Classify
-from quintain.plugins.head.forecast import Forecast
-from quintain.plugins.head.next_token import NextToken
 from quintain.plugins.model.cnn import Cnn
 from quintain.plugins.model.mlp import Mlp
 from quintain.plugins.model.recurrent import Recurrent
@@ -36,7 +37,10 @@ from quintain.testing import (
 )
 
 STEMS = {"image": Image, "video": Video, "speech": Speech, "text": Text, "series": Series}
-HEADS = {"classify": Classify, "next_token": NextToken, "forecast": Forecast}
+HEADS = {
+    path.stem: locate(yaml.safe_load(path.read_text())["_target_"])
+    for path in (ROOT / "conf" / "head").glob("*.yaml")
+}
 CORES = {
     "mlp": Mlp,
     "cnn": Cnn,
@@ -143,8 +147,8 @@ class Coarse(Plain):
 
 
 class Misnamed(Classify):
-    def metrics(self):
-        return {"exactness": super().metrics()["accuracy"]}
+    def metrics(self, dataset):
+        return {"exactness": super().metrics(dataset)["accuracy"]}
 
 
 class Deaf(Classify):

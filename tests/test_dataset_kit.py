@@ -31,10 +31,10 @@ def test_every_prefix_of_a_stratified_order_is_in_proportion() -> None:
 
 def test_forecast_windows_by_hand() -> None:
     series = torch.arange(10.0)[:, None]
-    x, y, _ = forecast_windows(series, 0, 6, look_back=3, horizon=2)
+    x, y, *_ = forecast_windows(series, 0, 6, look_back=3, horizon=2)
     assert x[:, :, 0].tolist() == [[0, 1, 2], [1, 2, 3]]
     assert y[:, :, 0].tolist() == [[3, 4], [4, 5]]
-    x, y, _ = forecast_windows(series, 6, 10, look_back=3, horizon=2)
+    x, y, *_ = forecast_windows(series, 6, 10, look_back=3, horizon=2)
     assert x[:, :, 0].tolist() == [[3, 4, 5], [4, 5, 6], [5, 6, 7]]
     assert y[:, :, 0].tolist() == [[6, 7], [7, 8], [8, 9]]
     with pytest.raises(ValueError, match="hold no window"):

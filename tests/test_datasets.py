@@ -96,7 +96,7 @@ def test_pydoc_does_not_repeat_its_train_text_in_test() -> None:
 
 def manual_tokens(split: Split) -> list[int]:
     """The text of a split of pydoc, its overlapping windows put together again."""
-    x, y, _ = whole("pydoc", split)
+    x, y, *_ = whole("pydoc", split)
     step = 16 if split == "train" else 64
     return [*x[:, :step].flatten().tolist(), *x[-1, step:].tolist(), int(y[-1, -1])]
 
@@ -106,8 +106,9 @@ def test_batches_are_what_the_spec_says(name: str) -> None:
     data, spec = loaded(name), loaded(name).spec
     assert spec.name == name
     for split in SPLITS:
-        x, y, lengths = data.take(split, torch.tensor([3, 0, 3]))
-        assert x.shape == (3, *spec.shape) and torch.equal(x[0], x[2])
+        x, y, lengths, _ = data.take(split, torch.tensor([3, 0, 3]))
+        longest = spec.shape[0] if lengths is None else int(lengths.max())
+        assert x.shape == (3, longest, *spec.shape[1:]) and torch.equal(x[0], x[2])
         assert x.dtype in DTYPES.get(spec.modality, (torch.float32,))
         assert (lengths is not None) == spec.ragged
         assert (
@@ -157,7 +158,7 @@ def test_no_single_frame_tells_the_motion(frame: int) -> None:
 
 def test_motions_go_where_their_names_say() -> None:
     """On a torus the phase of the lowest Fourier term is the position: left makes it smaller."""
-    x, y, _ = whole("moving_digits", "test")
+    x, y, *_ = whole("moving_digits", "test")
     x = x.float()
     wave = torch.exp(2j * torch.pi * torch.arange(16) / 16)
     classes = loaded("moving_digits").spec.classes
@@ -221,7 +222,7 @@ def test_pydoc_reads_one_character_ahead_and_each_once() -> None:
         return "".join(alphabet[token] for token in tokens.flatten().tolist())
 
     for split in SPLITS:
-        x, y, _ = whole("pydoc", split)
+        x, y, *_ = whole("pydoc", split)
         assert torch.equal(x[:, 1:], y[:, :-1])
     val, test = whole("pydoc", "val"), whole("pydoc", "test")
     held_out = decode(val.x) + decode(val.y[-1, -1:]) + decode(test.x) + decode(test.y[-1, -1:])
@@ -308,7 +309,7 @@ def test_fsdd_splits_by_index_and_crops(tmp_path: Path) -> None:
         "val": [200, 300],
         "test": [100, 8000],
     }
-    x, y, _ = data.take("test", torch.tensor([0]))
+    x, y, *_ = data.take("test", torch.tensor([0]))
     assert y.tolist() == [7] and (x[0, :100] == 0.5).all() and (x[0, 100:] == 0).all()
     with pytest.raises(DataError, match="expected dbd573"):
         data.prepare_data()

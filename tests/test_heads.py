@@ -14,16 +14,17 @@ from quintain.kit.mask import keep, last_valid, mask_of, masked_mean, reverse_va
 from quintain.plugins.head.classify import Classify
 from quintain.plugins.head.forecast import Forecast
 from quintain.plugins.head.next_token import NextToken
-from quintain.testing import EXAMPLE_SPECS, fake_batch
+from quintain.plugins.head.regress import Regress
+from quintain.testing import EXAMPLE_SPECS, ExampleDataset, fake_batch
 
 SPECS = {spec.name: spec for spec in EXAMPLE_SPECS}
 IMAGE, SERIES = SPECS["example_image"], SPECS["example_series"]
 TEXT = SPECS["example_ragged_text"]
 
 
-def score(head, parts):
+def score(head, parts, dataset=None):
     """Values of all metrics after several batches of (prediction, batch)."""
-    metrics = head.metrics()
+    metrics = head.metrics(dataset or ExampleDataset(TEXT))
     for prediction, batch in parts:
         head.update(metrics, prediction, batch)
     return {name: float(metric.compute()) for name, metric in metrics.items()}
@@ -68,7 +69,7 @@ def test_a_forecast_with_zero_weights_is_persistence():
 
 
 def test_next_token_counts_each_real_token_once():
-    head = NextToken(Features(dim=4, grid=(16,), causal=True, per_position=True), TEXT)
+    head = NextToken(Features(dim=4, grid=(16,), causal=True, asks="positions"), TEXT)
     batches = [fake_batch(TEXT, size, seed=size) for size in (5, 2)]
     parts = [(torch.randn(len(b.x), 16, TEXT.vocabulary), b) for b in batches]
     nats = [
@@ -79,14 +80,14 @@ def test_next_token_counts_each_real_token_once():
     ]
     got = score(head, parts)
     assert got["loss"] == pytest.approx(np.mean(nats), rel=1e-5)
-    assert got["bits_per_token"] == pytest.approx(np.mean(nats) / math.log(2), rel=1e-5)
+    assert got["bits_per_character"] == pytest.approx(np.mean(nats) / math.log(2), rel=1e-5)
     assert got["perplexity"] == pytest.approx(math.exp(np.mean(nats)), rel=1e-5)
     one = [n for n in nats[: int(batches[0].lengths.sum())]]
     assert float(head.loss(*parts[0])) == pytest.approx(np.mean(one), rel=1e-5)
 
 
 def test_a_loss_that_is_not_a_number_shows_in_the_score():
-    head = NextToken(Features(dim=4, grid=(16,), causal=True, per_position=True), TEXT)
+    head = NextToken(Features(dim=4, grid=(16,), causal=True, asks="positions"), TEXT)
     batch = fake_batch(TEXT)
     assert math.isnan(score(head, [(torch.full((6, 16, 12), math.nan), batch)])["loss"])
 
@@ -96,8 +97,9 @@ def test_a_loss_that_is_not_a_number_shows_in_the_score():
     [
         (Classify, SERIES, "try head=forecast"),
         (Forecast, TEXT, "try head=next_token"),
+        (Regress, TEXT, "try head=next_token"),
         (NextToken, IMAGE, "try head=classify"),
-        (NextToken, TEXT, "must keep the grid"),
+        (NextToken, TEXT, "must keep"),
         (
             Classify,
             DataSpec(name="one", modality="image", task="classify", shape=(1, 2, 2)),
@@ -138,8 +140,43 @@ def test_summary_of_a_grid_by_hand():
 
 def test_batches_without_lengths_count_every_token():
     spec = SPECS["example_text"]
-    head = NextToken(Features(dim=4, grid=(16,), causal=True, per_position=True), spec)
+    head = NextToken(Features(dim=4, grid=(16,), causal=True, asks="positions"), spec)
     batch = fake_batch(spec)
     sure = 50.0 * nn.functional.one_hot(batch.y, spec.vocabulary)
     assert score(head, [(sure, batch)])["loss"] == pytest.approx(0, abs=1e-6)
     assert isinstance(batch, Batch)
+
+
+class Celsius(ExampleDataset):
+    """Targets of which one unit is ten degrees, and zero is twenty."""
+
+    def restore(self, y):
+        return 10 * y + 20
+
+
+def test_errors_in_the_data_s_own_units_agree_with_scikit_learn():
+    head = Forecast(Features(dim=4, grid=(3,)), SERIES)
+    parts = [(torch.randn_like(b.y), b) for b in (fake_batch(SERIES, n, seed=n) for n in (5, 2))]
+    truth = 20 + 10 * torch.cat([b.y.flatten() for _, b in parts]).double()
+    said = 20 + 10 * torch.cat([p.flatten() for p, _ in parts]).double()
+    got = score(head, parts, Celsius(SERIES))
+    assert got["mse_original"] == pytest.approx(reference.mean_squared_error(truth, said), rel=1e-5)
+    assert got["mae_original"] == pytest.approx(
+        reference.mean_absolute_error(truth, said), rel=1e-5
+    )
+    by_hand = (2 * (said - truth).abs() / (said.abs() + truth.abs())).mean()
+    assert got["smape"] == pytest.approx(float(by_hand), rel=1e-5)
+    shown = head.samples(parts[1][0], parts[1][1], Celsius(SERIES))
+    assert shown[0]["truth"] == (20 + 10 * parts[1][1].y[0]).tolist()
+
+
+def test_regression_scores_agree_with_scikit_learn():
+    spec = SPECS["example_regress"]
+    head = Regress(Features(dim=4, grid=(3,)), spec)
+    parts = [(torch.randn_like(b.y), b) for b in (fake_batch(spec, n, seed=n) for n in (5, 2))]
+    truth = 20 + 10 * torch.cat([b.y for _, b in parts]).double()
+    said = 20 + 10 * torch.cat([p for p, _ in parts]).double()
+    got = score(head, parts, Celsius(spec))
+    assert got["mae"] == pytest.approx(reference.mean_absolute_error(truth, said), rel=1e-5)
+    assert got["rmse"] == pytest.approx(reference.root_mean_squared_error(truth, said), rel=1e-5)
+    assert got["r2"] == pytest.approx(reference.r2_score(truth, said), rel=1e-4)

@@ -14,7 +14,7 @@ from quintain.plugins.model.mlp import Mlp, _TimeMix
 from quintain.plugins.model.recurrent import Recurrent
 from quintain.plugins.model.transformer import Transformer, _Attention, sinusoids
 
-CAUSAL = Features(dim=3, grid=(70,), causal=True, per_position=True)
+CAUSAL = Features(dim=3, grid=(70,), causal=True, asks="positions")
 
 
 def softmax(x):
@@ -137,9 +137,9 @@ def test_cnn_does_not_flatten_a_ragged_axis():
     assert shorter.sum(1).tolist() == [4, 3]  # 33 → 17 → 9 → 5 → 3
 
 
-def test_cnn_keeps_the_grid_for_outputs_at_each_position():
-    core = Cnn(Features(dim=2, grid=(6, 5), per_position=True), width=8.0)
-    assert core(torch.randn(2, 6, 5, 2), None)[0].shape == (2, 6, 5, 8)
+def test_cnn_keeps_the_first_axis_for_outputs_at_each_position():
+    core = Cnn(Features(dim=2, grid=(6, 5), asks="positions"), width=8.0)
+    assert core(torch.randn(2, 6, 5, 2), None)[0].shape == (2, 6, 8)
 
 
 @pytest.mark.parametrize(

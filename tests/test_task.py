@@ -72,6 +72,7 @@ def fitted(
     task = task_class(
         net,
         recipe or Recipe(lr=0.05),
+        data,
         steps=budget.steps,
         clocks=clocks,
         seconds=budget.seconds,

@@ -33,8 +33,8 @@ DATA = {
     "speech": (Features(dim=40, grid=(60,)), Features(dim=1, grid=(60, 40)), 10),
     "series": (Features(dim=1, grid=(48,)), Features(dim=1, grid=(48,)), 12),
     "text": (
-        Features(dim=64, grid=(64,), causal=True, per_position=True),
-        Features(dim=64, grid=(64,), causal=True, per_position=True),
+        Features(dim=64, grid=(64,), causal=True, asks="positions"),
+        Features(dim=64, grid=(64,), causal=True, asks="positions"),
         65,
     ),
 }

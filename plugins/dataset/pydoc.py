@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pydoc_data import topics
 
 import torch
 from torch import Tensor
 
-from quintain.contracts import Batch, DataSpec, Split
+from quintain.contracts import Batch, DataSpec, Side, Split
 from quintain.kit.dataset import InMemory
 
 _OTHER = 0
@@ -53,6 +54,10 @@ class Pydoc(InMemory):
             "val": self._windows(val, self._context),
             "test": self._windows(test, self._context),
         }
+
+    def text(self, tokens: Sequence[int], side: Side) -> str:
+        """Characters; what is not ASCII is shown as ·."""
+        return "".join("·" if t == _OTHER else _CHARACTERS[t - 1] for t in tokens)
 
     def _windows(self, text: Tensor, stride: int) -> Batch:
         x = text[:-1].unfold(0, self._context, stride)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from quintain.contracts import Batch, DataSpec, Split
 from quintain.kit.dataset import InMemory
+from quintain.kit.scale import Scale
 from quintain.kit.windows import forecast_windows
 
 _CYCLE = 11  # years
@@ -42,13 +43,17 @@ class Sunspots(InMemory):
         """Every window, in order of time."""
         series = sunspots.load_pandas().data["SUNACTIVITY"].to_numpy()
         years = torch.tensor(series)[:, None]
-        train = years[:_TRAIN]
-        scaled = ((years - train.mean()) / train.std(correction=0)).float()
+        self._scale = Scale.of(years[:_TRAIN])
+        scaled = self._scale.apply(years)
         return {
             "train": self._windows(scaled, 0, _TRAIN),
             "val": self._windows(scaled, _TRAIN, _VAL),
             "test": self._windows(scaled, _VAL, len(scaled)),
         }
+
+    def restore(self, y: Tensor) -> Tensor:
+        """Sunspot numbers."""
+        return self._scale.undo(y)
 
     def _windows(self, series: Tensor, start: int, stop: int) -> Batch:
         return forecast_windows(

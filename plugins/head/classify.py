@@ -13,7 +13,18 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
-from quintain.contracts import Batch, Dataset, DataSpec, Features, MakeCore, Predictor, Score, Stem
+from quintain.contracts import (
+    Asks,
+    Batch,
+    Dataset,
+    DataSpec,
+    Features,
+    Json,
+    MakeCore,
+    Predictor,
+    Score,
+    Stem,
+)
 from quintain.kit import references
 from quintain.kit.heads import Summary, check_task
 
@@ -22,8 +33,8 @@ class Classify(nn.Module):
     """Mean over all real positions beside the last real step → logits (B, K)."""
 
     causal: ClassVar[bool] = False
-    per_position: ClassVar[bool] = False
-    scores: ClassVar[tuple[Score, ...]] = (
+    asks: ClassVar[Asks] = "summary"
+    scores: tuple[Score, ...] = (
         Score(name="accuracy", direction="max", unit="fraction"),
         Score(name="macro_f1", direction="max", unit="fraction"),
     )
@@ -37,6 +48,7 @@ class Classify(nn.Module):
         check_task(spec, "classify")
         if len(spec.classes) < 2:
             raise ValueError(f"{spec.name} names {len(spec.classes)} classes; two are needed")
+        self.classes = spec.classes
         self.num_classes = len(spec.classes)
         self.summary = Summary(inp)
         self.logits = nn.Linear(self.summary.dim, self.num_classes)
@@ -49,14 +61,27 @@ class Classify(nn.Module):
         """Cross-entropy in nats, mean over samples."""
         return F.cross_entropy(prediction, batch.y)
 
-    def metrics(self) -> dict[str, Metric]:
+    def answer(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
+        """The prediction."""
+        return self(x, mask, batch)
+
+    def metrics(self, dataset: Dataset) -> dict[str, Metric]:
         """Share of right labels; F1 averaged over the classes that occur (torchmetrics' macro)."""
         return {
             "accuracy": MulticlassAccuracy(self.num_classes, average="micro"),
             "macro_f1": MulticlassF1Score(self.num_classes, average="macro"),
         }
 
-    def update(self, metrics: dict[str, Metric], prediction: Tensor, batch: Batch) -> None:
+    def update(self, metrics: dict[str, Metric], answer: Tensor, batch: Batch) -> None:
         """Add one batch."""
         for metric in metrics.values():
-            metric.update(prediction, batch.y)
+            metric.update(answer, batch.y)
+
+    def samples(self, answer: Tensor, batch: Batch, dataset: Dataset) -> list[Json]:
+        """Names of classes, and how probable the model finds the one it names."""
+        probability, said = answer.softmax(1).cpu().max(1)
+        rows = zip(batch.y.tolist(), said.tolist(), probability.tolist(), strict=True)
+        return [
+            {"truth": self.classes[t], "prediction": self.classes[s], "probability": p}
+            for t, s, p in rows
+        ]

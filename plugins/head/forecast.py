@@ -1,6 +1,6 @@
-"""The next `horizon` values of every channel, as steps away from the last value seen.
+"""The next `horizon` values of every target, as steps away from the last value seen.
 
-Legend: B batch, T steps seen, Z horizon, C channels.
+Legend: B batch, T steps seen, Z horizon, C channels, K targets (the first K channels).
 """
 
 from __future__ import annotations
@@ -10,9 +10,26 @@ from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric
+from torchmetrics import (
+    MeanAbsoluteError,
+    MeanSquaredError,
+    Metric,
+    SymmetricMeanAbsolutePercentageError,
+)
+from torchmetrics.wrappers import LambdaInputTransformer
 
-from quintain.contracts import Batch, Dataset, DataSpec, Features, MakeCore, Predictor, Score, Stem
+from quintain.contracts import (
+    Asks,
+    Batch,
+    Dataset,
+    DataSpec,
+    Features,
+    Json,
+    MakeCore,
+    Predictor,
+    Score,
+    Stem,
+)
 from quintain.kit import references
 from quintain.kit.heads import Summary, check_task
 
@@ -24,10 +41,13 @@ class Forecast(nn.Module):
     """
 
     causal: ClassVar[bool] = False
-    per_position: ClassVar[bool] = False
-    scores: ClassVar[tuple[Score, ...]] = (
+    asks: ClassVar[Asks] = "summary"
+    scores: tuple[Score, ...] = (
         Score(name="mse", direction="min", unit="standardised units²"),
         Score(name="mae", direction="min", unit="standardised units"),
+        Score(name="mse_original", direction="min", unit="the data's units²"),
+        Score(name="mae_original", direction="min", unit="the data's units"),
+        Score(name="smape", direction="min", unit="fraction, 0 to 2"),
     )
     references: ClassVar[Mapping[str, Callable[[Dataset, Stem], Predictor]]] = {
         "persistence": references.persistence,
@@ -40,24 +60,50 @@ class Forecast(nn.Module):
         check_task(spec, "forecast")
         if spec.horizon < 1:
             raise ValueError(f"{spec.name} asks to forecast {spec.horizon} steps; 1 or more needed")
-        self.target = (spec.horizon, spec.shape[-1])
+        self.target = (spec.horizon, len(spec.targets) or spec.shape[-1])
+        self.names = spec.targets
         self.summary = Summary(inp)
         self.steps = nn.Linear(self.summary.dim, self.target[0] * self.target[1])
 
     def forward(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
-        """(B, *grid, dim), mask → values (B, Z, C)."""
-        change_BZC = self.steps(self.summary(x, mask)).unflatten(-1, self.target)
-        return references.last_value(batch)[:, None] + change_BZC
+        """(B, *grid, dim), mask → values (B, Z, K)."""
+        change_BZK = self.steps(self.summary(x, mask)).unflatten(-1, self.target)
+        last_BK = references.last_value(batch)[:, : self.target[1]]
+        return last_BK[:, None] + change_BZK
 
     def loss(self, prediction: Tensor, batch: Batch) -> Tensor:
-        """Mean squared error over samples, steps and channels."""
+        """Mean squared error over samples, steps and targets."""
         return F.mse_loss(prediction, batch.y)
 
-    def metrics(self) -> dict[str, Metric]:
-        """Mean squared and mean absolute error."""
-        return {"mse": MeanSquaredError(), "mae": MeanAbsoluteError()}
+    def answer(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
+        """The prediction."""
+        return self(x, mask, batch)
 
-    def update(self, metrics: dict[str, Metric], prediction: Tensor, batch: Batch) -> None:
+    def metrics(self, dataset: Dataset) -> dict[str, Metric]:
+        """Errors of standardised values, and of values in the data's own units.
+
+        sMAPE is the mean of 2·|ŷ - y| / (|ŷ| + |y|) (Makridakis 1993, without the factor 100).
+        """
+
+        def original(metric: Metric) -> Metric:
+            return LambdaInputTransformer(metric, dataset.restore, dataset.restore)
+
+        return {
+            "mse": MeanSquaredError(),
+            "mae": MeanAbsoluteError(),
+            "mse_original": original(MeanSquaredError()),
+            "mae_original": original(MeanAbsoluteError()),
+            "smape": original(SymmetricMeanAbsolutePercentageError()),
+        }
+
+    def update(self, metrics: dict[str, Metric], answer: Tensor, batch: Batch) -> None:
         """Add one batch; every value counts once."""
         for metric in metrics.values():
-            metric.update(prediction.reshape(-1), batch.y.reshape(-1))
+            metric.update(answer.contiguous(), batch.y.contiguous())
+
+    def samples(self, answer: Tensor, batch: Batch, dataset: Dataset) -> list[Json]:
+        """Values in the data's own units, (Z, K) each."""
+        truth, said = (dataset.restore(values.cpu()).tolist() for values in (batch.y, answer))
+        names = list(self.names)
+        pairs = zip(truth, said, strict=True)
+        return [{"truth": t, "prediction": p, "targets": names} for t, p in pairs]

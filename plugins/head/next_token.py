@@ -12,9 +12,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from quintain.contracts import Batch, Dataset, DataSpec, Features, MakeCore, Predictor, Score, Stem
-from quintain.kit import references
-from quintain.kit.heads import Bits, Nats, Perplexity, check_task
+from quintain.contracts import (
+    Asks,
+    Batch,
+    Dataset,
+    DataSpec,
+    Features,
+    Json,
+    MakeCore,
+    Predictor,
+    Score,
+    Stem,
+)
+from quintain.kit import text_references
+from quintain.kit.heads import BitsPerCharacter, Nats, Perplexity, check_task
 from quintain.kit.mask import mask_of
 
 
@@ -22,15 +33,15 @@ class NextToken(nn.Module):
     """A linear map of every position's features → logits (B, T, V)."""
 
     causal: ClassVar[bool] = True
-    per_position: ClassVar[bool] = True
-    scores: ClassVar[tuple[Score, ...]] = (
+    asks: ClassVar[Asks] = "positions"
+    scores: tuple[Score, ...] = (
         Score(name="loss", direction="min", unit="nats/token"),
-        Score(name="bits_per_token", direction="min", unit="bits"),
+        Score(name="bits_per_character", direction="min", unit="bits"),
         Score(name="perplexity", direction="min", unit="tokens"),
     )
     references: ClassVar[Mapping[str, Callable[[Dataset, Stem], Predictor]]] = {
-        "unigram": references.unigram,
-        "linear": references.linear_next_token,
+        "unigram": text_references.unigram,
+        "linear": text_references.linear_next_token,
     }
 
     def __init__(self, inp: Features, spec: DataSpec, make_core: MakeCore | None = None) -> None:
@@ -39,7 +50,7 @@ class NextToken(nn.Module):
         if inp.grid != spec.shape:
             raise ValueError(
                 f"next_token needs features at each of the {spec.shape[0]} tokens, but the core "
-                f"puts out a grid {inp.grid}; a core must keep the grid when inp.per_position"
+                f"puts out a grid {inp.grid}; a core must keep what inp.asks 'positions' of"
             )
         self.logits = nn.Linear(inp.dim, spec.vocabulary)
 
@@ -52,16 +63,41 @@ class NextToken(nn.Module):
         logits_NV, y_N = _real(prediction, batch)
         return F.cross_entropy(logits_NV, y_N)
 
-    def metrics(self) -> dict[str, Metric]:
-        """Mean cross-entropy over tokens, in three units."""
-        return {"loss": Nats(), "bits_per_token": Bits(), "perplexity": Perplexity()}
+    def answer(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
+        """The prediction."""
+        return self(x, mask, batch)
 
-    def update(self, metrics: dict[str, Metric], prediction: Tensor, batch: Batch) -> None:
+    def metrics(self, dataset: Dataset) -> dict[str, Metric]:
+        """Mean cross-entropy over tokens in nats, as perplexity, and in bits a character of text.
+
+        Characters are those of the target tokens as text, with what separates them.
+        """
+        spec = dataset.spec
+        sizes = [
+            len(dataset.text([token], "y") + spec.separator) for token in range(spec.vocabulary)
+        ]
+        return {
+            "loss": Nats(),
+            "bits_per_character": BitsPerCharacter(sizes),
+            "perplexity": Perplexity(),
+        }
+
+    def update(self, metrics: dict[str, Metric], answer: Tensor, batch: Batch) -> None:
         """Add one batch, weighted by its number of real tokens."""
-        logits_NV, y_N = _real(prediction, batch)
+        logits_NV, y_N = _real(answer, batch)
         loss = F.cross_entropy(logits_NV, y_N)
         for metric in metrics.values():
-            metric.update(loss, y_N.numel())
+            metric.update(loss, y_N)
+
+    def samples(self, answer: Tensor, batch: Batch, dataset: Dataset) -> list[Json]:
+        """The text one token ahead, and the likeliest token at each position."""
+        lengths = [batch.y.shape[1]] * len(batch.y)
+        lengths = lengths if batch.lengths is None else batch.lengths.tolist()
+        rows = zip(batch.y.tolist(), answer.argmax(-1).tolist(), lengths, strict=True)
+        return [
+            {"truth": dataset.text(t[:n], "y"), "prediction": dataset.text(s[:n], "y")}
+            for t, s, n in rows
+        ]
 
 
 def _real(prediction: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:

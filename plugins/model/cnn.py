@@ -27,8 +27,8 @@ Grid = tuple[int, ...]
 
 class Cnn(nn.Module):
     """Where only a summary is asked: convolve and pool until few places are left, then flatten
-    them, so that the head sees what was where. Else: dilated residual convolutions that keep the
-    grid.
+    them, so that the head sees what was where; a memory keeps the places apart. Where positions
+    are asked: dilated residual convolutions along the first axis, others pooled away before.
 
     Flattening matters: with a mean over places instead, Fashion-MNIST was at 78 % instead of 89 %
     after 400 steps. A ragged axis is not flattened.
@@ -59,7 +59,9 @@ class Cnn(nn.Module):
         if inp.causal and len(inp.grid) > 1:
             raise Skip(f"is causal over one axis only, and the grid is {inp.grid}")
         self.body: nn.Module
-        if inp.causal or inp.per_position:
+        if inp.asks == "positions" and len(inp.grid) > 1:
+            self.body = _Folding(inp, width, num_blocks, max_positions)
+        elif inp.causal or (inp.asks != "summary" and len(inp.grid) == 1):
             self.body = _Keeping(inp, width, num_blocks)
         else:
             self.body = _Shrinking(inp, width, max_positions)
@@ -82,16 +84,46 @@ class _Shrinking(nn.Module):
         for before, dim, pool in zip([inp.dim, *dims], dims, pools, strict=False):
             self.stages.append(_Stage(before, dim, stride=stride, pool=pool))
             grid, stride = _shrunk(grid, pool), (1,) * len(grid)
-        kept = grid[:1] if inp.masked else ()
-        self.grid = kept or (1,)
+        self.memory = inp.asks == "memory" and not inp.masked
+        kept = grid if self.memory else grid[:1] if inp.masked else ()
+        self.grid = (math.prod(kept),)
         self.dim = dims[-1] * math.prod(grid[len(kept) :])
 
     def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         for stage in self.stages:
             x, mask = stage(x, mask)
+        if self.memory:
+            return x.flatten(1, -2), None
         if mask is None:
             return x.flatten(1)[:, None], None
         return x.flatten(2), mask
+
+
+class _Folding(nn.Module):
+    """Stages that pool all axes but the first, what is left of those side by side, and then
+    dilated convolutions along the first.
+    """
+
+    def __init__(self, inp: Features, width: float, num_blocks: int, max_positions: int) -> None:
+        super().__init__()
+        inner_stride, inner_grid = _first_stride(inp.grid[1:], max_positions)
+        pools = _pools(inner_grid)
+        dims = _rising(width, len(pools))
+        stride, grid = (1, *inner_stride), (inp.grid[0], *inner_grid)
+        self.stages = nn.ModuleList()
+        for before, dim, pool in zip([inp.dim, *dims], dims, pools, strict=False):
+            self.stages.append(_Stage(before, dim, stride=stride, pool=(1, *pool)))
+            grid, stride = _shrunk(grid, (1, *pool)), (1,) * len(grid)
+        folded = Features(
+            dim=dims[-1] * math.prod(grid[1:]), grid=grid[:1], masked=inp.masked, asks="positions"
+        )
+        self.along = _Keeping(folded, width, num_blocks)
+        self.dim, self.grid = self.along.dim, grid[:1]
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        for stage in self.stages:
+            x, mask = stage(x, mask)
+        return self.along(x.flatten(2), mask)
 
 
 class _Keeping(nn.Module):

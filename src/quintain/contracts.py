@@ -12,7 +12,7 @@ This module imports no torch, so configuration, records and reports stay light.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from torchmetrics import Metric
 
 Modality = Literal["image", "video", "speech", "text", "series"]
-Task = Literal["classify", "next_token", "forecast"]
+Task = Literal["classify", "regress", "forecast", "next_token", "transcribe", "generate"]
 Split = Literal["train", "val", "test"]
 Reads = Literal["grid", "sequence"]
+Asks = Literal["summary", "positions", "memory"]
+Side = Literal["x", "y"]
 Direction = Literal["max", "min"]
 
 
@@ -41,19 +43,22 @@ class Batch(NamedTuple):
     | modality | x | task | y |
     | --- | --- | --- | --- |
     | image | pixels (B, C, H, W) | classify | long (B,) |
-    | video | pixels (B, T, C, H, W) | next_token | long (B, T), `y[:, t] = x[:, t + 1]` |
-    | speech | float (B, N) samples in [-1, 1] | forecast | float (B, horizon, channels) |
-    | text | long (B, T) | | |
-    | series | float (B, T, channels), standardised by the train split | | |
+    | video | pixels (B, T, C, H, W) | regress | float (B, targets), standardised |
+    | speech | float (B, N) samples in [-1, 1] | forecast | float (B, horizon, targets), the same |
+    | text | long (B, T) | next_token | long (B, T), `y[:, t] = x[:, t + 1]` |
+    | series | float (B, T, channels), standardised | transcribe, generate | long (B, U) |
 
-    Pixels are bytes (uint8) or floats in [0, 1].
+    Pixels are bytes (uint8) or floats in [0, 1]. Standardised is by the train split.
     `lengths`, long (B,), counts the valid steps of `x` along axis 1; None where all are valid.
-    What lies behind a sample's length is zero and must change no result.
+    `y_lengths`, long (B,), counts the symbols of `y` of transcribe and generate; else None.
+    What lies behind a sample's length is zero and must change no result. A batch may be cut to
+    its own longest sample.
     """
 
     x: Tensor
     y: Tensor
     lengths: Tensor | None = None
+    y_lengths: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +76,14 @@ class DataSpec:
     classes: tuple[str, ...] = ()  # classify: names, in the order of the labels
     vocabulary: int = 0  # text: number of token types
     sample_rate: int = 0  # speech: Hz
-    horizon: int = 0  # forecast: steps to predict; channels are x's
+    targets: tuple[str, ...] = ()  # regress, forecast: names of what is predicted; a forecast is
+    # of x's first channels, so many as there are names; () = of all channels
+    horizon: int = 0  # forecast: steps to predict
     season: int = 0  # forecast: steps of one season, for the seasonal-naive reference; 0 = none
+    symbols: int = 0  # transcribe, generate: number of symbol types, 0 … symbols - 1; what else a
+    # head needs (blank, begin, end) is its own
+    target_length: int = 0  # transcribe, generate: the longest y
+    separator: str = ""  # text: what stands between two tokens, for counts of characters
     ragged: bool = False  # samples differ in length: batches carry `lengths`
     generated: bool = False  # made by a program, not observed; shown wherever the name appears
 
@@ -88,14 +99,17 @@ class Features:
         grid: sizes of the axes between batch and features; for ragged data the largest.
         masked: a mask comes with the tensor.
         causal: position t may depend on positions ≤ t only (of a one-axis grid).
-        per_position: the head needs an output at every position; the core must keep the grid.
+        asks: what the head will do with the core's output. "summary": a mean and the last step, so
+            the core may shrink the grid as it likes. "positions": one output at each position of
+            the first axis, in order; the core must keep it and folds other axes into the features,
+            (B, grid[0], dim). "memory": something to attend to; one axis of any length.
     """
 
     dim: int
     grid: tuple[int, ...]
     masked: bool = False
     causal: bool = False
-    per_position: bool = False
+    asks: Asks = "summary"
 
 
 class Stem(Protocol):
@@ -133,6 +147,8 @@ class Core(Protocol):
 MakeCore = Callable[[Features], Core]
 """Builds another core of the same architecture and width: how a head gets its decoder."""
 
+Json = dict[str, Any]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
@@ -146,32 +162,46 @@ class Score:
 class Head(Protocol):
     """Features → prediction, loss and scores. Built as `head(core.out, spec, make_core, **yaml)`.
 
-    `causal` and `per_position` are handed to the core in its `Features`.
+    `causal` and `asks` are handed to the core in its `Features`.
     `scores[0]` is the main one: it chooses the weights (on validation) and ranks the models.
     `references` are the free rows of every dataset: a name, and a function of the dataset and its
     stem (reading "sequence") that fits on the train split and returns a predictor, whose result
-    stands for that of `__call__`. The first is the naive one.
+    stands for that of `answer`. The first is the naive one.
     """
 
     causal: ClassVar[bool]
-    per_position: ClassVar[bool]
-    scores: ClassVar[tuple[Score, ...]]
+    asks: ClassVar[Asks]
     references: ClassVar[Mapping[str, Callable[[Dataset, Stem], Predictor]]]
 
+    @property
+    def scores(self) -> tuple[Score, ...]: ...
+
     def __call__(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
-        """Features (B, *grid, dim) → prediction: logits or values, B first."""
+        """Features (B, *grid, dim) → prediction: logits or values, B first. May read `batch.y`."""
         ...
 
     def loss(self, prediction: Tensor, batch: Batch) -> Tensor:
         """Prediction, batch → the scalar that training lowers (a mean over what is predicted)."""
         ...
 
-    def metrics(self) -> dict[str, Metric]:
-        """A fresh torchmetrics object for each of `scores`, by name."""
+    def answer(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
+        """What is scored and shown, B first; must not read `batch.y`.
+
+        For most tasks the prediction itself; of transcribe and generate the symbols that were
+        found, long (B, U), -1 behind the end of each.
+        """
         ...
 
-    def update(self, metrics: dict[str, Metric], prediction: Tensor, batch: Batch) -> None:
+    def metrics(self, dataset: Dataset) -> dict[str, Metric]:
+        """A fresh torchmetrics object for each of `scores`, by name; the dataset is set up."""
+        ...
+
+    def update(self, metrics: dict[str, Metric], answer: Tensor, batch: Batch) -> None:
         """Add one batch to the metrics, each real position counted once."""
+        ...
+
+    def samples(self, answer: Tensor, batch: Batch, dataset: Dataset) -> list[Json]:
+        """For each sample `{"truth": …, "prediction": …}` as JSON has it, for people to look at."""
         ...
 
 
@@ -201,6 +231,14 @@ class Dataset(Protocol):
 
     def fingerprint(self) -> str:
         """`sha256:` of the content of all splits: the same data has the same fingerprint."""
+        ...
+
+    def text(self, tokens: Sequence[int], side: Side) -> str:
+        """Tokens of `x` (modality text) or `y` (transcribe, generate) → what a person reads."""
+        ...
+
+    def restore(self, y: Tensor) -> Tensor:
+        """Targets of regress and forecast, (B, …, targets) → in their own units."""
         ...
 
 

@@ -31,9 +31,15 @@ class Model(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """`Batch` → logits or values, B first."""
-        x, mask = self.stem(batch.x, batch.lengths)
-        x, mask = self.core(x, mask)
-        return self.head(x, mask, batch)
+        return self.head(*self._read(batch), batch)
+
+    def answer(self, batch: Batch) -> torch.Tensor:
+        """`Batch` → what is scored: for most heads the same."""
+        return self.head.answer(*self._read(batch), batch)
+
+    def _read(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
+        x, mask = self.core(*self.stem(batch.x, batch.lengths))
+        return x, mask
 
 
 def build_dataset(config: Config) -> Dataset:
@@ -59,8 +65,8 @@ def build_model(config: Config, spec: DataSpec, width: float | None) -> Model:
     def make_core(features: Features) -> Core:
         return cast("Core", instantiate(config["model"], features, **size))
 
-    asks = cast("type[Head]", head_class)
-    core = make_core(replace(stem.out, causal=asks.causal, per_position=asks.per_position))
+    head_type = cast("type[Head]", head_class)
+    core = make_core(replace(stem.out, causal=head_type.causal, asks=head_type.asks))
     head = instantiate(config["head"], core.out, spec, make_core)
     return Model(stem, core, cast("Head", head))
 

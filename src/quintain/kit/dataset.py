@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import get_args
 
 import pytorch_lightning as pl
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, Sampler, SequentialSampler
 from torch.utils.data import Dataset as TorchDataset
 
-from quintain.contracts import Batch, DataSpec, Split
+from quintain.contracts import Batch, DataSpec, Side, Split
 
 
 class InMemory(pl.LightningDataModule, ABC):
@@ -48,10 +49,12 @@ class InMemory(pl.LightningDataModule, ABC):
         return len(self._whole(split).x)
 
     def take(self, split: Split, indices: Tensor) -> Batch:
-        """The samples at `indices`, long (B,). Ragged samples keep the full padded length."""
-        x, y, lengths = self._whole(split)
-        some_lengths = None if lengths is None else lengths.index_select(0, indices)
-        return Batch(x.index_select(0, indices), y.index_select(0, indices), some_lengths)
+        """The samples at `indices`, long (B,), cut to the longest of them."""
+        x, y, lengths, y_lengths = self._whole(split)
+        along = lengths if self.spec.task == "next_token" else y_lengths
+        some_x, some_lengths = _some(x, lengths, indices)
+        some_y, some_y_lengths = _some(y, along, indices)
+        return Batch(some_x, some_y, some_lengths, None if y_lengths is None else some_y_lengths)
 
     def fingerprint(self) -> str:
         """`sha256:` of dtype, shape and bytes of every tensor as stored, train, val, test."""
@@ -63,6 +66,14 @@ class InMemory(pl.LightningDataModule, ABC):
                     digest.update(head.encode())
                     digest.update(tensor.contiguous().numpy())
         return f"sha256:{digest.hexdigest()}"
+
+    def text(self, tokens: Sequence[int], side: Side) -> str:
+        """A dataset with tokens says what they mean."""
+        raise NotImplementedError(f"dataset {self.spec.name!r} has no text() for its tokens")
+
+    def restore(self, y: Tensor) -> Tensor:
+        """As it is: a dataset that standardises its targets undoes that here."""
+        return y
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches of the train split; the last one may be smaller."""
@@ -88,6 +99,15 @@ class InMemory(pl.LightningDataModule, ABC):
         order: Sampler[int] = RandomSampler(view) if shuffle else SequentialSampler(view)
         batches = BatchSampler(order, self.batch_size, drop_last=False)
         return DataLoader(view, sampler=batches, batch_size=None)
+
+
+def _some(whole: Tensor, lengths: Tensor | None, indices: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Rows of `whole` and their lengths, without the columns that none of them needs."""
+    if lengths is None:
+        return whole.index_select(0, indices), None
+    some = lengths.index_select(0, indices)
+    longest = int(some.max()) if len(some) else 0
+    return whole[:, :longest].index_select(0, indices), some
 
 
 class _View(TorchDataset[Batch]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -58,22 +59,38 @@ class Nats(Metric):
         self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
         self.add_state("tokens", torch.tensor(0), dist_reduce_fx="sum")
 
-    def update(self, mean_nats: Tensor, tokens: int) -> None:
-        """Add a batch: its mean and the number of tokens that the mean is of."""
-        self.total += mean_nats * tokens
-        self.tokens += tokens
+    def update(self, mean_nats: Tensor, y_N: Tensor) -> None:
+        """Add a batch: its mean and the tokens that the mean is of."""
+        self.total += mean_nats * y_N.numel()
+        self.tokens += y_N.numel()
 
     def compute(self) -> Tensor:
         """Nats a token."""
         return self.total / self.tokens
 
 
-class Bits(Nats):
-    """The same in bits."""
+class BitsPerCharacter(Nats):
+    """The same in bits, over the characters of the tokens.
+
+    Args:
+        sizes: characters of each token type.
+    """
+
+    characters: Tensor
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        super().__init__()
+        self.sizes = torch.tensor(sizes)
+        self.add_state("characters", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, mean_nats: Tensor, y_N: Tensor) -> None:
+        """Add a batch."""
+        super().update(mean_nats, y_N)
+        self.characters += self.sizes.to(y_N.device)[y_N].sum()
 
     def compute(self) -> Tensor:
-        """Bits a token."""
-        return super().compute() / math.log(2)
+        """Bits a character."""
+        return self.total / math.log(2) / self.characters
 
 
 class Perplexity(Nats):

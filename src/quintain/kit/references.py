@@ -21,7 +21,7 @@ from quintain.kit.mask import keep, last_valid, mask_of
 
 TINY = 1e-6  # standard deviation below which a feature counts as constant
 PENALTIES, SEARCHED = (0.01, 0.1, 1.0), 5000  # C, and the samples on which it is chosen
-RECENT, STEPS, DRAWN, RATE = 8, 400, 4096, 0.03  # tokens read; Adam's steps, batch and rate
+RIDGE = (1.0, 10.0, 100.0, 1000.0, 10000.0)  # penalties tried on standardised features
 RARE = 1e-9  # probability of a class that the train split lacks; its logarithm stays finite
 
 
@@ -66,35 +66,35 @@ def linear_classifier(dataset: Dataset, stem: Stem) -> Predictor:
     return predict
 
 
-def unigram(dataset: Dataset, stem: Stem) -> Predictor:
-    """Log-frequencies of tokens, add-one smoothed, at every position: (B, T, V)."""
-    log_V = _log_frequencies(_pair_counts(dataset))
-    return lambda batch: log_V.to(batch.x.device).expand(*batch.x.shape, -1)
+def mean_target(dataset: Dataset, stem: Stem) -> Predictor:
+    """The mean of the train split, the same for each sample: (B, targets)."""
+    y = torch.cat([batch.y for batch in batches(dataset, "train")])
+    mean_K = y.mean(0)
+    return lambda batch: mean_K.to(batch.x.device).expand(len(batch.x), -1)
 
 
-def linear_next_token(dataset: Dataset, stem: Stem) -> Predictor:
-    """Softmax regression on the one-hot of the last 8 tokens of the window: logits (B, T, V).
+def linear_regression(dataset: Dataset, stem: Stem) -> Predictor:
+    """Ridge regression on the stem's features, flattened and standardised: (B, targets).
 
-    Positions before the window add nothing. Adam in large random batches, seeded.
+    The penalty is chosen on the validation split.
     """
-    vocabulary = dataset.spec.vocabulary
-    train = [(_recent(batch.x, vocabulary), batch) for batch in batches(dataset, "train")]
-    keys_NK = torch.cat([_real(keys, batch) for keys, batch in train])
-    y_N = torch.cat([_real(batch.y, batch) for _, batch in train])
-    weight_FV = _fit_softmax(keys_NK, y_N, vocabulary)
+    x_NF, y_NK = _all_flat(dataset, stem, "train")
+    mean_F, scale_F = x_NF.mean(0), _scale(x_NF)
+    x_val, y_val = _all_flat(dataset, stem, "val")
+    model = _ridge_of((x_NF - mean_F) / scale_F, y_NK, (x_val - mean_F) / scale_F, y_val)
 
     def predict(batch: Batch) -> Tensor:
-        keys_BTK = _recent(batch.x.cpu(), vocabulary)
-        logits = functional.embedding_bag(keys_BTK.flatten(0, 1), weight_FV, mode="sum")
-        return logits.reshape(*batch.x.shape, -1).to(batch.x.device)
+        x_BF = (_flat(stem, batch) - mean_F) / scale_F
+        said = torch.as_tensor(model.predict(x_BF.numpy()), dtype=torch.float32)
+        return said.reshape(len(x_BF), -1).to(batch.x.device)
 
     return predict
 
 
 def persistence(dataset: Dataset, stem: Stem) -> Predictor:
     """Nothing changes: the last value at each step ahead (B, Z, C)."""
-    horizon = dataset.spec.horizon
-    return lambda batch: last_value(batch)[:, None].expand(-1, horizon, -1)
+    horizon, targets = dataset.spec.horizon, _targets(dataset.spec)
+    return lambda batch: last_value(batch)[:, None, :targets].expand(-1, horizon, -1)
 
 
 def seasonal_naive(dataset: Dataset, stem: Stem) -> Predictor:
@@ -106,7 +106,8 @@ def seasonal_naive(dataset: Dataset, stem: Stem) -> Predictor:
     if not 0 < spec.season <= spec.shape[0] or spec.ragged:
         raise Skip(_no_season(spec))
     back_Z = -spec.season + torch.arange(spec.horizon) % spec.season
-    return lambda batch: batch.x[:, back_Z.to(batch.x.device) + batch.x.shape[1]]
+    targets = _targets(spec)
+    return lambda batch: batch.x[:, back_Z.to(batch.x.device) + batch.x.shape[1], :targets]
 
 
 def linear_forecast(dataset: Dataset, stem: Stem) -> Predictor:
@@ -119,9 +120,11 @@ def linear_forecast(dataset: Dataset, stem: Stem) -> Predictor:
         raise Skip("a linear forecast needs samples of equal length")
     weight_CTZ, bias_CZ = _ridge(lambda: _changes(dataset))
 
+    targets = _targets(dataset.spec)
+
     def predict(batch: Batch) -> Tensor:
-        last_BC = last_value(batch)
-        x_BTC = (batch.x - last_BC[:, None]).cpu().double()
+        last_BC = last_value(batch)[:, :targets]
+        x_BTC = (batch.x[..., :targets] - last_BC[:, None]).cpu().double()
         change_BZC = torch.einsum("btc,ctz->bzc", x_BTC, weight_CTZ) + bias_CZ.T
         return last_BC[:, None] + change_BZC.to(batch.x)
 
@@ -136,7 +139,10 @@ def _mask(batch: Batch) -> Tensor | None:
 def _flat(stem: Stem, batch: Batch) -> Tensor:
     """The stem's features of a batch on the CPU, zero behind the mask, flattened: (B, F)."""
     x, mask = stem(batch.x, batch.lengths)
-    return keep(x, mask).flatten(1).float().cpu()
+    x = keep(x, mask)
+    if mask is not None:  # a batch is cut to its own longest sample
+        x = functional.pad(x, (0, 0) * (x.dim() - 2) + (0, stem.out.grid[0] - x.shape[1]))
+    return x.flatten(1).float().cpu()
 
 
 def _all_flat(dataset: Dataset, stem: Stem, split: Split) -> tuple[Tensor, Tensor]:
@@ -166,36 +172,14 @@ def _logistic(x_NF: Tensor, y_N: Tensor, c: float, steps: int) -> Any:
         return LogisticRegression(C=c, max_iter=steps).fit(x_NF.numpy(), y_N.numpy())
 
 
-def _real(value: Tensor, batch: Batch) -> Tensor:
-    """The real positions of (B, T, …), side by side."""
-    return value.flatten(0, 1) if (mask := _mask(batch)) is None else value[mask]
+def _ridge_of(x_NF: Tensor, y_NK: Tensor, x_val: Tensor, y_val: Tensor) -> Any:
+    from sklearn.linear_model import Ridge
 
+    def error(penalty: float) -> float:
+        said = Ridge(penalty).fit(x_NF.numpy(), y_NK.numpy()).predict(x_val.numpy())
+        return float((torch.as_tensor(said).reshape(y_val.shape) - y_val).square().mean())
 
-def _recent(x_BT: Tensor, vocabulary: int) -> Tensor:
-    """Rows of the weights for the last RECENT tokens, (B, T, K); the last row means none."""
-    window = functional.pad(x_BT, (RECENT - 1, 0), value=vocabulary).unfold(1, RECENT, 1)
-    rows = window + torch.arange(RECENT) * vocabulary
-    return torch.where(window < vocabulary, rows, RECENT * vocabulary)
-
-
-def _fit_softmax(keys_NK: Tensor, y_N: Tensor, vocabulary: int) -> Tensor:
-    """Weights (K·V + 1, V), the last row zero: Adam, with a rate that falls to zero."""
-    draw = torch.Generator().manual_seed(0)
-    weight = torch.zeros(RECENT * vocabulary + 1, vocabulary)
-    mean, square = torch.zeros_like(weight), torch.zeros_like(weight)
-    for step in range(STEPS):
-        at = torch.randint(len(y_N), (DRAWN,), generator=draw)
-        keys, y = keys_NK[at], y_N[at]
-        error = functional.embedding_bag(keys, weight, mode="sum").softmax(1)
-        error[torch.arange(DRAWN), y] -= 1
-        slope = torch.zeros_like(weight)
-        slope.index_add_(0, keys.flatten(), error.repeat_interleave(RECENT, 0) / DRAWN)
-        slope[-1] = 0
-        mean.lerp_(slope, 0.1)
-        square.lerp_(slope.square(), 0.01)
-        scale = (square / (1 - 0.99 ** (step + 1))).sqrt() + 1e-8
-        weight -= RATE * (1 - step / STEPS) * mean / (1 - 0.9 ** (step + 1)) / scale
-    return weight
+    return Ridge(min(RIDGE, key=error)).fit(x_NF.numpy(), y_NK.numpy())
 
 
 def _scale(x_NF: Tensor) -> Tensor:
@@ -203,20 +187,8 @@ def _scale(x_NF: Tensor) -> Tensor:
     return torch.where(deviation_F > TINY, deviation_F, 1.0)
 
 
-def _pair_counts(dataset: Dataset) -> Tensor:
-    """How often token v follows token u in the train split: float64 (V, V)."""
-    vocabulary = dataset.spec.vocabulary
-    count = torch.zeros(vocabulary * vocabulary, dtype=torch.long)
-    for batch in batches(dataset, "train"):
-        real = slice(None) if (mask := _mask(batch)) is None else mask
-        pairs = (batch.x * vocabulary + batch.y)[real].flatten()
-        count += torch.bincount(pairs, minlength=vocabulary * vocabulary)
-    return count.reshape(vocabulary, vocabulary).double()
-
-
-def _log_frequencies(count_VV: Tensor) -> Tensor:
-    count_V = count_VV.sum(0) + 1
-    return (count_V / count_V.sum()).log().float()
+def _targets(spec: DataSpec) -> int:
+    return len(spec.targets) or spec.shape[-1]
 
 
 def _no_season(spec: DataSpec) -> str:
@@ -230,8 +202,9 @@ def _no_season(spec: DataSpec) -> str:
 def _changes(dataset: Dataset) -> Iterator[tuple[Tensor, Tensor]]:
     """x (B, T, C) and y (B, Z, C) of the train split less the last value of x, in float64."""
     for batch in batches(dataset, "train"):
-        last_B1C = last_value(batch)[:, None].double()
-        yield batch.x.double() - last_B1C, batch.y.double() - last_B1C
+        targets = batch.y.shape[-1]
+        last_B1C = last_value(batch)[:, None, :targets].double()
+        yield batch.x[..., :targets].double() - last_B1C, batch.y.double() - last_B1C
 
 
 def _ridge(

@@ -8,7 +8,13 @@ from quintain.contracts import Batch
 
 
 def forecast_windows(
-    series: Tensor, start: int, stop: int, *, look_back: int, horizon: int
+    series: Tensor,
+    start: int,
+    stop: int,
+    *,
+    look_back: int,
+    horizon: int,
+    targets: int | None = None,
 ) -> Batch:
     """All windows whose targets lie wholly in steps `start` to `stop` (exclusive) of a series.
 
@@ -19,9 +25,10 @@ def forecast_windows(
         series: (steps, channels).
         start, stop: the split.
         look_back, horizon: lengths of x and y.
+        targets: y has the first so many channels; None: all.
 
     Returns:
-        x (windows, look_back, channels) and y (windows, horizon, channels), one step apart, as
+        x (windows, look_back, channels) and y (windows, horizon, targets), one step apart, as
         views of the series.
 
     Raises:
@@ -35,4 +42,4 @@ def forecast_windows(
         )
     x = series[first - look_back : stop - horizon].unfold(0, look_back, 1)
     y = series[first:stop].unfold(0, horizon, 1)
-    return Batch(x.transpose(1, 2), y.transpose(1, 2))
+    return Batch(x.transpose(1, 2), y.transpose(1, 2)[..., :targets])

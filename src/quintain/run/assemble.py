@@ -125,7 +125,7 @@ def _inference(run: Run, forward: measure.Forward, budget: Budget) -> dict[str, 
     latency = {}
     for size in sizes:
         batch = forward.first(run.dataset, "val", size)
-        readings = measure.latency(forward, batch, run.hardware.synchronize)
+        readings = measure.latency(forward.answer, batch, run.hardware.synchronize)
         latency[str(size)] = measure.percentiles(readings, 50, 95)
     flops = measure.flops_per_sample(forward, forward.first(run.dataset, "val", 1))
     if isinstance(flops, str):

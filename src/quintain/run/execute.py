@@ -78,6 +78,7 @@ def _train(run: Run, progress: Progress) -> Record:
     task = Task(
         model,
         cast(Recipe, instantiate(config["optimizer"])),
+        dataset,
         steps=budget.steps,
         clocks=run.clocks,
         seconds=budget.seconds,

@@ -39,6 +39,11 @@ class Forward:
             prediction: torch.Tensor = self._model(batch)
         return prediction
 
+    def answer(self, batch: Batch) -> torch.Tensor:
+        """`Batch` → what is scored: what a user of the model waits for."""
+        with self._precision.forward_context():
+            return self._model.answer(batch)
+
     def first(self, dataset: Dataset, split: Split, count: int) -> Batch:
         """The first `count` samples of a split, as the model wants them."""
         batch = dataset.take(split, torch.arange(min(count, dataset.size(split))))

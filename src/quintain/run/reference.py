@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from torch import nn
+
 from quintain.compose.bind import instantiate, locate
 from quintain.compose.build import build_stem
-from quintain.contracts import Features, Head, Predictor, Split
+from quintain.contracts import Features, Head, Predictor, Split, Stem
 from quintain.kit.meters import HostMemory
 from quintain.records.schema import Record, utc_now
 from quintain.run import assemble
@@ -22,17 +24,17 @@ def execute_reference(run: Run) -> Record:
     """Fit on the train split, then score validation and test, each sample once."""
     head_class: Any = locate(run.cell.config["head"]["_target_"])
     stem = build_stem(run.cell.config, run.dataset.spec, "sequence")
+    head = _scorer(run, head_class, stem)
     run.clocks.switch("training")
     predictor = head_class.references[run.cell.reference](run.dataset, stem)
     run.clocks.switch("validation")
-    head = _scorer(run, head_class)
     val = _score(run, head, predictor, "val")
     run.clocks.switch("test")
     test = _score(run, head, predictor, "test")
     run.clocks.switch("measuring")
     scores = {
         s.name: {"direction": s.direction, "unit": s.unit, "val": val[s.name], "test": test[s.name]}
-        for s in head_class.scores
+        for s in head.scores
     }
     seconds = run.clocks.read("training")
     size = run.dataset.size("train")
@@ -47,28 +49,31 @@ def execute_reference(run: Run) -> Record:
     return Record.model_validate(
         assemble.common(run, stem.reading)
         | {
-            "quality": {"main": head_class.scores[0].name, "scores": scores},
+            "quality": {"main": head.scores[0].name, "scores": scores},
             "cost": assemble.metered(cost, run, [HostMemory()]),
             "finished": utc_now(),
         }
     )
 
 
-def _scorer(run: Run, head_class: Any) -> Head:
-    """A head for its metrics only; its layers are never used."""
-
-    def no_decoder(features: Features) -> Any:
-        raise AssertionError("a reference builds no decoder")
-
-    spec = run.dataset.spec
-    grid = spec.shape[:1] if head_class.per_position else (1,)
-    features = Features(dim=1, grid=grid, masked=spec.ragged, causal=head_class.causal)
-    head: Head = instantiate(run.cell.config["head"], features, spec, no_decoder)
+def _scorer(run: Run, head_class: Any, stem: Stem) -> Head:
+    """A head for its metrics only; its layers are never used, nor those of a decoder it makes."""
+    grid = stem.out.grid[:1] if head_class.asks != "summary" else (1,)
+    features = Features(dim=1, grid=grid, masked=stem.out.masked, causal=head_class.causal)
+    head: Head = instantiate(run.cell.config["head"], features, run.dataset.spec, _Nothing)
     return head
 
 
+class _Nothing(nn.Module):
+    """Stands where a head wants a decoder that is never called."""
+
+    def __init__(self, features: Features) -> None:
+        super().__init__()
+        self.out = features
+
+
 def _score(run: Run, head: Head, predictor: Predictor, split: Split) -> dict[str, float]:
-    metrics = head.metrics()
+    metrics = head.metrics(run.dataset)
     for batch in EvaluationFeed(run.dataset, split):
         head.update(metrics, predictor(batch), batch)
     return {name: float(metric.compute()) for name, metric in metrics.items()}

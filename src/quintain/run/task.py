@@ -13,7 +13,7 @@ from pytorch_lightning.strategies import SingleDeviceStrategy
 from torch import Tensor
 
 from quintain.compose.build import Model
-from quintain.contracts import Batch, Score
+from quintain.contracts import Batch, Dataset, Score
 from quintain.run.clocks import Clocks
 from quintain.run.optimize import Recipe
 
@@ -49,6 +49,7 @@ class Task(pl.LightningModule):
     Args:
         model: stem, core and head.
         recipe: how weights are updated.
+        dataset: set up; the head's metrics may ask it what tokens and targets mean.
         steps: number of optimizer steps, for the schedule.
         clocks: switched between training and validation.
         seconds: training time after which to stop; None: no limit.
@@ -62,6 +63,7 @@ class Task(pl.LightningModule):
         self,
         model: Model,
         recipe: Recipe,
+        dataset: Dataset,
         *,
         steps: int,
         clocks: Clocks,
@@ -81,7 +83,7 @@ class Task(pl.LightningModule):
         self._each_step = each_step
         self._losses: list[Tensor] = []
         self._norms: list[Tensor] = []
-        self._metrics = model.head.metrics()
+        self._metrics = model.head.metrics(dataset)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return self.recipe.build(self.model)
@@ -162,7 +164,7 @@ class Task(pl.LightningModule):
         self._start_metrics()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self.model.head.update(self._metrics, self.model(batch), batch)
+        self.model.head.update(self._metrics, self.model.answer(batch), batch)
 
     def on_validation_epoch_end(self) -> None:
         scores = self._read_metrics()
@@ -173,7 +175,7 @@ class Task(pl.LightningModule):
         self._clocks.switch(self._before)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self.model.head.update(self._metrics, self.model(batch), batch)
+        self.model.head.update(self._metrics, self.model.answer(batch), batch)
 
     def on_test_epoch_start(self) -> None:
         self._start_metrics()

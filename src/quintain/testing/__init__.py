@@ -2,7 +2,7 @@
 
 from quintain.testing.dataset_checks import DATASET_CHECKS, Case
 from quintain.testing.model_checks import MODEL_CHECKS
-from quintain.testing.specs import EXAMPLE_SPECS, fake_batch
+from quintain.testing.specs import EXAMPLE_SPECS, ExampleDataset, fake_batch
 from quintain.testing.wiring import Wired, build
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "EXAMPLE_SPECS",
     "MODEL_CHECKS",
     "Case",
+    "ExampleDataset",
     "Wired",
     "build",
     "fake_batch",

@@ -13,11 +13,13 @@ from torch import Tensor
 from quintain.contracts import Batch, Dataset, DataSpec, Split
 from quintain.kit.mask import mask_of
 from quintain.kit.references import batches
+from quintain.testing.specs import WRITTEN
 
 MOST_DUPLICATES = 0.01  # share of a split whose input also stands in an earlier split
 CARD = ("about", "source", "licence", "citation")
 PIXELS = (torch.uint8, torch.float32)
 DTYPES = {"text": (torch.long,), "image": PIXELS, "video": PIXELS}
+CUT = ("next_token", "transcribe", "generate")
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 
@@ -50,7 +52,7 @@ def spec_matches(case: Case) -> None:
     for split, batch in _all(case):
         size = len(batch.x)
         expected = (size, *spec.shape)
-        assert tuple(batch.x.shape) == expected, (
+        assert _within(batch.x, expected, cut=spec.ragged), (
             f"{split}: x is {tuple(batch.x.shape)}; the spec says {expected}"
         )
         assert batch.x.dtype in DTYPES.get(spec.modality, (torch.float32,)), (
@@ -156,19 +158,43 @@ def _wrong_target(spec: DataSpec, batch: Batch) -> str | None:
     expected = {
         "classify": (size,),
         "next_token": (size, *spec.shape),
-        "forecast": (size, spec.horizon, spec.shape[-1]),
+        "regress": (size, len(spec.targets)),
+        "forecast": (size, spec.horizon, len(spec.targets) or spec.shape[-1]),
+        "transcribe": (size, spec.target_length),
+        "generate": (size, spec.target_length),
     }[spec.task]
-    if tuple(batch.y.shape) != expected:
+    if not _within(batch.y, expected, cut=spec.task in CUT):
         return f"y is {tuple(batch.y.shape)}; {spec.task} needs {expected}"
-    if spec.task == "forecast":
+    if spec.task in ("regress", "forecast"):
         return None if batch.y.isfinite().all() else "y has NaN"
-    most = len(spec.classes) if spec.task == "classify" else spec.vocabulary
+    if spec.task in WRITTEN and (problem := _wrong_lengths(batch)):
+        return problem
+    known = {"classify": len(spec.classes), "next_token": spec.vocabulary}
+    most = known.get(spec.task, spec.symbols)
     low, high = batch.y.min(), batch.y.max()
     if batch.y.dtype != torch.long or low < 0 or high >= most:
         return f"y must be long from 0 to {most - 1}; it is {batch.y.dtype} from {low} to {high}"
     if spec.task == "next_token" and not _shifted(batch):
         return "y[:, t] must be x[:, t + 1]"
     return None
+
+
+def _within(value: Tensor, expected: tuple[int, ...], *, cut: bool) -> bool:
+    """Of this shape; where `cut`, the second axis may be shorter."""
+    came = tuple(value.shape)
+    if cut and len(came) == len(expected) and came[1] <= expected[1]:
+        return came[0] == expected[0] and came[2:] == expected[2:]
+    return came == expected
+
+
+def _wrong_lengths(batch: Batch) -> str | None:
+    lengths, longest = batch.y_lengths, batch.y.shape[1]
+    if lengths is None or tuple(lengths.shape) != (len(batch.y),):
+        return f"y_lengths must count the symbols of each y; they are {lengths}"
+    if lengths.min() < 0 or lengths.max() > longest:
+        return f"y_lengths go from {lengths.min()} to {lengths.max()}, but y has {longest} columns"
+    behind = batch.y[~mask_of(lengths, longest)]
+    return "y is not zero behind its y_lengths" if behind.any() else None
 
 
 def _shifted(batch: Batch) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import io
+import json
 from collections.abc import Callable
 from typing import cast
 
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from quintain.contracts import Batch, DataSpec, Features
-from quintain.testing.specs import fake_batch
+from quintain.testing.specs import ExampleDataset, fake_batch
 from quintain.testing.wiring import Whole, module, seeded
 
 Make = Callable[[], Whole]
@@ -44,10 +45,18 @@ def shapes(make: Make, spec: DataSpec) -> None:
 def scores(make: Make, spec: DataSpec) -> None:
     """The head's metrics have the names of its `scores` and come out finite."""
     whole, batch = seeded(make), fake_batch(spec)
-    metrics, names = whole.head.metrics(), [score.name for score in whole.head.scores]
+    dataset, names = ExampleDataset(spec), [score.name for score in whole.head.scores]
+    metrics = whole.head.metrics(dataset)
     assert list(metrics) == names, f"metrics {list(metrics)} must be named as scores: {names}"
+    module(whole).eval()
     with torch.no_grad():
-        whole.head.update(metrics, whole(batch), batch)
+        answer = whole.answer(batch)
+        whole.head.update(metrics, answer, batch)
+    shown = whole.head.samples(answer, batch, dataset)
+    assert len(shown) == len(batch.x) and all({"truth", "prediction"} <= set(s) for s in shown), (
+        f"samples must give truth and prediction of each of {len(batch.x)}, got {shown}"
+    )
+    json.dumps(shown, allow_nan=False)
     for name, metric in metrics.items():
         assert metric.compute().isfinite(), f"{name} is {metric.compute()} after one batch"
 
@@ -90,9 +99,7 @@ def alone(make: Make, spec: DataSpec) -> None:
     together = _predict(whole, batch)
     for k in range(len(batch.x)):
         one, steps = _cut(batch, k, spec)
-        mine = (
-            together[k : k + 1, : one.x.shape[1]] if whole.head.per_position else together[k, None]
-        )
+        mine = together[k : k + 1, : one.x.shape[1]] if _aligned(spec) else together[k, None]
         _same(
             mine,
             _predict(whole, one),
@@ -114,7 +121,7 @@ def padding(make: Make, spec: DataSpec) -> None:
         assert torch.equal(clean_mask, dirty_mask), "the core's mask depends on the padding"
         clean = whole.head(clean_x, clean_mask, batch)
         dirty = whole.head(_soil(dirty_x, dirty_mask), dirty_mask, batch)
-    if whole.head.per_position:
+    if _aligned(spec):
         clean, dirty = clean[mask], dirty[mask]
     _same(
         clean, dirty, "what stands behind the mask changes a prediction: zero it with kit.mask.keep"
@@ -159,7 +166,7 @@ def float64(make: Make, spec: DataSpec) -> None:
     """In double precision the prediction is double too, and close to that in single."""
     whole, batch = seeded(make), fake_batch(spec)
     double = copy.deepcopy(module(whole)).double()
-    exact = Batch(_doubled(batch.x), _doubled(batch.y), batch.lengths)
+    exact = batch._replace(x=_doubled(batch.x), y=_doubled(batch.y))
     prediction = _predict(cast(Whole, double), exact)
     assert prediction.dtype == torch.float64, f"the prediction is {prediction.dtype}, not float64"
     _same(_predict(whole, batch).double(), prediction, "float32 and float64 disagree")
@@ -189,6 +196,11 @@ def _check_features(part: str, x: Tensor, mask: Tensor | None, out: Features, si
     assert mask is None or tuple(mask.shape) == expected[:2], (
         f"{part}'s mask is {tuple(mask.shape)}; expected {expected[:2]}"
     )
+
+
+def _aligned(spec: DataSpec) -> bool:
+    """Whether a prediction has a position for each of x."""
+    return spec.task == "next_token"
 
 
 def _loss(whole: Whole, batch: Batch) -> Tensor:
@@ -226,10 +238,16 @@ def _other(x: Tensor, drawn: Tensor, spec: DataSpec) -> Tensor:
 def _cut(batch: Batch, k: int, spec: DataSpec) -> tuple[Batch, str]:
     """Sample k as a batch of its own, cut to its length, and its length in words."""
     if batch.lengths is None:
-        return Batch(batch.x[k, None], batch.y[k, None]), "whole"
+        one = batch._replace(x=batch.x[k, None], y=batch.y[k, None])
+        return one._replace(y_lengths=_one(batch.y_lengths, k)), "whole"
     steps = int(batch.lengths[k])
-    y = batch.y[k, None, :steps] if spec.task == "next_token" else batch.y[k, None]
-    return Batch(batch.x[k, None, :steps], y, batch.lengths[k, None]), f"{steps} steps long"
+    y = batch.y[k, None, :steps] if _aligned(spec) else batch.y[k, None]
+    one = Batch(batch.x[k, None, :steps], y, batch.lengths[k, None], _one(batch.y_lengths, k))
+    return one, f"{steps} steps long"
+
+
+def _one(lengths: Tensor | None, k: int) -> Tensor | None:
+    return None if lengths is None else lengths[k, None]
 
 
 def _soil(x: Tensor, mask: Tensor | None) -> Tensor:

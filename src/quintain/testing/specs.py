@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import get_args
+
 import torch
 from torch import Tensor
 
-from quintain.contracts import Batch, DataSpec
+from quintain.contracts import Batch, DataSpec, Side, Split
+from quintain.kit.dataset import InMemory
 from quintain.kit.mask import keep, mask_of
 
 SURPRISES = 0.2  # share of random tokens in made-up text
+SPLITS: tuple[Split, ...] = get_args(Split)
+WRITTEN = ("transcribe", "generate")  # tasks whose y is a sequence of its own
 _CLASSES = ("a", "b", "c")
 
 EXAMPLE_SPECS: tuple[DataSpec, ...] = (
@@ -58,6 +64,22 @@ EXAMPLE_SPECS: tuple[DataSpec, ...] = (
         season=6,
     ),
     DataSpec(
+        name="example_targets",
+        modality="series",
+        task="forecast",
+        shape=(12, 3),
+        horizon=2,
+        targets=("a", "b"),
+    ),
+    DataSpec(
+        name="example_regress",
+        modality="video",
+        task="regress",
+        shape=(6, 1, 8, 8),
+        targets=("angle",),
+        ragged=True,
+    ),
+    DataSpec(
         name="example_ragged_series",
         modality="series",
         task="classify",
@@ -85,7 +107,22 @@ def fake_batch(spec: DataSpec, batch_size: int = 6, seed: int = 0) -> Batch:
         real_BT = mask_of(lengths, x.shape[1])
         x = keep(x, real_BT)
         y = keep(y, real_BT) if spec.task == "next_token" else y
-    return Batch(x, y, lengths)
+    if spec.task not in WRITTEN:
+        return Batch(x, y, lengths)
+    y_lengths = torch.randint(1, spec.target_length + 1, (batch_size,), generator=draw)
+    return Batch(x, keep(y, mask_of(y_lengths, y.shape[1])), lengths, y_lengths)
+
+
+class ExampleDataset(InMemory):
+    """Random samples of any spec: what a head's metrics may ask a dataset."""
+
+    def load(self) -> dict[Split, Batch]:
+        """A dozen samples a split."""
+        return {split: fake_batch(self.spec, 12, seed) for seed, split in enumerate(SPLITS)}
+
+    def text(self, tokens: Sequence[int], side: Side) -> str:
+        """Letters of the alphabet and, every fifth, a space."""
+        return "".join(" " if token % 5 == 4 else chr(ord("a") + token % 26) for token in tokens)
 
 
 def _lengths(spec: DataSpec, batch_size: int, draw: torch.Generator) -> Tensor:
@@ -125,4 +162,10 @@ def _targets(spec: DataSpec, x: Tensor, draw: torch.Generator) -> Tensor:
     if spec.task == "next_token":
         last_B1 = torch.randint(spec.vocabulary, (len(x), 1), generator=draw)
         return torch.cat([x[:, 1:], last_B1], dim=1)
-    return torch.randn(len(x), spec.horizon, spec.shape[-1], generator=draw)
+    if spec.task in WRITTEN:
+        shape = (len(x), spec.target_length)
+        return torch.randint(spec.symbols, shape, generator=draw)
+    if spec.task == "regress":
+        return torch.randn(len(x), len(spec.targets), generator=draw)
+    targets = len(spec.targets) or spec.shape[-1]
+    return torch.randn(len(x), spec.horizon, targets, generator=draw)

@@ -26,6 +26,8 @@ class Whole(Protocol):
 
     def __call__(self, batch: Batch) -> Tensor: ...
 
+    def answer(self, batch: Batch) -> Tensor: ...
+
 
 class Wired(nn.Module):
     """Stem, core and head in a row."""
@@ -36,9 +38,16 @@ class Wired(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """`Batch` → the head's prediction, B first."""
+        return cast(Tensor, self.head(*self._read(batch), batch))
+
+    def answer(self, batch: Batch) -> Tensor:
+        """`Batch` → what the head scores, B first."""
+        return cast(Tensor, self.head.answer(*self._read(batch), batch))
+
+    def _read(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         x, mask = self.stem(batch.x, batch.lengths)
         x, mask = self.core(x, mask)
-        return cast(Tensor, self.head(x, mask, batch))
+        return x, mask
 
 
 def build(
@@ -63,7 +72,7 @@ def build(
     core_class, head_class = _class_of(core), _class_of(head)
     eyes = stem(spec, reads=core_class.reads)
     seen = cast(Any, eyes).out
-    body = make_core(replace(seen, causal=head_class.causal, per_position=head_class.per_position))
+    body = make_core(replace(seen, causal=head_class.causal, asks=head_class.asks))
     return Wired(eyes, body, head(cast(Any, body).out, spec, make_core))
 
 

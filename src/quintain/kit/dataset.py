@@ -16,19 +16,66 @@ from torch.utils.data import Dataset as TorchDataset
 from quintain.contracts import Batch, DataSpec, Side, Split
 
 
-class InMemory(pl.LightningDataModule, ABC):
-    """A dataset that fits into memory: a subclass gives its `DataSpec` and writes `load`.
+class Base(pl.LightningDataModule, ABC):
+    """What all datasets share: the spec, notes, and data loaders.
 
-    The benchmark reads `spec`, `prepare_data`, `setup`, `size`, `take` and `fingerprint` only.
-    The data loaders are there so that a plain Lightning `Trainer` can use the data too; they
-    give batches of `batch_size` samples, an attribute that may be set at any time.
+    The benchmark reads what `quintain.contracts.Dataset` lists. The data loaders are there so that
+    a plain Lightning `Trainer` can use the data too; they give batches of `batch_size` samples, an
+    attribute that may be set at any time.
     """
 
     batch_size: int = 64
+    notes: tuple[str, ...] = ()
+    """Sentences for people: what was inferred, skipped or cut."""
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
         self.spec = spec
+
+    @abstractmethod
+    def size(self, split: Split) -> int:
+        """Number of samples in a split, after `setup`."""
+
+    @abstractmethod
+    def take(self, split: Split, indices: Tensor) -> Batch:
+        """The samples at `indices`, long (B,), as one batch."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """`sha256:` of the content of all splits."""
+
+    def text(self, tokens: Sequence[int], side: Side) -> str:
+        """A dataset with tokens says what they mean."""
+        raise NotImplementedError(f"dataset {self.spec.name!r} has no text() for its tokens")
+
+    def restore(self, y: Tensor) -> Tensor:
+        """As it is: a dataset that standardises its targets undoes that here."""
+        return y
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Shuffled batches of the train split; the last one may be smaller."""
+        return self._loader("train", shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Batches of the validation split in order."""
+        return self._loader("val")
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Batches of the test split in order."""
+        return self._loader("test")
+
+    def _loader(self, split: Split, *, shuffle: bool = False) -> DataLoader[Batch]:
+        view = _View(self, split)
+        order: Sampler[int] = RandomSampler(view) if shuffle else SequentialSampler(view)
+        batches = BatchSampler(order, self.batch_size, drop_last=False)
+        return DataLoader(view, sampler=batches, batch_size=None)
+
+
+class InMemory(Base):
+    """A dataset that fits into memory: a subclass gives its `DataSpec` and writes `load`."""
+
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__(spec)
         self._splits: dict[Split, Batch] = {}
 
     @abstractmethod
@@ -67,38 +114,12 @@ class InMemory(pl.LightningDataModule, ABC):
                     digest.update(tensor.contiguous().numpy())
         return f"sha256:{digest.hexdigest()}"
 
-    def text(self, tokens: Sequence[int], side: Side) -> str:
-        """A dataset with tokens says what they mean."""
-        raise NotImplementedError(f"dataset {self.spec.name!r} has no text() for its tokens")
-
-    def restore(self, y: Tensor) -> Tensor:
-        """As it is: a dataset that standardises its targets undoes that here."""
-        return y
-
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """Shuffled batches of the train split; the last one may be smaller."""
-        return self._loader("train", shuffle=True)
-
-    def val_dataloader(self) -> DataLoader[Batch]:
-        """Batches of the validation split in order."""
-        return self._loader("val")
-
-    def test_dataloader(self) -> DataLoader[Batch]:
-        """Batches of the test split in order."""
-        return self._loader("test")
-
     def _whole(self, split: Split) -> Batch:
         if not self._splits:
             raise RuntimeError(
                 f"dataset {self.spec.name!r} is not loaded: call prepare_data() and setup() first"
             )
         return self._splits[split]
-
-    def _loader(self, split: Split, *, shuffle: bool = False) -> DataLoader[Batch]:
-        view = _View(self, split)
-        order: Sampler[int] = RandomSampler(view) if shuffle else SequentialSampler(view)
-        batches = BatchSampler(order, self.batch_size, drop_last=False)
-        return DataLoader(view, sampler=batches, batch_size=None)
 
 
 def _some(whole: Tensor, lengths: Tensor | None, indices: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -113,7 +134,7 @@ def _some(whole: Tensor, lengths: Tensor | None, indices: Tensor) -> tuple[Tenso
 class _View(TorchDataset[Batch]):
     """One split as a torch dataset whose index is a list of samples and whose item is a batch."""
 
-    def __init__(self, data: InMemory, split: Split) -> None:
+    def __init__(self, data: Base, split: Split) -> None:
         self._data, self._split = data, split
 
     def __len__(self) -> int:

@@ -1,0 +1,119 @@
+"""Data sets of many files: the same numbers from memory and from disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from torch import Tensor
+
+from quintain.contracts import DataSpec, Split
+from quintain.kit.download import DataError
+from quintain.kit.ondisk import Item, OnDisk
+
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+SOUND = DataSpec(
+    name="sounds",
+    modality="speech",
+    task="transcribe",
+    shape=(400,),
+    sample_rate=8000,
+    symbols=3,
+    target_length=4,
+    ragged=True,
+)
+
+
+class Sounds(OnDisk):
+    """WAV files with a transcript each; every third is for another split."""
+
+    def __init__(self, files: Sequence[Path], *, memory: float = 1024, workers: int = 2) -> None:
+        super().__init__(SOUND, memory=memory, workers=workers)
+        self.files = files
+
+    def items(self) -> Mapping[Split, Sequence[Item]]:
+        every = [Item(path, (1,) * (1 + n % 4)) for n, path in enumerate(self.files)]
+        return {split: every[n::3] for n, split in enumerate(SPLITS)}
+
+    def read(self, item: Item) -> Tensor:
+        return torch.from_numpy(soundfile.read(item.path, dtype="int16")[0])
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    draw = np.random.default_rng(0)
+    paths = [tmp_path / f"{n}.wav" for n in range(30)]
+    for n, path in enumerate(paths):
+        soundfile.write(path, draw.uniform(-1, 1, 100 + 10 * n), 8000, subtype="PCM_16")
+    return paths
+
+
+def test_from_memory_and_from_disk_bit_for_bit(files: list[Path]) -> None:
+    decoded, streamed = Sounds(files), Sounds(files, memory=0.001, workers=3)
+    for data in (decoded, streamed):
+        data.setup()
+    assert not decoded.streams and streamed.streams
+    assert "memory" in decoded.notes[0] and "memory=0.001" in streamed.notes[0]
+    for split in SPLITS:
+        assert decoded.size(split) == streamed.size(split) == 10
+        some = torch.tensor([7, 0, 3, 3])
+        for a, b in zip(decoded.take(split, some), streamed.take(split, some), strict=True):
+            assert a is not None and b is not None
+            assert a.dtype == b.dtype and torch.equal(a, b)
+    assert decoded.fingerprint() == streamed.fingerprint()
+
+
+def test_what_comes_is_what_the_files_hold(files: list[Path]) -> None:
+    data = Sounds(files)
+    data.setup()
+    batch = data.take("val", torch.tensor([2, 5]))  # files 7 and 16
+    assert batch.lengths is not None and batch.lengths.tolist() == [170, 260]
+    assert batch.x.shape == (2, 260) and not batch.x[0, 170:].any()
+    expected = soundfile.read(files[16], dtype="float32")[0]
+    assert np.array_equal(batch.x[1].numpy(), expected)
+    assert batch.y.tolist() == [[1, 1, 1, 1], [1, 0, 0, 0]]
+    assert batch.y_lengths is not None and batch.y_lengths.tolist() == [4, 1]
+
+
+def test_a_fingerprint_sees_content_and_targets_but_no_names(files: list[Path]) -> None:
+    def of(paths: Sequence[Path]) -> str:
+        data = Sounds(paths)
+        data.setup()
+        return data.fingerprint()
+
+    first = of(files)
+    renamed = files[4].rename(files[4].with_name("other name.wav"))
+    files[4] = renamed
+    assert of(files) == first
+    assert of([*files[1:], files[0]]) != first
+    soundfile.write(files[9], np.zeros(100), 8000, subtype="PCM_16")
+    assert of(files) != first
+
+
+@pytest.mark.parametrize("memory", [1024, 0])
+def test_files_that_cannot_be_read_are_named(files: list[Path], memory: float) -> None:
+    for bad in files[3:30:2]:  # the first, which is looked at beforehand, is fine
+        bad.write_bytes(b"RIFF")
+    soundfile.write(files[6], np.zeros(500), 8000)
+    data = Sounds(files, memory=memory)
+    if memory:
+        with pytest.raises(DataError, match=r"(?s)3\.wav cannot be read.*") as error:
+            data.setup()
+        assert "6.wav has the shape (500,), expected (400,) or shorter" in str(error.value)
+        return
+    data.setup()
+    with pytest.raises(DataError, match=r"3\.wav cannot be read"):
+        data.take("train", torch.tensor([0, 1]))
+
+
+def test_a_split_without_samples_is_refused(files: list[Path]) -> None:
+    with pytest.raises(DataError, match="no samples for val and test"):
+        Sounds(files[:1]).setup()
+    with pytest.raises(RuntimeError, match="call prepare_data"):
+        Sounds(files).size("train")
+    with pytest.raises(ValueError, match="workers must be at least 1"):
+        Sounds(files, workers=0)

@@ -7,11 +7,12 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from quintain.compose.errors import UsageError, nearest
 
-RESERVED = ("_target_", "card")
+RESERVED = ("_target_", "_partial_", "card")
 
 
 def locate(target: str) -> Callable[..., Any]:
@@ -33,8 +34,26 @@ def settings(node: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def instantiate(node: Mapping[str, Any], *args: Any, **extra: Any) -> Any:
-    """Call a node's target with `args`, its settings and `extra` (which wins)."""
-    return locate(node["_target_"])(*args, **(settings(node) | extra))
+    """Call a node's target with `args`, its settings and `extra` (which wins).
+
+    A setting that is itself a node is made first, as Hydra does: an object, or with `_partial_`
+    something to call, which whoever is given it completes.
+    """
+    made = {key: _made(value) for key, value in settings(node).items()}
+    return locate(node["_target_"])(*args, **(made | extra))
+
+
+def _made(value: Any) -> Any:
+    if not _is_node(value):
+        return value
+    if not value.get("_partial_"):
+        return instantiate(value)
+    made = {key: _made(inner) for key, inner in settings(value).items()}
+    return partial(locate(value["_target_"]), **made)
+
+
+def _is_node(value: Any) -> bool:
+    return isinstance(value, Mapping) and "_target_" in value
 
 
 def accepts(node: Mapping[str, Any], name: str) -> bool:
@@ -44,7 +63,7 @@ def accepts(node: Mapping[str, Any], name: str) -> bool:
 
 
 def problems(path: str, node: Mapping[str, Any], *, given: int = 0, extra: set[str]) -> list[str]:
-    """What is wrong with a node's settings, without calling its target.
+    """What is wrong with a node's settings and those of nodes in it, without calling a target.
 
     Args:
         path: where the node stands, for the sentences ("model").
@@ -59,9 +78,15 @@ def problems(path: str, node: Mapping[str, Any], *, given: int = 0, extra: set[s
     except UsageError as error:
         return [f"{path}._target_: {problem}" for problem in error.problems]
     parameters = list(signature.parameters.values())[given:]
+    inner = [
+        problem
+        for key, value in settings(node).items()
+        if _is_node(value)
+        for problem in problems(f"{path}.{key}", value, extra=set())
+    ]
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return []
-    return _check(path, node, {p.name: p for p in parameters}, extra, _hints(target))
+        return inner
+    return inner + _check(path, node, {p.name: p for p in parameters}, extra, _hints(target))
 
 
 def _check(
@@ -87,6 +112,7 @@ def _check(
         and p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)
         and key not in extra
         and key not in node
+        and not node.get("_partial_")  # who completes it gives the rest
     ]
     return found
 

@@ -18,9 +18,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from quintain.compose.content import with_content
 from quintain.compose.errors import UsageError
 
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 """Raised when the engine would give other numbers for the same configuration."""
 
 PARTS = ("dataset", "stem", "head", "model", "optimizer", "budget", "hardware")
@@ -74,6 +75,7 @@ def make_cell(
     """Freeze a resolved configuration. A reference row has no model, optimizer or budget."""
     parts = PARTS if reference is None else ("dataset", "stem", "head", "hardware")
     nodes = {part: config[part] for part in parts}
+    nodes["dataset"] = with_content(nodes["dataset"])
     sources = {target: source_hash(target) for node in nodes.values() for target in targets(node)}
     sources = {target: found for target, found in sources.items() if found}
     key, group = keys(nodes, sources, seed=seed, reference=reference)
@@ -186,14 +188,17 @@ def _python_text(module: str) -> str:
 def deciding(node: dict[str, Any]) -> dict[str, Any]:
     """Without the card, but with what it says of the data.
 
-    Where the data lie does not matter if the card has their fingerprint; else it is all that is
-    known of them. A text that comes with Python (`card.python_text`) differs between releases.
+    Where the data lie does not matter if the card has their fingerprint or their content; else it
+    is all that is known of them. A text that comes with Python (`card.python_text`) differs between
+    releases.
     """
     card = node.get("card") or {}
     kept = {k: v for k, v in node.items() if k != "card"}
     if fingerprint := card.get("fingerprint"):
         kept.pop("data_dir", None)
         kept["fingerprint"] = fingerprint
+    for key, text in (card.get("content") or {}).items():  # the user's own files
+        kept[key] = text
     if module := card.get("python_text"):
         kept["text"] = _python_text(module)
     return kept

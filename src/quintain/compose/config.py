@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from quintain.compose.cells import package_hash, source_hash
+from quintain.compose.content import content_hash
 from quintain.compose.diagnose import Uncomposable, explain, unknown_options
 from quintain.compose.errors import UsageError
 from quintain.compose.providers import options, register
@@ -41,7 +42,14 @@ def composer() -> Iterator[dict[str, dict[str, str]]]:
     """Hydra, ready to compose; gives all options (group → name → provider)."""
     register()
     GlobalHydra.instance().clear()
-    for remembered in (compose_raw, _composed, option_config, source_hash, package_hash):
+    for remembered in (
+        compose_raw,
+        _composed,
+        option_config,
+        source_hash,
+        package_hash,
+        content_hash,
+    ):
         remembered.cache_clear()
     with initialize_config_module("quintain.conf", version_base=VERSION_BASE):
         yield options()

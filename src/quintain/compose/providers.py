@@ -116,7 +116,7 @@ def options() -> dict[str, dict[str, str]]:
         for group in GROUPS:
             if not source.is_group(group):
                 continue
-            for option in source.list(group, ObjectType.CONFIG):
+            for option in _options_of(source, group):
                 first = found[group].setdefault(option, source.provider)
                 if first != source.provider:
                     problems.append(
@@ -125,6 +125,15 @@ def options() -> dict[str, dict[str, str]]:
                     )
     if problems:
         raise UsageError(problems)
+    return found
+
+
+def _options_of(source: ConfigSource, group: str) -> list[str]:
+    """Options of a group, those in a folder of it as `folder/option`."""
+    found = list(source.list(group, ObjectType.CONFIG))
+    for folder in source.list(group, ObjectType.GROUP):
+        inner = source.list(f"{group}/{folder}", ObjectType.CONFIG)
+        found += [f"{folder}/{option}" for option in inner]
     return found
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import quintain
 from quintain.compose.cells import RESULTS_VERSION, Cell, source_hash
+from quintain.compose.content import unchanged
 from quintain.compose.errors import UsageError
 from quintain.compose.providers import config_folders
 
@@ -44,11 +45,12 @@ def digest(overrides: Sequence[str], references: bool) -> str | None:
 
 
 def recall(file: Path) -> list[Cell] | None:
-    """The cells of a plan file, or None where there is none, or a plugin's source has changed."""
+    """The cells of a plan file, or None where there is none, or a source or file has changed."""
     try:
         plan = json.loads(file.read_text())
         cells = [Cell(**planned["cell"]) for planned in plan["cells"]]
         current = all(source_hash(t) == h for cell in cells for t, h in cell.sources.items())
+        current = current and all(unchanged(cell.config["dataset"]) for cell in cells)
     except (OSError, ValueError, TypeError, KeyError, UsageError):
         return None
     return cells if current else None

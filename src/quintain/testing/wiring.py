@@ -42,7 +42,7 @@ class Wired(nn.Module):
 
     def answer(self, batch: Batch) -> Tensor:
         """`Batch` → what the head scores, B first."""
-        return cast(Tensor, self.head.answer(*self._read(batch), batch))
+        return cast(Tensor, cast(Any, self.head).answer(*self._read(batch), batch))
 
     def _read(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         x, mask = self.stem(batch.x, batch.lengths)

@@ -88,3 +88,40 @@ def test_instantiate_and_accepts():
     assert (made.given, made.count, made.rate) == ("given", 1, 3.0)
     assert accepts(node, "rate")
     assert not accepts(node, "width")
+
+
+CORE = {"_target_": HERE + "Thing", "_partial_": True}
+
+
+def test_a_partial_node_is_something_to_call():
+    made = instantiate({"_target_": HERE + "anything", "core": {**CORE, "rate": 3.0}}, "given")
+    assert made["core"].func is Thing and made["core"].keywords == {"rate": 3.0}
+    thing = made["core"]("given", count=2)
+    assert (thing.given, thing.count, thing.rate) == ("given", 2, 3.0)
+
+
+def test_a_node_inside_a_node_is_made_and_one_inside_a_partial_too():
+    plain = {"_target_": HERE + "Thing", "given": 1, "count": 1}
+    made = instantiate({"_target_": HERE + "anything", "thing": plain, "table": {"a": 1}}, None)
+    assert isinstance(made["thing"], Thing) and made["table"] == {"a": 1}
+    wrapper = {"_target_": HERE + "anything", "_partial_": True, "core": CORE}
+    outer = instantiate({"_target_": HERE + "anything", "wrapper": wrapper}, None)["wrapper"]
+    assert outer(None)["core"](None, count=5).count == 5
+
+
+def test_settings_of_inner_nodes_are_checked_but_a_partial_may_lack_some():
+    def inner(**node):
+        return problems(
+            "thing", {"_target_": HERE + "anything", "core": node}, given=1, extra=set()
+        )
+
+    assert inner(**CORE, rate=1.0) == []
+    (sentence,) = inner(**CORE, raet=1.0)
+    assert "thing.core.raet: Thing has no setting raet; did you mean rate?" in sentence
+    (sentence,) = inner(_target_=HERE + "Thin", _partial_=True)
+    assert sentence.startswith("thing.core._target_: ")
+    missing = inner(_target_=HERE + "Thing")
+    assert missing == [f"thing.core: Thing needs a value for {name}" for name in ("given", "count")]
+    deep = {**CORE, "_target_": HERE + "anything", "core": {**CORE, "count": "x"}}
+    (sentence,) = inner(**deep)
+    assert "thing.core.core.count: Thing expects int, came 'x'" in sentence

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +14,10 @@ import soundfile
 import torch
 from torch import Tensor
 
-from quintain.contracts import DataSpec, Split
+from quintain.contracts import Batch, DataSpec, Split
 from quintain.kit.download import DataError
 from quintain.kit.ondisk import Item, OnDisk
+from quintain.run.feed import EvaluationFeed, Order, TrainFeed
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 SOUND = DataSpec(
@@ -117,3 +121,79 @@ def test_a_split_without_samples_is_refused(files: list[Path]) -> None:
         Sounds(files).size("train")
     with pytest.raises(ValueError, match="workers must be at least 1"):
         Sounds(files, workers=0)
+
+
+def chunks_of(data: Sounds, seed: int = 1) -> list[list[Batch]]:
+    order = Order(data.size("train"), 4, seed)
+    return list(TrainFeed(data, order, steps=9, chunk=2, validations=2))
+
+
+def equal(a: Batch, b: Batch) -> bool:
+    return all(
+        x is y is None or (x is not None and y is not None and torch.equal(x, y))
+        for x, y in zip(a, b, strict=True)
+    )
+
+
+def feeding() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name.startswith("quintain-feed")]
+
+
+def test_chunks_read_ahead_are_those_from_memory(files: list[Path]) -> None:
+    decoded, streamed = Sounds(files), Sounds(files, memory=0)
+    for data in (decoded, streamed):
+        data.setup()
+    one, other = chunks_of(decoded), chunks_of(streamed)
+    assert [len(chunk) for chunk in one] == [len(chunk) for chunk in other] == [1, 2] * 3
+    for a, b in zip(chain(*one), chain(*other), strict=True):
+        assert equal(a, b)
+    for a, b in zip(
+        EvaluationFeed(decoded, "test", 4), EvaluationFeed(streamed, "test", 4), strict=True
+    ):
+        assert equal(a, b)
+    assert feeding() == []
+
+
+def test_the_next_chunk_is_read_while_one_is_used(files: list[Path]) -> None:
+    data = Sounds(files, memory=0)
+    data.setup()
+    taken, enough = 0, threading.Event()
+
+    def take(split: Split, indices: Tensor) -> Batch:
+        nonlocal taken
+        batch = OnDisk.take(data, split, indices)
+        assert threading.current_thread().name.startswith("quintain-feed")
+        taken += 1
+        if taken == 4:
+            enough.set()
+        return batch
+
+    data.take = take  # type: ignore[method-assign]
+    feed = TrainFeed(data, Order(10, 4, 1), steps=8, chunk=2)
+    chunks = iter(feed)
+    next(chunks)
+    assert enough.wait(10)  # the second chunk came without being asked for
+    assert feed.seconds > 0
+    del chunks  # whoever trained has stopped
+    for thread in threading.enumerate():
+        if thread.name.startswith("quintain-feed"):
+            thread.join(10)  # it was finishing
+    assert feeding() == []
+
+
+def test_an_error_while_reading_ahead_surfaces(files: list[Path]) -> None:
+    data = Sounds(files, memory=0)
+    data.setup()
+    for path in files[3::3]:
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match="cannot be read"):
+        chunks_of(data)
+    assert feeding() == []
+
+
+def test_large_samples_come_in_small_chunks(files: list[Path], monkeypatch: Any) -> None:
+    data = Sounds(files, memory=0)
+    data.setup()
+    monkeypatch.setattr("quintain.run.feed.AHEAD", 2 * 4 * 400 * 4)
+    feed = TrainFeed(data, Order(10, 4, 1), steps=8, chunk=8)
+    assert [len(chunk) for chunk in feed] == [2, 2, 2, 2]

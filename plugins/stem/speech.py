@@ -1,4 +1,7 @@
-"""Sound → log-mel frames, computed in every step from the waveform."""
+"""Sound → log-mel frames, computed in every step from the waveform.
+
+Legend: B batch, N samples, T steps, M mels, K stacked frames.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,13 @@ from quintain.kit.stem import require
 
 
 class Speech(nn.Module):
-    """x (B, N) samples → the grid (T, mels) of one feature, or T frames of `mels`.
+    """x (B, N) samples → the grid (T, M) of K features, or T steps of K · M.
 
     Power spectrum of Hann windows → triangular filters on the HTK mel scale,
     m = 2595 log10(1 + f / 700) → natural logarithm. A frame counts as real where it lies wholly
     inside the sample, so neither padding nor what stands in it can reach a real frame; a sample
-    shorter than one window has one frame.
+    shorter than one window has one frame. A step of K frames is real where its first frame is, so
+    that the end of no sound is lost; what it lacks is zero.
 
     Args:
         spec: of a speech dataset; it gives the sample rate and the longest N.
@@ -27,9 +31,10 @@ class Speech(nn.Module):
         lowest: Hz; further down, filters would be narrower than the spectrum's bins and hear none.
         mean, std: the logarithm is centred as (log - mean) / std. Constants for speech in
             [-1, 1], so that no statistic can see the padding.
+        stack: frames side by side in one step, of which there are then as many times fewer.
 
     Raises:
-        ValueError: the data is no sound.
+        ValueError: the data is no sound, or `stack` is below 1.
     """
 
     floor = 1e-5  # 28 dB above the rounding noise of 16 bits: silence is silence
@@ -47,38 +52,50 @@ class Speech(nn.Module):
         lowest: float = 80.0,
         mean: float = -3.0,
         std: float = 3.0,
+        stack: int = 1,
     ) -> None:
         super().__init__()
         require(spec, "speech")
+        if stack < 1:
+            raise ValueError(f"stack must be at least 1, came {stack}")
         rate = spec.sample_rate
         self.size, self.hop = round(rate * window / 1000), round(rate * hop / 1000)
-        self.mean, self.std = mean, std
+        self.mean, self.std, self.stack = mean, std, stack
         with torch.device("cpu"):  # the filters look at their values, which meta tensors lack
             filters = melscale_fbanks(self.size // 2 + 1, lowest, rate / 2, mels, rate)
             hann = torch.hann_window(self.size)
         home = torch.get_default_device()
         self.register_buffer("filters", filters.to(home), persistent=False)
         self.register_buffer("window", hann.to(home), persistent=False)
-        steps = self._steps(spec.shape[0])
+        steps = -(-self._frames(spec.shape[0]) // stack)
         self.grid = reads == "grid"
         if self.grid:
-            self.out = Features(dim=1, grid=(steps, mels), masked=spec.ragged)
+            self.out = Features(dim=stack, grid=(steps, mels), masked=spec.ragged)
         else:
-            self.out = Features(dim=mels, grid=(steps,), masked=spec.ragged)
-        self.reading = f"log-mel {'grid' if self.grid else 'frames'}, {mels} mels, {hop:g} ms"
+            self.out = Features(dim=stack * mels, grid=(steps,), masked=spec.ragged)
+        several = f", {stack} a step" if stack > 1 else ""
+        kind = "grid" if self.grid else "frames"
+        self.reading = f"log-mel {kind}, {mels} mels, {hop:g} ms{several}"
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """(B, N) → (B, T, mels, 1) or (B, T, mels), mask (B, T) where the sounds are ragged."""
+        """(B, N) → (B, T, M, K) or (B, T, K · M), mask (B, T) where the sounds are ragged."""
         mask = None
         if lengths is not None:
             x = keep(x, mask_of(lengths, x.shape[1]))
             frames = 1 + (lengths - self.size).clamp(min=0) // self.hop
-            mask = mask_of(frames, self._steps(x.shape[1]))
+            mask = mask_of(frames, self._frames(x.shape[1]))
         logs = keep((self._log_mel(x) - self.mean) / self.std, mask)
-        return (logs[..., None] if self.grid else logs), mask
+        mask = mask if mask is None else mask[:, :: self.stack]
+        steps = self._stacked(logs)
+        return (steps.transpose(2, 3) if self.grid else steps.flatten(2)), mask
 
-    def _steps(self, samples: int) -> int:
+    def _frames(self, samples: int) -> int:
         return 1 + max(0, samples - self.size) // self.hop
+
+    def _stacked(self, logs_BFM: Tensor) -> Tensor:
+        """Frames (B, F, M) → steps (B, T, K, M), zeros where the last step lacks frames."""
+        missing = -logs_BFM.shape[1] % self.stack
+        return nn.functional.pad(logs_BFM, (0, 0, 0, missing)).unflatten(1, (-1, self.stack))
 
     def _log_mel(self, x: Tensor) -> Tensor:
         """(B, N) → (B, T, mels)."""

@@ -6,7 +6,7 @@ Legend: B batch, T steps seen, Z horizon, C channels, K targets (the first K cha
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -33,11 +33,20 @@ from quintain.contracts import (
 from quintain.kit import references
 from quintain.kit.heads import Summary, check_task
 
+Channels = Literal["together", "apart"]
+
 
 class Forecast(nn.Module):
     """Last value + a linear map of (mean, last real step); with zero weights it is persistence.
 
     Subtracting the last value is NLinear's cure for a shifting level (Zeng et al. 2023).
+
+    Args:
+        inp: what the core puts out.
+        spec: task forecast.
+        make_core: not used.
+        channels: "together": one map to all targets. "apart": the stem made a sample of each
+            target, and the same map serves all of them; the series stem has the same setting.
     """
 
     causal: ClassVar[bool] = False
@@ -55,19 +64,40 @@ class Forecast(nn.Module):
         "linear": references.linear_forecast,
     }
 
-    def __init__(self, inp: Features, spec: DataSpec, make_core: MakeCore | None = None) -> None:
+    def __init__(
+        self,
+        inp: Features,
+        spec: DataSpec,
+        make_core: MakeCore | None = None,
+        *,
+        channels: Channels = "together",
+    ) -> None:
         super().__init__()
         check_task(spec, "forecast")
+        if channels not in get_args(Channels):
+            raise ValueError(f"channels must be together or apart, came {channels!r}")
         if spec.horizon < 1:
             raise ValueError(f"{spec.name} asks to forecast {spec.horizon} steps; 1 or more needed")
         self.target = (spec.horizon, len(spec.targets) or spec.shape[-1])
         self.names = spec.targets
         self.summary = Summary(inp)
-        self.steps = nn.Linear(self.summary.dim, self.target[0] * self.target[1])
+        self.apart = channels == "apart"
+        at_once = 1 if self.apart else self.target[1]
+        self.steps = nn.Linear(self.summary.dim, self.target[0] * at_once)
 
     def forward(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
-        """(B, *grid, dim), mask → values (B, Z, K)."""
-        change_BZK = self.steps(self.summary(x, mask)).unflatten(-1, self.target)
+        """(B, *grid, dim), or (B · K, *grid, dim) of channels apart, mask → values (B, Z, K)."""
+        change = self.steps(self.summary(x, mask))
+        expected = len(batch.x) * (self.target[1] if self.apart else 1)
+        if len(change) != expected:
+            raise ValueError(
+                f"{len(batch.x)} samples of {self.target[1]} targets came as {len(change)} rows of "
+                f"features, expected {expected}: give stem.channels and head.channels one value"
+            )
+        if self.apart:
+            change_BZK = change.unflatten(0, (-1, self.target[1])).transpose(1, 2)
+        else:
+            change_BZK = change.unflatten(-1, self.target)
         last_BK = references.last_value(batch)[:, : self.target[1]]
         return last_BK[:, None] + change_BZK
 

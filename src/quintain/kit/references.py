@@ -47,8 +47,13 @@ def majority(dataset: Dataset, stem: Stem) -> Predictor:
 def linear_classifier(dataset: Dataset, stem: Stem) -> Predictor:
     """Multinomial logistic regression on the stem's features, flattened and standardised.
 
-    Log-probabilities (B, K). The L2 penalty is chosen on the validation split.
+    Log-probabilities (B, K). The L2 penalty is chosen on the validation split. Of text, whose
+    stem is not trained here, the features are the tokens: see `bag_of_tokens`.
     """
+    if dataset.spec.modality == "text":
+        from quintain.kit.text_references import bag_of_tokens  # it reads batches from here
+
+        return bag_of_tokens(dataset, stem)
     x_NF, y_N = _all_flat(dataset, stem, "train")
     mean_F, scale_F = x_NF.mean(0), _scale(x_NF)
     x_val, y_val = _all_flat(dataset, stem, "val")

@@ -93,6 +93,31 @@ def causality(make: Make, spec: DataSpec) -> None:
         )
 
 
+def decoder(make: Make, spec: DataSpec) -> None:
+    """Of generate: later symbols of y change no logits before them, and its padding none."""
+    if spec.task != "generate":
+        return
+    whole, batch = seeded(make), fake_batch(spec)
+    before = _predict(whole, batch)
+    for now in range(spec.target_length):
+        y = batch.y.clone()
+        y[:, now:] = (y[:, now:] + 1) % spec.symbols
+        after = _predict(whole, batch._replace(y=y))
+        _same(
+            before[:, : now + 1],
+            after[:, : now + 1],
+            f"logits up to symbol {now} changed when symbols from {now} on did: the decoder "
+            "reads the future",
+        )
+    assert batch.y_lengths is not None
+    for k, length in enumerate(batch.y_lengths.tolist()):
+        one, _ = _cut(batch, k, spec)
+        alone_k = _predict(whole, one._replace(y=one.y[:, :length]))
+        _same(
+            before[k, None, : length + 1], alone_k, f"the padding of y changes logits of sample {k}"
+        )
+
+
 def alone(make: Make, spec: DataSpec) -> None:
     """A sample has the same prediction alone, cut to its length, as in a padded batch."""
     whole, batch = seeded(make), fake_batch(spec)
@@ -179,6 +204,7 @@ MODEL_CHECKS: tuple[tuple[str, Check], ...] = (
     ("scores", scores),
     ("gradients", gradients),
     ("causality", causality),
+    ("decoder", decoder),
     ("alone", alone),
     ("padding", padding),
     ("overfits", overfits),

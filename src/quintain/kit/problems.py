@@ -61,7 +61,13 @@ def nearest(word: str, known: Iterable[str]) -> str:
     names = list(known)
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     meant = f"; did you mean {close[0]!r}?" if close else "."
-    return f"{meant} There is: {', '.join(some(map(repr, names)))}"
+    return f"{meant} There is: {', '.join(some(map(short, names)))}"
+
+
+def short(value: object) -> str:
+    """Its `repr`, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}…{text[-1]}"
 
 
 def readable(path: str | Path) -> Path:

@@ -138,6 +138,8 @@ def _delimited(file: Path, usual: str | None, given: str | None, header: bool) -
         notes.append(f"{file.name}: quotes are read as ordinary characters")
     if header:
         names, places, rows = rows[0], places[1:], rows[1:]
+        if all(map(_is_number, names)):
+            raise DataError(f"{file}: the first line has numbers; expected the columns' names")
     else:
         names = [str(k + 1) for k in range(len(rows[0]))]
     names = _names(file, names)
@@ -208,6 +210,14 @@ def _names(file: Path, names: Sequence[str]) -> list[str]:
             + ", ".join(map(repr, twice))
         )
     return stripped
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _even(file: Path, names: list[str], places: list[int], rows: list[list[str]]) -> None:

@@ -174,7 +174,14 @@ def _text(file: str | Path) -> bytes:
 
 
 def _python_text(module: str) -> str:
-    """sha256 of a module of the standard library that is itself the data."""
+    """What tells the text that comes with this Python from that of another.
+
+    sha256 of a module of the standard library that is itself the data; for `sys.version`, of which
+    all modules are the data, implementation and version.
+    """
+    if module == "sys.version":
+        release = ".".join(map(str, sys.version_info))
+        return f"{sys.implementation.name} {release}"
     known = str(module).partition(".")[0] in sys.stdlib_module_names
     try:
         spec = importlib.util.find_spec(module) if known else None

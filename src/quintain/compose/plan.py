@@ -46,12 +46,14 @@ class Planned:
 class Plan:
     """All cells of a sweep, in the order in which they will run.
 
-    `name` is a digest of the words and files that made it, see `compose.recall`.
+    `name` is a digest of the words and files that made it, see `compose.recall`; `notes` say what
+    the datasets found out about the user's files.
     """
 
     settings: Settings
     cells: list[Planned] = field(default_factory=list)
     name: str | None = None
+    notes: list[str] = field(default_factory=list)
 
     def to_run(self) -> list[Cell]:
         """The cells that are neither cached nor skipped."""
@@ -218,6 +220,8 @@ def _preflight(plan: Plan, examine: Examine) -> None:
         if verdict is None:
             continue
         planned.params = verdict.params
+        about = planned.cell.names["dataset"]
+        plan.notes += [n for note in verdict.notes if (n := f"{about}: {note}") not in plan.notes]
         planned.cell = replace(planned.cell, width=verdict.width)
         if verdict.skip is not None:
             planned.action, planned.reason = "skipped", verdict.skip

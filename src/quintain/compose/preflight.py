@@ -7,7 +7,7 @@ device. Like configurations (other seeds) are looked at once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from quintain.compose.bind import instantiate, locate, problems
@@ -33,6 +33,7 @@ class Verdict:
     skip: str | None = None
     width: float | None = None
     params: int | None = None
+    notes: tuple[str, ...] = ()  # what the dataset found out about the user's files
 
 
 def preflight(cells: Iterable[Cell]) -> dict[str, Verdict]:
@@ -58,12 +59,14 @@ def examine(cell: Cell) -> Verdict:
         found += _devices(cell)
     if not misfits(config, ["dataset"]):
         try:
-            spec = instantiate(config["dataset"]).spec
+            dataset = instantiate(config["dataset"])
+            spec, notes = dataset.spec, tuple(getattr(dataset, "notes", ()))
         except Exception as error:  # a plugin may raise anything
             found.append(f"dataset={cell.names['dataset']}: {_words(error)}")
     if found:
         return Verdict(problems=found)
-    return _reference(cell) if cell.reference else _meta_build(cell, spec)
+    verdict = _reference(cell) if cell.reference else _meta_build(cell, spec)
+    return replace(verdict, notes=notes)
 
 
 def light_problems(config: Mapping[str, Any]) -> list[str]:

@@ -63,6 +63,7 @@ def run_plan(plan: Plan, console: Console) -> Outcome:
         return outcome
     store.check_writable()
     write_plan(plan)
+    say_notes(plan, console)
     for planned in plan.cells:
         if planned.action == "skipped":
             store.write(skipped(planned.cell, planned.reason))
@@ -116,6 +117,12 @@ def mirror_new(plan: Plan, store: Store, outcome: Outcome, console: Console) -> 
         console.print(Text(sentence, style="dim"), soft_wrap=True)
 
 
+def say_notes(plan: Plan, console: Console) -> None:
+    """What the datasets found out about the user's files."""
+    for note in plan.notes:
+        console.print(Text(note, style="dim"), soft_wrap=True)
+
+
 def say(plan: Plan, outcome: Outcome, console: Console) -> None:
     """What happened, in a few lines."""
     counts = [p.action for p in plan.cells]
@@ -139,6 +146,7 @@ def say(plan: Plan, outcome: Outcome, console: Console) -> None:
 
 def describe(plan: Plan, console: Console) -> None:
     """What a plan would do, cell by cell (`--dry-run`)."""
+    say_notes(plan, console)
     for planned in plan.cells:
         size = f"  {planned.params:,} parameters" if planned.params else ""
         reason = f"  {planned.reason}" if planned.reason else ""

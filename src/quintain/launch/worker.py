@@ -41,7 +41,8 @@ def work(cell_json: str, store: str, log: str, parent: Connection) -> None:
     from quintain.records.store import Store, StoreError
     from quintain.run.attempt import attempt
 
-    record = attempt(Cell.from_json(cell_json), _Progress(parent), Path(log))
+    cell = Cell.from_json(cell_json)
+    record = attempt(cell, _Progress(parent), Path(log), Store(store).samples(cell.key))
     sentence = record.error.message if record.error else record.reason or _score(record)
     status: str = record.status
     try:

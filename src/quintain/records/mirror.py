@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from quintain.records.media import show_samples
 from quintain.records.schema import Record
 from quintain.records.scrub import scrub, scrub_record
 from quintain.records.store import Store
@@ -184,6 +185,7 @@ def _send(record: Record, store: Store, mode: Sent, project: str, entity: str | 
     )
     try:
         _fill(run, record)
+        show_samples(run, store.samples(record.key))
     except Exception:
         run.finish(exit_code=1)
         raise

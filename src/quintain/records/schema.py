@@ -83,6 +83,7 @@ class Data(_Part):
     fingerprint: str
     card_fingerprint: str | None = None
     sizes: Sizes
+    notes: list[str] = []  # what the dataset found out about the user's files
 
 
 class ScoreValue(_Part):

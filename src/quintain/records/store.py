@@ -1,6 +1,7 @@
 """A folder of records: the truth that leaderboards, mirrors and resumed sweeps read.
 
 records/<key[:2]>/<key>.json   one record a file, written whole or not at all
+samples/<key>/                 a few test samples of the run, see run.samples
 claims/                        locks of cells that are being run
 corrupt/                       files that could not be read, set aside
 """
@@ -72,6 +73,10 @@ class Store:
     def file(self, key: str) -> Path:
         """Where the record of a cell stands."""
         return self.path / "records" / key[:2] / f"{key}.json"
+
+    def samples(self, key: str) -> Path:
+        """Where the samples of a cell's run stand, if it kept any."""
+        return self.path / "samples" / key
 
     def write(self, record: Record) -> bool:
         """Write a record, scrubbed, in one step; False where a better one is there already.

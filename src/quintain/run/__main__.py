@@ -39,11 +39,12 @@ def main() -> int:
     except (OSError, ValueError, TypeError, StoreError, UsageError) as error:
         print(f"quintain.run: {error}", file=sys.stderr)
         return USAGE
-    record = attempt(cell)
-    if arguments.store is None:
+    store = None if arguments.store is None else Store(arguments.store)
+    record = attempt(cell, samples=store.samples(cell.key) if store else None)
+    if store is None:
         print(record.to_json())
     else:
-        Store(arguments.store).write(record)
+        store.write(record)
     return 0 if record.status == "ok" else 1
 
 

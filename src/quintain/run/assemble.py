@@ -99,6 +99,7 @@ def common(run: Run, reading: str) -> dict[str, Any]:
             "fingerprint": run.dataset.fingerprint(),
             "card_fingerprint": card.get("fingerprint"),
             "sizes": sizes,
+            "notes": list(getattr(run.dataset, "notes", ())),
         },
         "machine": machine(run.hardware.threads()),
         "versions": versions(),

@@ -21,6 +21,7 @@ def attempt(
     cell: Cell,
     progress: Callable[[int, int], None] = lambda step, steps: None,
     log: Path | None = None,
+    samples: Path | None = None,
 ) -> Record:
     """Execute a cell; what is raised becomes a failed (or skipped) record."""
     started = utc_now()
@@ -30,7 +31,7 @@ def attempt(
         import_local()
         from quintain.run.execute import execute
 
-        return execute(cell, progress)
+        return execute(cell, progress, samples)
     except Skip as reason:
         return skipped(cell, str(reason))
     except (Exception, KeyboardInterrupt, SystemExit) as error:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import pytorch_lightning as pl
@@ -24,6 +25,7 @@ from quintain.run.feed import EvaluationFeed, Order, TrainFeed
 from quintain.run.measure import Forward
 from quintain.run.optimize import Recipe
 from quintain.run.quiet import collecting, quiet
+from quintain.run.samples import keep_samples
 from quintain.run.task import Task
 
 CHUNK = 20  # optimizer steps in one Lightning step, see run.feed
@@ -40,14 +42,26 @@ class Run:
     dataset: Dataset
     clocks: Clocks
     started: str
+    samples: Path | None = None
     cpu_share: float = 0.0
     nondeterministic: str = ""
 
 
-def execute(cell: Cell, progress: Progress = lambda step, steps: None) -> Record:
-    """Run a cell in this process; whatever goes wrong is raised."""
+def execute(
+    cell: Cell,
+    progress: Progress = lambda step, steps: None,
+    samples: Path | None = None,
+) -> Record:
+    """Run a cell in this process; whatever goes wrong is raised.
+
+    Args:
+        cell: what to run.
+        progress: called with steps done and steps in all.
+        samples: folder for a few test samples and what was said of them; None keeps none.
+    """
     with quiet():
         run = _prepare(cell)
+        run.samples = samples
         if cell.reference:
             from quintain.run.reference import execute_reference
 
@@ -101,7 +115,10 @@ def _train(run: Run, progress: Progress) -> Record:
     task.load_best()
     trainer.test(task, EvaluationFeed(dataset, "test"), verbose=False)
     run.clocks.switch("measuring")
-    return assemble.trained(run, task, Forward(model, trainer), feed, budget, width, meters)
+    forward = Forward(model, trainer)
+    record = assemble.trained(run, task, forward, feed, budget, width, meters)
+    keep_samples(run.samples, dataset, model.head, model.stem, forward.answer)
+    return record
 
 
 def fit(run: Run, trainer: pl.Trainer, task: Task, feed: TrainFeed) -> str:

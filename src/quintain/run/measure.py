@@ -40,13 +40,15 @@ class Forward:
         return prediction
 
     def answer(self, batch: Batch) -> torch.Tensor:
-        """`Batch` → what is scored: what a user of the model waits for."""
+        """`Batch`, of any device → what is scored: what a user of the model waits for."""
         with self._precision.forward_context():
-            return self._model.answer(batch)
+            return self._model.answer(self._ready(batch))
 
     def first(self, dataset: Dataset, split: Split, count: int) -> Batch:
         """The first `count` samples of a split, as the model wants them."""
-        batch = dataset.take(split, torch.arange(min(count, dataset.size(split))))
+        return self._ready(dataset.take(split, torch.arange(min(count, dataset.size(split)))))
+
+    def _ready(self, batch: Batch) -> Batch:
         moved = Batch(*(None if t is None else t.to(self.device) for t in batch))  # type: ignore[arg-type]
         ready: Batch = self._precision.convert_input(moved)
         return ready

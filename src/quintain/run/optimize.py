@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -27,7 +28,9 @@ class Recipe:
         weight_decay: on matrices only; biases, gains and embedding tables are left alone.
         clip_norm: largest gradient norm; None: no limit.
         warmup: share of the steps over which the rate rises linearly.
-        schedule: "cosine" falls to 0 at the last step (Loshchilov & Hutter 2017, eq. 5).
+        schedule: "cosine" falls to `min_lr` at the last step (Loshchilov & Hutter 2017, eq. 5).
+        min_lr: where the cosine ends.
+        betas: of an optimizer that has them (Adam and its kin); None: torch's own defaults.
     """
 
     optimizer: str = "AdamW"
@@ -36,6 +39,8 @@ class Recipe:
     clip_norm: float | None = 1.0
     warmup: float = 0.1
     schedule: Schedule = "cosine"
+    min_lr: float = 0.0
+    betas: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         wrong = []
@@ -51,6 +56,9 @@ class Recipe:
             wrong.append(f"warmup must be in [0, 1), came {self.warmup}")
         if self.clip_norm is not None and not self.clip_norm > 0:
             wrong.append(f"clip_norm must be above 0 or null, came {self.clip_norm}")
+        if not (0 <= self.min_lr <= self.lr or math.isnan(self.lr)):
+            wrong.append(f"min_lr must be from 0 to lr, {self.lr}, came {self.min_lr}")
+        wrong += _wrong_betas(self.betas, known.get(self.optimizer))
         if wrong:
             raise ValueError("; ".join(wrong))
 
@@ -58,7 +66,8 @@ class Recipe:
         """The optimizer over a module's trainable parameters; fused where torch offers it."""
         kind = _optimizers()[self.optimizer]
         fused = {"fused": True} if self.optimizer in ("Adam", "AdamW", "SGD") else {}
-        optimizer: Optimizer = kind(self._groups(module), lr=self.lr, **fused)
+        betas = {} if self.betas is None else {"betas": tuple(self.betas)}
+        optimizer: Optimizer = kind(self._groups(module), lr=self.lr, **fused, **betas)
         return optimizer
 
     def rate(self, step: int, steps: int) -> float:
@@ -69,7 +78,7 @@ class Recipe:
         if self.schedule == "constant":
             return self.lr
         progress = (step - rising) / max(1, steps - rising)
-        return self.lr * 0.5 * (1 + math.cos(math.pi * progress))
+        return self.min_lr + (self.lr - self.min_lr) * 0.5 * (1 + math.cos(math.pi * progress))
 
     def _groups(self, module: nn.Module) -> list[dict[str, object]]:
         from torch import nn
@@ -80,6 +89,16 @@ class Recipe:
         kept = _others(trained, decayed)
         groups = [(decayed, self.weight_decay), (kept, 0.0)]
         return [{"params": ps, "weight_decay": decay} for ps, decay in groups if ps]
+
+
+def _wrong_betas(betas: Sequence[float] | None, kind: type | None) -> list[str]:
+    if betas is None:
+        return []
+    if kind is not None and "betas" not in inspect.signature(kind).parameters:
+        return [f"betas must be null for {kind.__name__}, which has none, came {list(betas)}"]
+    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        return [f"betas must be two numbers in [0, 1), came {list(betas)}"]
+    return []
 
 
 def _optimizers() -> dict[str, Any]:

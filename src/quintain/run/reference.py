@@ -13,6 +13,7 @@ from quintain.kit.meters import HostMemory
 from quintain.records.schema import Record, utc_now
 from quintain.run import assemble
 from quintain.run.feed import EvaluationFeed
+from quintain.run.samples import keep_samples
 
 if TYPE_CHECKING:
     from quintain.run.execute import Run
@@ -36,6 +37,7 @@ def execute_reference(run: Run) -> Record:
         s.name: {"direction": s.direction, "unit": s.unit, "val": val[s.name], "test": test[s.name]}
         for s in head.scores
     }
+    keep_samples(run.samples, run.dataset, head, stem, predictor)
     seconds = run.clocks.read("training")
     size = run.dataset.size("train")
     cost = {

@@ -1,0 +1,73 @@
+"""The samples of a run in Weights & Biases."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from quintain.records.scrub import scrub
+
+if TYPE_CHECKING:
+    from wandb import Run
+
+MOST = 2**20  # bytes of samples.json that are read; ours has a few thousand
+
+
+def show_samples(run: Run, folder: Path) -> None:
+    """Log `samples/table` (index, input, truth, prediction), and pictures and sounds with captions.
+
+    Media lie in the run's own folder, where an offline run keeps them until it is synced; a table
+    of media would leave them in a cache of the user's.
+    """
+    if not (rows := read_samples(folder)):
+        return
+    import wandb
+
+    table = wandb.Table(columns=["index", "input", "truth", "prediction"])
+    media: dict[str, list[Any]] = {}
+    for row in rows:
+        shown = row["input"]
+        truth, said = (scrub(_words(row[side])) for side in ("truth", "prediction"))
+        words = scrub(_words(shown.get("text", shown.get("values", shown.get("file", "")))))
+        table.add_data(row["index"], words, truth, said)
+        for name, one in _media(folder, shown, f"{said} (truth: {truth})"):
+            media.setdefault(f"samples/{name}", []).append(one)
+    run.log({"samples/table": table, **media})
+
+
+def read_samples(folder: Path) -> list[dict[str, Any]]:
+    """The rows of a run's samples, [] where there are none that can be used."""
+    file = folder / "samples.json"
+    try:
+        if file.stat().st_size > MOST:
+            return []
+        rows = json.loads(file.read_text(encoding="utf-8"))
+        return [row for row in rows if {"index", "truth", "prediction", "input"} <= set(row)]
+    except (OSError, ValueError, TypeError, RecursionError):
+        return []
+
+
+def _media(folder: Path, shown: dict[str, Any], caption: str) -> Iterator[tuple[str, Any]]:
+    """What W&B can show of an input, under the name of its kind."""
+    import wandb
+
+    kind, file = shown.get("kind"), _inside(folder, shown.get("file"))
+    if kind in ("image", "video") and file:
+        yield kind, wandb.Image(str(file), caption=caption)
+    if kind == "speech" and file:
+        yield "sound", wandb.Audio(str(file), caption=caption)
+    if picture := _inside(folder, shown.get("log_mel")):
+        yield "log_mel", wandb.Image(str(picture), caption=caption)
+
+
+def _inside(folder: Path, name: Any) -> Path | None:
+    """A file of this folder: what a samples.json names may come from anybody."""
+    if not isinstance(name, str) or Path(name).name != name or name.startswith("."):
+        return None
+    return folder / name if (folder / name).is_file() else None
+
+
+def _words(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -16,20 +16,27 @@ class Text(nn.Module):
         spec: of a text dataset; `vocabulary` rows are made.
         reads: "grid" or "sequence", which are the same here.
         dim: size of a token's vector.
+        dropout: share of a vector's values that are set to zero while training, the others scaled
+            up. Tables do not count towards a budget, so they can learn a small data set by heart.
 
     Raises:
-        ValueError: the data is no text.
+        ValueError: the data is no text, or `dropout` is no share.
     """
 
-    def __init__(self, spec: DataSpec, *, reads: Reads, dim: int = 64) -> None:
+    def __init__(
+        self, spec: DataSpec, *, reads: Reads, dim: int = 64, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         require(spec, "text")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be in [0, 1), came {dropout}")
+        self.dropout = nn.Dropout(dropout)
         self.embedding = nn.Embedding(spec.vocabulary, dim)
         self.out = Features(dim=dim, grid=spec.shape, masked=spec.ragged)
         self.reading = "tokens"
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """(B, T) → (B, T, dim), mask (B, T) where the texts differ in length."""
-        tokens = self.embedding(x)
+        tokens = self.dropout(self.embedding(x))
         mask = None if lengths is None else mask_of(lengths, x.shape[1])
         return keep(tokens, mask), mask

@@ -156,8 +156,9 @@ class OnDisk(Base):
         """`read`, with its errors named and its shape checked."""
         try:
             x = self.read(item)
-        except DataError:
-            raise
+        except DataError as error:
+            named = str(item.path) in str(error)
+            raise DataError(str(error) if named else f"{item.path}: {error}") from error
         except _BROKEN as error:
             raise DataError(
                 f"{item.path} cannot be read ({_words(error)}): mend or remove it"

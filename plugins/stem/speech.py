@@ -32,9 +32,11 @@ class Speech(nn.Module):
         mean, std: the logarithm is centred as (log - mean) / std. Constants for speech in
             [-1, 1], so that no statistic can see the padding.
         stack: frames side by side in one step, of which there are then as many times fewer.
+        mask_mels, mask_frames: in training, up to so many mels and so many frames in a row of each
+            sample are hidden (SpecAugment, Park et al. 2019); drawn anew in every step.
 
     Raises:
-        ValueError: the data is no sound, or `stack` is below 1.
+        ValueError: the data is no sound, or a setting is too small.
     """
 
     floor = 1e-5  # 28 dB above the rounding noise of 16 bits: silence is silence
@@ -53,14 +55,16 @@ class Speech(nn.Module):
         mean: float = -3.0,
         std: float = 3.0,
         stack: int = 1,
+        mask_mels: int = 0,
+        mask_frames: int = 0,
     ) -> None:
         super().__init__()
         require(spec, "speech")
-        if stack < 1:
-            raise ValueError(f"stack must be at least 1, came {stack}")
+        _check(stack, mask_mels, mask_frames)
         rate = spec.sample_rate
         self.size, self.hop = round(rate * window / 1000), round(rate * hop / 1000)
         self.mean, self.std, self.stack = mean, std, stack
+        self.mask_mels, self.mask_frames = mask_mels, mask_frames
         with torch.device("cpu"):  # the filters look at their values, which meta tensors lack
             filters = melscale_fbanks(self.size // 2 + 1, lowest, rate / 2, mels, rate)
             hann = torch.hann_window(self.size)
@@ -85,6 +89,8 @@ class Speech(nn.Module):
             frames = 1 + (lengths - self.size).clamp(min=0) // self.hop
             mask = mask_of(frames, self._frames(x.shape[1]))
         logs = keep((self._log_mel(x) - self.mean) / self.std, mask)
+        if self.training:
+            logs = _hide(_hide(logs, 1, self.mask_frames, mask), 2, self.mask_mels)
         mask = mask if mask is None else mask[:, :: self.stack]
         steps = self._stacked(logs)
         return (steps.transpose(2, 3) if self.grid else steps.flatten(2)), mask
@@ -103,3 +109,28 @@ class Speech(nn.Module):
         spectrum = torch.fft.rfft(x.unfold(1, self.size, self.hop) * self.window)
         power = spectrum.real.square() + spectrum.imag.square()
         return (power @ self.filters).clamp(min=self.floor).log()
+
+
+def _check(stack: int, mask_mels: int, mask_frames: int) -> None:
+    least = (("stack", stack, 1), ("mask_mels", mask_mels, 0), ("mask_frames", mask_frames, 0))
+    wrong = [
+        f"{name} must be at least {low}, came {value}" for name, value, low in least if value < low
+    ]
+    if wrong:
+        raise ValueError("; ".join(wrong))
+
+
+def _hide(x: Tensor, axis: int, most: int, mask: Tensor | None = None) -> Tensor:
+    """Zero 0 … `most` neighbours along an axis of x (B, T, M), others in each sample.
+
+    Where a mask (B, T) is given, they lie among the real steps, as far as those reach.
+    """
+    if most == 0:
+        return x
+    size = x.shape[axis] if mask is None else mask.sum(1)
+    wide_B, start_B = torch.rand(2, len(x), device=x.device)
+    wide_B = (wide_B * (most + 1)).floor()
+    start_B = (start_B * (size - wide_B + 1).clamp(min=1)).floor()
+    place = torch.arange(x.shape[axis], device=x.device)
+    hidden = (place >= start_B[:, None]) & (place < (start_B + wide_B)[:, None])
+    return x.masked_fill(hidden[:, :, None] if axis == 1 else hidden[:, None], 0.0)

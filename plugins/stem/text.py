@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from quintain.contracts import DataSpec, Features, Reads
@@ -16,6 +17,8 @@ class Text(nn.Module):
         spec: of a text dataset; `vocabulary` rows are made.
         reads: "grid" or "sequence", which are the same here.
         dim: size of a token's vector.
+        std: of the vectors' values at first. Small ones suit small data: what a model learns of a
+            word then outweighs what it was given by chance.
         dropout: share of a vector's values that are set to zero while training, the others scaled
             up. Tables do not count towards a budget, so they can learn a small data set by heart.
 
@@ -24,14 +27,22 @@ class Text(nn.Module):
     """
 
     def __init__(
-        self, spec: DataSpec, *, reads: Reads, dim: int = 64, dropout: float = 0.0
+        self,
+        spec: DataSpec,
+        *,
+        reads: Reads,
+        dim: int = 64,
+        std: float = 1.0,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         require(spec, "text")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), came {dropout}")
+        if not 0 <= dropout < 1 or std <= 0:
+            raise ValueError(f"dropout must be in [0, 1) and std above 0, came {dropout} and {std}")
         self.dropout = nn.Dropout(dropout)
         self.embedding = nn.Embedding(spec.vocabulary, dim)
+        with torch.no_grad():
+            self.embedding.weight *= std
         self.out = Features(dim=dim, grid=spec.shape, masked=spec.ragged)
         self.reading = "tokens"
 

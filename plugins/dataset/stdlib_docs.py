@@ -10,7 +10,7 @@ import sysconfig
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -150,11 +150,20 @@ def _docstrings(source: bytes) -> Iterator[tuple[str, str]]:
     if text := ast.get_docstring(tree, clean=False):
         yield "", text
     for top in tree.body:
-        for node in ast.walk(top):
-            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                text = ast.get_docstring(node, clean=False)
-                if text:
-                    yield getattr(top, "name", ""), text
+        for node in _definitions([top]):
+            if text := ast.get_docstring(node, clean=False):
+                yield getattr(top, "name", ""), text
+
+
+def _definitions(
+    body: list[Any],
+) -> Iterator[ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Classes and functions among these statements and inside them; no expression holds one."""
+    for node in body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+        for field in ("body", "orelse", "handlers", "finalbody"):
+            yield from _definitions(getattr(node, field, []))
 
 
 def _words(text: str) -> list[str]:

@@ -9,29 +9,17 @@ Hidden files and folders are nobody's data. Links may lead out of the folder, bu
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from quintain.contracts import Split
+from quintain.kit.cut import SPLIT_NAMES, cut, groups
 from quintain.kit.ondisk import Item
 from quintain.kit.problems import Problems, some
 from quintain.kit.scan import Facts, Kind, Seen, copies, scan, shown, sift
-from quintain.kit.splits import SHARES, SPLITS, leaks, said, split_by_key
-
-SPLIT_NAMES: Mapping[str, Split] = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
-}
-"""What folders and columns call the splits."""
+from quintain.kit.splits import SHARES, SPLITS, leaks
 
 
 @dataclass(frozen=True)
@@ -111,12 +99,13 @@ def class_folder(
     classes = tuple(sorted({file.label for file in usable}))
     if len(classes) < 2:
         problems.add(f"{shown(path)} has one class folder ({classes[0]}); expected two or more")
-    splits, how = _split(usable, group, shares, problems)
-    if splits:
-        notes += [f"{len(classes)} classes: {', '.join(some(classes))}", *how]
-        notes += _doubts(splits, kind)
-        problems.add(*_unseen(splits))
-    return Folder(classes, splits or dict.fromkeys(SPLITS, ()), tuple(notes))
+    done = _split(usable, group, shares, problems)
+    if done is None:
+        return Folder(classes, {"train": usable, "val": (), "test": ()}, tuple(notes))
+    splits, how = done
+    problems.add(*_unseen(splits))
+    notes += [f"{len(classes)} classes: {', '.join(some(classes))}", how, *_doubts(splits, kind)]
+    return Folder(classes, splits, tuple(notes))
 
 
 def walk(folder: Path, problems: Problems) -> Iterator[Path]:
@@ -189,59 +178,17 @@ def _of_kind(top: Path, kind: Kind, problems: Problems) -> Iterator[Path]:
 
 def _split(
     files: Sequence[Named], group: str | None, shares: Sequence[float], problems: Problems
-) -> tuple[dict[Split, list[Named]] | None, list[str]]:
-    """The splits and notes on how they came about; None where there is a problem."""
-    given: dict[Split, list[Named]] = {s: [f for f in files if f.given == s] for s in SPLITS}
-    free = [file for file in files if file.given is None]
-    missing = [split for split in SPLITS if not given[split]]
-    if not free and not missing:
-        return given, [said(given, "as the folders say")]
-    if not free:
-        free, shares = given["train"], _rest(missing, shares)
-        if not free:
-            problems.add("there is a folder for a split, but none for train")
-            return None, []
-    keys = _keys(free, group, problems)
-    indices = keys and problems.ask(split_by_key, keys, [f.label for f in free], shares)
-    if not indices:
-        return None, []
-    cut = {split: [free[i] for i in indices[split]] or given[split] for split in SPLITS}
+) -> tuple[dict[Split, list[Named]], str] | None:
+    """The files of each split and a note on it; None where there is a problem."""
+    keys: list[str] | None = [file.seen.sha256 for file in files]
+    if group is not None:
+        keys = groups([file.name for file in files], group, problems)
+    if keys is None:
+        return None
     how = "by the content of files" if group is None else f"by group ({group})"
-    if missing and len(missing) < len(SPLITS):
-        how = f"as the folders say, {' and '.join(missing)} out of train {how}"
-    return cut, [said(cut, how)]
-
-
-def _rest(missing: Sequence[Split], shares: Sequence[float]) -> list[float]:
-    """Shares of what is in train, when only `missing` are to be cut out of it."""
-    parts = [
-        share if split in missing else 0.0 for split, share in zip(SPLITS, shares, strict=True)
-    ]
-    return [1 - sum(parts[1:]), *parts[1:]]
-
-
-def _keys(files: Sequence[Named], group: str | None, problems: Problems) -> list[str] | None:
-    """What keeps files together: their content, or the match of `group` in their names."""
-    if group is None:
-        return [file.seen.sha256 for file in files]
-    return groups([file.name for file in files], group, problems)
-
-
-def groups(names: Sequence[str], group: str, problems: Problems) -> list[str] | None:
-    """The match of a regular expression in each name; None where it is none, or misses some."""
-    try:
-        pattern = re.compile(group)
-    except re.error as error:
-        problems.add(f"group={group!r} is no regular expression ({error})")
-        return None
-    found = [pattern.search(name) for name in names]
-    if missed := [name for name, match in zip(names, found, strict=True) if match is None]:
-        problems.add(
-            f"group={group!r} is not found in {len(missed):,} of {len(names):,} names: "
-            f"{', '.join(some(missed, shown=3))}"
-        )
-        return None
-    return [match[1] or "" if match.re.groups else match[0] for match in found if match]
+    given, labels = [file.given for file in files], [file.label for file in files]
+    done = cut(given, keys, labels, shares, how, problems)
+    return done and ({split: [files[n] for n in done[0][split]] for split in SPLITS}, done[1])
 
 
 def _doubts(splits: Mapping[Split, Sequence[Named]], kind: Kind) -> Iterator[str]:

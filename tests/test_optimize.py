@@ -103,3 +103,36 @@ def test_values_are_checked_all_at_once():
 def test_the_rate_is_a_number(lr):
     with pytest.raises(ValueError, match="lr must be"):
         Recipe(lr=lr)
+
+
+@pytest.mark.parametrize("steps", [10, 300])
+def test_a_cosine_with_a_least_rate_is_torchs(steps):
+    recipe = Recipe(lr=0.02, min_lr=0.002, warmup=0.0)
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.02)
+    # The first step is the warm-up: it is at least one long.
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps - 1, eta_min=0.002)
+    assert recipe.rate(0, steps) == 0.02
+    for step in range(1, steps):
+        assert recipe.rate(step, steps) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-6)
+        optimizer.step()
+        cosine.step()
+
+
+def test_betas_reach_the_optimizer_and_the_default_is_torchs():
+    net = nn.Linear(2, 2)
+    assert Recipe(betas=(0.9, 0.99)).build(net).param_groups[0]["betas"] == (0.9, 0.99)
+    assert Recipe().build(net).param_groups[0]["betas"] == (0.9, 0.999)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"min_lr": 0.01}, "min_lr must be from 0 to lr, 0.003, came 0.01"),
+        ({"betas": (0.9,)}, r"betas must be two numbers in \[0, 1\), came \[0.9\]"),
+        ({"betas": (0.9, 1.0)}, "betas must be two numbers"),
+        ({"optimizer": "SGD", "betas": (0.9, 0.99)}, "betas must be null for SGD"),
+    ],
+)
+def test_rates_and_betas_that_cannot_be(settings, says):
+    with pytest.raises(ValueError, match=says):
+        Recipe(**settings)

@@ -93,13 +93,15 @@ class CsvSeries(InMemory):
     ) -> None:
         targets = [target] if isinstance(target, str) else list(map(str, target or ()))
         _check_settings(targets, label, group, horizon, look_back, missing)
-        table = read_table(path, delimiter=delimiter)
-        columns = _read(table, targets, label, group, time, time_format, covariates)
+        table, problems = read_table(path, delimiter=delimiter), Problems()
+        columns = _read(table, problems, targets, label, group, time, time_format, covariates)
+        names, values, times = columns.names, columns.values, columns.times
         if label and group:
-            made = _grouped(table, columns, label, group, look_back, missing)
+            made = _grouped(table, problems, columns, label, group, look_back, missing)
         else:
-            line = lay_out(table, columns.names, columns.values, columns.times, missing)
-            made = _forecast(line, columns.names, len(targets), horizon, look_back, season, borders)
+            line = problems.ask(lay_out, table, names, values, times, missing)
+            problems.check()
+            made = _forecast(line, names, len(targets), horizon, look_back, season, borders)
         super().__init__(made.spec)
         self._made = made
         self.notes = (*table.notes, *columns.notes, *made.notes)
@@ -170,6 +172,7 @@ def _check_settings(
 
 def _read(
     table: Table,
+    problems: Problems,
     targets: list[str],
     label: str | None,
     group: str | None,
@@ -177,8 +180,8 @@ def _read(
     time_format: str | None,
     covariates: list[str] | None,
 ) -> _Columns:
-    """Channels and times; everything that is wrong with them in one DataError."""
-    problems, notes = Problems(), list[str]()
+    """Times, and the channels that are in order; what is not is noted in `problems`."""
+    notes = list[str]()
     for name in filter(None, (label, group)):
         problems.ask(table.column, name)
     taken = [*targets, *filter(None, (label, group))]
@@ -189,16 +192,18 @@ def _read(
     else:
         others = [name for name in map(str, covariates) if name not in targets]
     names = [*targets, *others]
-    channels = [problems.ask(numbers, table, name) for name in names]
+    channels = {name: problems.ask(numbers, table, name) for name in names}
     if not names:
         problems.add(f"{table.path} has no column of numbers to tell the series by")
-    problems.check()
+    good = {name: column for name, column in channels.items() if column is not None}
+    if not good:
+        problems.check()
     if time is None:
         column = f"times: column {named!r}" if named else "no column of times: rows are in order"
         notes.append(f"{column} (inferred)")
     if covariates is None:
         notes.append(f"channels: {', '.join(some(map(repr, names)))} (inferred)")
-    return _Columns(names, np.stack(channels, 1), times, notes)
+    return _Columns(list(good), np.stack(list(good.values()), 1), times, notes)
 
 
 # Forecast -----------------------------------------------------------------------------------------
@@ -286,19 +291,19 @@ def _check_room(val: int, test: int, end: int, look_back: int, horizon: int) -> 
 
 def _grouped(
     table: Table,
+    problems: Problems,
     columns: _Columns,
     label: str,
     group: str,
     look_back: int | None,
     missing: Missing,
 ) -> _Made:
-    """One series a group."""
-    problems = Problems()
+    """One series a group; raises what is in `problems` too."""
     rows_of = problems.ask(rows_by_group, table, group)
     label_of = problems.ask(label_by_group, table, label, group, rows_of or {})
     problems.ask(check_absent, table, columns.names, columns.values, missing)
     ordered = {
-        name: problems.ask(in_order, table, columns.times, rows) if columns.times else rows
+        name: problems.ask(in_order, table, columns.times, rows)
         for name, rows in (rows_of or {}).items()
     }
     problems.check()

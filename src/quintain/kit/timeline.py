@@ -56,44 +56,54 @@ def lay_out(
             between the steps; more absent steps than rows.
     """
     problems, notes = Problems(), list[str]()
-    rows = np.arange(len(values)) if times is None else in_order(table, times, range(len(values)))
+    problems.ask(check_absent, table, names, values, missing)
+    rows = problems.ask(in_order, table, times, range(len(values)))
+    if rows is None or times is None or len(rows) < 2:
+        frequency = places = None
+    else:
+        frequency, places = lay_on_grid(Times(times.values[rows], times.dated))
+        problems.ask(_check_steps, table, rows, frequency, places, missing)
+        notes += _steps_notes(frequency, places, missing)
+    problems.check()
+    assert rows is not None  # else the check has raised
     if (np.diff(rows) < 0).any():
         notes.append("rows were not in order of time; sorted")
-    frequency = places = stamps = None
-    if times is not None:
-        stamps = times.values[rows]
-        if len(rows) > 1:
-            frequency, places = lay_on_grid(Times(stamps, times.dated))
-            problems.ask(_check_steps, table, rows, frequency, places, missing)
-            notes += _steps_notes(frequency, places, missing)
-    problems.ask(check_absent, table, names, values, missing)
-    problems.check()
     notes += absent_notes(names, values, missing)
-    whole = values[rows]
-    if missing == "drop":
-        kept = ~np.isnan(whole).any(1)
-        stamps = None if stamps is None else stamps[kept]
-    elif stamps is not None and places is not None:
-        whole = spread(whole, places)
-        stamps = np.interp(np.arange(len(whole)), places, stamps).astype(np.int64)
+    stamps = None if times is None else times.values[rows]
+    values, stamps = _whole(values[rows], stamps, places, missing)
     dated = times is not None and times.dated
     steady = frequency if places is not None else None
-    return Timeline(fill(whole, missing), stamps, dated, steady, tuple(notes))
+    return Timeline(values, stamps, dated, steady, tuple(notes))
 
 
-def in_order(table: Table, times: Times, rows: Sequence[int]) -> Int64:
-    """These rows in order of time.
+def _whole(
+    values: Numbers, stamps: Int64 | None, places: Int64 | None, missing: Missing
+) -> tuple[Numbers, Int64 | None]:
+    """Values without NaN, and the time of each step; absent steps lie evenly between others."""
+    if missing == "drop":
+        kept = ~np.isnan(values).any(1)
+        return values[kept], None if stamps is None else stamps[kept]
+    if stamps is not None and places is not None:
+        values = spread(values, places)
+        stamps = np.interp(np.arange(len(values)), places, stamps).astype(np.int64)
+    return fill(values, missing), stamps
+
+
+def in_order(table: Table, times: Times | None, rows: Sequence[int]) -> Int64:
+    """These rows in order of time; as they are where there are no times.
 
     Raises:
         DataError: two of them have the same time.
     """
     chosen = np.asarray(rows, np.int64)
+    if times is None:
+        return chosen
     order = chosen[np.argsort(times.values[chosen], kind="stable")]
     again = np.flatnonzero(np.diff(times.values[order]) == 0)
     if len(again):
         first, second = order[again[0]], order[again[0] + 1]
         raise DataError(
-            f"{table.path}: {len(again):,} rows have the time of another, the first "
+            f"{table.path}: times that stand there twice: {len(again):,}, the first "
             f"{times.show(int(first))} ({table.where([int(first), int(second)])}); expected one "
             "row a time: merge or remove them"
         )
@@ -122,7 +132,7 @@ def absent_notes(names: Sequence[str], values: Numbers, missing: Missing) -> lis
     told = ", ".join(f"{count:,} of {name!r}" for name, count in counts.items())
     if missing == "drop":
         rows = int(np.isnan(values).any(1).sum())
-        return [f"absent values ({told}): {rows:,} rows left out (missing=drop)"]
+        return [f"absent values ({told}): rows left out: {rows:,} (missing=drop)"]
     return [f"absent values ({told}): filled (missing={missing})"]
 
 
@@ -154,7 +164,7 @@ def _steps_notes(frequency: Frequency, places: Int64 | None, missing: Missing) -
     notes = [f"frequency: {frequency.words} (inferred)"]
     if absent := int(places[-1]) + 1 - len(places):
         done = "rows side by side" if missing == "drop" else "filled"
-        notes.append(f"{absent:,} steps are absent: {done} (missing={missing})")
+        notes.append(f"absent steps: {absent:,}, {done} (missing={missing})")
     return notes
 
 

@@ -6,15 +6,16 @@ import hashlib
 import os
 import shutil
 import stat
-import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pooch
 from filelock import FileLock
+
+from quintain.kit.transfer import discard, download, kept
 
 
 class DataError(ValueError):
@@ -40,19 +41,20 @@ def fetch(path: Path, remote: Remote) -> Path:
     A file that is there is hashed once; its size, time and hash are then remembered beside it, if
     the folder can be written to. Of several processes one downloads and the others wait.
 
+    A download that broke off is continued by the next call, where the server allows it.
+
     Raises:
         DataError: no download possible, or the content has another hash. An existing file is
-            never replaced, and nothing is left behind.
+            never replaced, and nothing is left behind but what can be continued.
     """
     if path.exists():
         _verify(path, remote.sha256)
         return path
     with _sole_writer(path):
         if not path.exists():
-            with _arriving(path) as part:
-                _download(remote.url, part, path)
-                _compare(part, remote.sha256, f"what came from {remote.url}", "try again later")
-                os.replace(part, path)
+            part = _part_of(path)
+            _arrive(path, part, remote)
+            os.replace(part, path)
     return path
 
 
@@ -111,15 +113,29 @@ def _refuse_escape(entry: zipfile.ZipInfo, folder: Path) -> None:
         )
 
 
-def _download(url: str, to: Path, wanted: Path) -> None:
-    """The content at `url` → the file `to`, with a bar where a person watches."""
-    get: Callable[..., object] = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=30)
+def _arrive(path: Path, part: Path, remote: Remote) -> None:
+    """Download into `part` and compare; what was put together and does not fit begins anew."""
+    for anew in (False, True):
+        pieces = _download(remote.url, part, path)
+        try:
+            _compare(part, remote.sha256, f"what came from {remote.url}", "try again later")
+            return
+        except DataError:
+            discard(part)
+            if anew or not pieces:
+                raise
+
+
+def _download(url: str, to: Path, wanted: Path) -> bool:
+    """The content at `url` → the file `to`; whether it came in several pieces."""
     try:
-        get(url, str(to), None)
-    except OSError as error:  # all of requests' exceptions are OSErrors
+        return download(url, to)
+    except OSError as error:
+        size = kept(to)
+        rest = f"; {size:,} bytes are kept, and the next try continues there" if size else ""
         raise DataError(
             f"{wanted} is missing and could not be downloaded: put it there by hand, or set "
-            f"QUINTAIN_DATA to a folder that has it ({url}: {_last(error)})"
+            f"QUINTAIN_DATA to a folder that has it ({url}: {_last(error)}){rest}"
         ) from error
 
 
@@ -148,12 +164,16 @@ def _sole_writer(path: Path) -> Iterator[None]:
 @contextmanager
 def _arriving(path: Path) -> Iterator[Path]:
     """A place on the same disk for what is not yet complete; gone afterwards, whatever happens."""
-    part = path.with_name(f".{path.name}.part")
+    part = _part_of(path)
     _remove(part)  # left by a process that was killed
     try:
         yield part
     finally:
         _remove(part)
+
+
+def _part_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.part")
 
 
 def _remove(path: Path) -> None:

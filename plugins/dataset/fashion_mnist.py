@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 
 from quintain.contracts import Batch, DataSpec, Split
 from quintain.kit.dataset import InMemory
-from quintain.kit.download import DataError, Remote, data_folder, fetch
-from quintain.kit.idx import read_idx
+from quintain.kit.download import Remote, data_folder, fetch
+from quintain.kit.idx import idx_path, read_labelled
 
 _SITE = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
 _FILES = {
@@ -52,7 +50,7 @@ class FashionMnist(InMemory):
             DataError: a file cannot be had, or is not what it should be.
         """
         for name, sha256 in _FILES.items():
-            path = self._path(name)
+            path = idx_path(self._raw, name)
             if path.suffix == ".gz":
                 fetch(path, Remote(url=f"{_SITE}/{path.name}", sha256=sha256))
 
@@ -67,17 +65,5 @@ class FashionMnist(InMemory):
         }
 
     def _part(self, name: str) -> Batch:
-        images = read_idx(self._path(f"{name}-images-idx3-ubyte"))
-        labels = read_idx(self._path(f"{name}-labels-idx1-ubyte"))
-        if images.shape[1:] != (28, 28) or labels.shape != (len(images),):
-            raise DataError(
-                f"{self._raw} holds images {images.shape} and labels {labels.shape} for {name!r}, "
-                "expected (N, 28, 28) and (N,): remove the folder, and it is downloaded again"
-            )
-        x = torch.tensor(images).unsqueeze(1)
-        return Batch(x, torch.tensor(labels).long())
-
-    def _path(self, name: str) -> Path:
-        """The packed file, unless only an unpacked one is there."""
-        packed, unpacked = self._raw / f"{name}.gz", self._raw / name
-        return unpacked if unpacked.exists() and not packed.exists() else packed
+        images, labels = read_labelled(self._raw, name)
+        return Batch(torch.tensor(images).unsqueeze(1), torch.tensor(labels).long())

@@ -43,6 +43,28 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
+def read_labelled(folder: Path, name: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Images (N, 28, 28) and labels (N,) of a part of MNIST or its kin, "train" or "t10k".
+
+    Raises:
+        DataError: as `read_idx`, or images and labels that do not belong together.
+    """
+    images = read_idx(idx_path(folder, f"{name}-images-idx3-ubyte"))
+    labels = read_idx(idx_path(folder, f"{name}-labels-idx1-ubyte"))
+    if images.shape[1:] != (28, 28) or labels.shape != (len(images),):
+        raise DataError(
+            f"{folder} holds images {images.shape} and labels {labels.shape} for {name!r}, "
+            "expected (N, 28, 28) and (N,): remove the folder, and it is downloaded again"
+        )
+    return images, labels
+
+
+def idx_path(folder: Path, name: str) -> Path:
+    """The packed file, unless only an unpacked one is there."""
+    packed, unpacked = folder / f"{name}.gz", folder / name
+    return unpacked if unpacked.exists() and not packed.exists() else packed
+
+
 def _content(path: Path) -> bytes:
     try:
         content = path.read_bytes()

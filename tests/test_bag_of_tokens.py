@@ -93,3 +93,17 @@ def test_a_linear_model_of_next_words_is_bounded_and_frequencies_are_not() -> No
     got = text_references.unigram(data, stem)(batch)  # type: ignore[arg-type]
     assert got.shape == (3, batch.x.shape[1], 33_278)
     assert got[0, 0].exp().sum() == pytest.approx(1, abs=1e-4)
+
+
+def test_a_linear_model_of_next_tokens_draws_from_what_is_too_large(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = Texts(40, task="next_token")
+    data.setup()
+    every = torch.cat([batch.x for batch in text_references._some_batches(data)])
+    assert len(every) == 400
+    monkeypatch.setattr(text_references, "MOST_POSITIONS", 12 * 300)
+    drawn = [batch.x for batch in text_references._some_batches(data)]
+    assert [len(x) for x in drawn] == [256, 44]
+    rows = {tuple(row) for x in drawn for row in x.tolist()}
+    assert len(rows) > 290 and rows <= {tuple(row) for row in every.tolist()}

@@ -58,7 +58,7 @@ class TokenStream(InMemory):
         for split in ("train", "val", "test"):
             tokens = self._streams[split]
             digest.update(f"{split} {len(tokens)}\n".encode())
-            digest.update(tokens.to(torch.int64).contiguous().numpy())
+            digest.update(tokens.to(torch.int64).contiguous().numpy().tobytes())
         return f"sha256:{digest.hexdigest()}"
 
     def _windows(self, split: Split, tokens: Tensor, stride: int) -> Batch:

@@ -6,6 +6,7 @@ Legend: B batch, T steps, V vocabulary, N real positions, K tokens read, F = K·
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from quintain.kit.mask import mask_of
 from quintain.kit.references import batches
 
 RECENT, STEPS, DRAWN, RATE = 8, 400, 4096, 0.03  # tokens read; Adam's steps, batch and rate
+MOST_POSITIONS = 1 << 22  # that it is fitted on: 256 MiB; overlapping windows can have many more
 MOST_WEIGHTS = 1 << 24  # of the linear next-token model: 64 MiB, four times over while fitted
 CHARACTERS = 256  # vocabularies up to this size are taken for characters, above for words
 RUNS = {"characters": 4, "words": 2}  # tokens of the longest run in a bag
@@ -33,7 +35,8 @@ def unigram(dataset: Dataset, stem: Stem) -> Predictor:
 def linear_next_token(dataset: Dataset, stem: Stem) -> Predictor:
     """Softmax regression on the one-hot of the last 8 tokens of the window: logits (B, T, V).
 
-    Positions before the window add nothing. Adam in large random batches, seeded.
+    Positions before the window add nothing. Adam in large random batches, seeded; of a train split
+    with over four million positions a part is drawn.
 
     Raises:
         Skip: the weights, 8 · V², would be too many.
@@ -44,7 +47,7 @@ def linear_next_token(dataset: Dataset, stem: Stem) -> Predictor:
             f"a linear model of the last {RECENT} of {vocabulary:,} token types has {weights:,} "
             f"weights; at most {MOST_WEIGHTS:,} are fitted"
         )
-    train = [(_recent(batch.x, vocabulary), batch) for batch in batches(dataset, "train")]
+    train = [(_recent(batch.x, vocabulary), batch) for batch in _some_batches(dataset)]
     keys_NK = torch.cat([_real(keys, batch) for keys, batch in train])
     y_N = torch.cat([_real(batch.y, batch) for _, batch in train])
     weight_FV = _fit_softmax(keys_NK, y_N, vocabulary)
@@ -118,6 +121,17 @@ def _logistic(x: Any, y_N: Tensor, x_val: Any, y_val: Tensor) -> Any:
 def _real(value: Tensor, batch: Batch) -> Tensor:
     """The real positions of (B, T, …), side by side."""
     return value.flatten(0, 1) if (mask := _real_mask(batch)) is None else value[mask]
+
+
+def _some_batches(dataset: Dataset) -> Iterator[Batch]:
+    """The train split, or windows drawn from it if it is too large."""
+    size, most = dataset.size("train"), max(1, MOST_POSITIONS // dataset.spec.shape[0])
+    if size <= most:
+        yield from batches(dataset, "train")
+        return
+    drawn = torch.randperm(size, generator=torch.Generator().manual_seed(0))[:most]
+    for some in torch.split(drawn.sort().values, 256):
+        yield dataset.take("train", some)
 
 
 def _recent(x_BT: Tensor, vocabulary: int) -> Tensor:

@@ -62,6 +62,13 @@ def split_by_key(
     return {split: np.flatnonzero(found == k) for k, split in enumerate(SPLITS)}
 
 
+def shares_without(given: Iterable[Split]) -> tuple[float, ...]:
+    """The usual shares of the splits that are not given, so that they sum to 1."""
+    left_out = set(given)
+    kept = [0.0 if n in left_out else s for n, s in zip(SPLITS, SHARES, strict=True)]
+    return tuple(share / sum(kept) for share in kept)
+
+
 def check_shares(shares: Sequence[float]) -> None:
     """Raise ValueError where these are no three shares that sum to 1, or train has none."""
     if len(shares) != 3 or min(shares) < 0 or not shares[0] or abs(sum(shares) - 1) > 1e-6:
@@ -112,6 +119,14 @@ def said(splits: Mapping[Split, Sequence[object] | Indices], how: str) -> str:
     """A note: `split by …: 70 for train, 10 for val, 20 for test`."""
     sizes = ", ".join(f"{len(splits[split]):,} for {split}" for split in SPLITS)
     return f"split {how}: {sizes}"
+
+
+def how(given: Iterable[Split], else_by: str) -> str:
+    """For `said`: what was given, and how the rest was split."""
+    names = [split for split in SPLITS if split in set(given) - {"train"}]
+    if len(names) == len(SPLITS) - 1:
+        return "as given"
+    return f"as given ({names[0]}), else {else_by}" if names else else_by
 
 
 def leaks(keys: Mapping[Split, Iterable[str | bytes]]) -> list[str]:

@@ -113,6 +113,12 @@ def read_text(path: str | Path) -> str:
         ) from error
 
 
+def read_lines(path: str | Path) -> list[str]:
+    """The lines of a UTF-8 file, without their ends; as `read_text`."""
+    text = read_text(path)
+    return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
+
+
 def _bytes(file: Path) -> bytes:
     try:
         if file.suffix == ".gz":

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import Metric
-from torchmetrics.text import CHRFScore, SacreBLEUScore
+from torchmetrics.text import SacreBLEUScore
 
 from quintain.contracts import (
     Asks,
@@ -30,6 +30,7 @@ from quintain.contracts import (
 )
 from quintain.kit import decoding, generate_references
 from quintain.kit.attention import CrossAttention, Memory
+from quintain.kit.chrf import Chrf
 from quintain.kit.heads import check_task
 from quintain.kit.mask import keep, mask_of
 from quintain.kit.widths import at_least_one
@@ -143,7 +144,7 @@ class Generate(nn.Module):
         """
         made = {
             "bleu": 100 * Written(SacreBLEUScore(), dataset.text, listed=True),
-            "chrf": 100 * Written(CHRFScore(n_word_order=0), dataset.text, listed=True),
+            "chrf": 100 * Written(Chrf(), dataset.text),
             "exact_match": Written(ExactMatch(), dataset.text),
         }
         return {score.name: made[score.name] for score in self.scores}

@@ -189,3 +189,30 @@ def test_bytes_and_floats_give_the_same_pixels(name: str, reads: Reads) -> None:
     pixels = torch.randint(0, 256, (2, *SPECS[name].shape), dtype=torch.uint8)
     lengths = torch.tensor([5, 3]) if SPECS[name].ragged else None
     torch.testing.assert_close(stem(pixels, lengths)[0], stem(pixels.float() / 255, lengths)[0])
+
+
+def test_images_are_varied_in_training_only() -> None:
+    stem = build("image", "grid", flip=0.5, shift=2)
+    pixels = samples("image", 64)
+    plain = build("image", "grid")(pixels, None)[0]
+    assert torch.equal(stem.eval()(pixels, None)[0], plain)
+    first, second = stem.train()(pixels, None)[0], stem(pixels, None)[0]
+    assert first.shape == plain.shape and not torch.equal(first, second)
+
+
+def test_an_image_is_mirrored_or_moved_and_nothing_else() -> None:
+    pixels = samples("image", 200)
+    mirrored = build("image", "grid", flip=0.5).train()._varied(pixels)
+    same = (mirrored == pixels).flatten(1).all(1)
+    assert torch.equal(mirrored[~same], pixels.flip(-1)[~same]) and 60 < int(same.sum()) < 140
+    assert torch.equal(build("image", "grid", flip=1.0).train()._varied(pixels), pixels.flip(-1))
+    moved = build("image", "grid", shift=1).train()._varied(pixels)
+    padded = torch.nn.functional.pad(pixels, (1, 1, 1, 1))
+    places = [padded[:, :, a : a + 8, b : b + 12] for a in range(3) for b in range(3)]
+    found = torch.stack([(moved == place).flatten(1).all(1) for place in places])
+    assert found.any(0).all() and found.any(1).all()
+
+
+def test_a_probability_above_one_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"stem\.flip"):
+        build("image", "grid", flip=1.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from quintain.contracts import DataSpec, Features, Reads, Skip
@@ -25,6 +26,9 @@ class Image(nn.Module):
         mean, std: pixels are centred as (x - mean) / std. Constants, not statistics of the data:
             nothing to fit, nothing to leak. These fit drawings and things on a dark ground
             (`digits` 0.31 ± 0.38, `fashion_mnist` 0.29 ± 0.35); a photograph has about 0.5 ± 0.25.
+        flip: probability that an image is mirrored left to right, in training only.
+        shift: pixels by which an image is moved at most, each way, in training only; what comes in
+            is zero.
 
     Raises:
         ValueError: the data is no image, or `sequence` is none of the three.
@@ -40,9 +44,17 @@ class Image(nn.Module):
         patch: int = 4,
         mean: float = 0.3,
         std: float = 0.35,
+        flip: float = 0.0,
+        shift: int = 0,
     ) -> None:
         super().__init__()
         require(spec, "image")
+        if not 0 <= flip <= 1 or not 0 <= shift < min(spec.shape[1:]):
+            raise ValueError(
+                f"stem.flip is a probability and stem.shift is from 0 to {min(spec.shape[1:]) - 1} "
+                f"pixels; came {flip} and {shift}"
+            )
+        self.flip, self.shift = flip, shift
         self.shape = (height, width, channels) = (*spec.shape[1:], spec.shape[0])
         self.mean, self.std = mean, std
         if reads == "grid":
@@ -63,8 +75,31 @@ class Image(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, None]:
         """(B, C, H, W) → (B, *grid, dim), no mask."""
         (height, width, channels), (down, across) = self.shape, self.tile
-        x = centred(x, self.mean, self.std).permute(0, 2, 3, 1)
+        x = centred(self._varied(x), self.mean, self.std).permute(0, 2, 3, 1)
         if across not in (1, width) or down != 1:
             x = x.reshape(-1, height // down, down, width // across, across, channels)
             x = x.transpose(2, 3)
         return x.reshape(-1, *self.out.grid, self.out.dim), None
+
+    def _varied(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) → in training, each image mirrored and moved at random for itself."""
+        if not self.training:
+            return x
+        if self.flip:
+            mirrored = torch.rand(len(x), 1, 1, 1, device=x.device) < self.flip
+            x = torch.where(mirrored, x.flip(-1), x)
+        if self.shift:
+            x = _moved(x, self.shift)
+        return x
+
+
+def _moved(x: Tensor, most: int) -> Tensor:
+    """Each image cut out of its padded self at a place of its own."""
+    (height, width), device = x.shape[-2:], x.device
+    padded = nn.functional.pad(x, (most,) * 4)
+    down_B, across_B = torch.randint(2 * most + 1, (2, len(x)), device=device)
+    rows_BH = down_B[:, None] + torch.arange(height, device=device)
+    columns_BW = across_B[:, None] + torch.arange(width, device=device)
+    image_B11 = torch.arange(len(x), device=device)[:, None, None]
+    cut = padded[image_B11, :, rows_BH[:, :, None], columns_BW[:, None, :]]  # (B, H, W, C)
+    return cut.permute(0, 3, 1, 2)

@@ -437,3 +437,23 @@ def test_hidden_mels_and_frames() -> None:
     assert torch.equal(first[~gone], plain[~gone])
     with pytest.raises(ValueError, match=r"stack must .* 0; mask_mels must .* -1; mask_frames"):
         Speech(SPOKEN, reads="grid", stack=0, mask_mels=-1, mask_frames=-2)
+
+
+def test_stretched_time() -> None:
+    """In training a batch has a hop of 8, 9, … 12 ms, and never more steps than announced."""
+    stem = Speech(SPOKEN, reads="sequence", stack=2, stretch=0.2)
+    plain = Speech(SPOKEN, reads="sequence", stack=2)
+    x, lengths = torch.rand(2, 2000) - 0.5, torch.tensor([2000, 900])
+    assert torch.equal(stem.eval()(x, lengths)[0], plain(x, lengths)[0])
+    assert stem.out.grid == (14,) and plain.out.grid == (11,)  # 28 and 22 frames
+    stem.train()
+    torch.manual_seed(1)
+    found = [stem(x, lengths) for _ in range(100)]
+    steps = {features.shape[1] for features, _ in found}
+    assert steps == {-(-(1 + (2000 - 256) // hop) // 2) for hop in range(64, 97)}
+    hops = [Speech(SPOKEN, reads="sequence", stack=2, hop=hop / 8) for hop in range(64, 97)]
+    for features, _ in found:  # each is what a stem of another hop gives
+        others = (other(x, lengths)[0] for other in hops)
+        assert any(torch.equal(features, other) for other in others)
+    with pytest.raises(ValueError, match="stretch must"):
+        Speech(SPOKEN, reads="grid", stretch=1.0)

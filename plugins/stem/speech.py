@@ -5,6 +5,8 @@ Legend: B batch, N samples, T steps, M mels, K stacked frames.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torchaudio.functional import melscale_fbanks
@@ -34,6 +36,8 @@ class Speech(nn.Module):
         stack: frames side by side in one step, of which there are then as many times fewer.
         mask_mels, mask_frames: in training, up to so many mels and so many frames in a row of each
             sample are hidden (SpecAugment, Park et al. 2019); drawn anew in every step.
+        stretch: in training, `hop` is drawn anew in every step, up to so large a share off itself:
+            a batch is then faster or slower speech at the same pitch.
 
     Raises:
         ValueError: the data is no sound, or a setting is too small.
@@ -57,21 +61,23 @@ class Speech(nn.Module):
         stack: int = 1,
         mask_mels: int = 0,
         mask_frames: int = 0,
+        stretch: float = 0.0,
     ) -> None:
         super().__init__()
         require(spec, "speech")
-        _check(stack, mask_mels, mask_frames)
+        _check(stack, mask_mels, mask_frames, stretch)
         rate = spec.sample_rate
         self.size, self.hop = round(rate * window / 1000), round(rate * hop / 1000)
         self.mean, self.std, self.stack = mean, std, stack
-        self.mask_mels, self.mask_frames = mask_mels, mask_frames
+        self.mask_mels, self.mask_frames, self.stretch = mask_mels, mask_frames, stretch
         with torch.device("cpu"):  # the filters look at their values, which meta tensors lack
             filters = melscale_fbanks(self.size // 2 + 1, lowest, rate / 2, mels, rate)
             hann = torch.hann_window(self.size)
         home = torch.get_default_device()
         self.register_buffer("filters", filters.to(home), persistent=False)
         self.register_buffer("window", hann.to(home), persistent=False)
-        steps = -(-self._frames(spec.shape[0]) // stack)
+        most = self._frames(spec.shape[0], _least_hop(self.hop, stretch))
+        steps = -(-most // stack)
         self.grid = reads == "grid"
         if self.grid:
             self.out = Features(dim=stack, grid=(steps, mels), masked=spec.ragged)
@@ -83,41 +89,50 @@ class Speech(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """(B, N) → (B, T, M, K) or (B, T, K · M), mask (B, T) where the sounds are ragged."""
+        hop = self._drawn_hop() if self.training and self.stretch else self.hop
         mask = None
         if lengths is not None:
             x = keep(x, mask_of(lengths, x.shape[1]))
-            frames = 1 + (lengths - self.size).clamp(min=0) // self.hop
-            mask = mask_of(frames, self._frames(x.shape[1]))
-        logs = keep((self._log_mel(x) - self.mean) / self.std, mask)
+            frames = 1 + (lengths - self.size).clamp(min=0) // hop
+            mask = mask_of(frames, self._frames(x.shape[1], hop))
+        logs = keep((self._log_mel(x, hop) - self.mean) / self.std, mask)
         if self.training:
             logs = _hide(_hide(logs, 1, self.mask_frames, mask), 2, self.mask_mels)
         mask = mask if mask is None else mask[:, :: self.stack]
         steps = self._stacked(logs)
         return (steps.transpose(2, 3) if self.grid else steps.flatten(2)), mask
 
-    def _frames(self, samples: int) -> int:
-        return 1 + max(0, samples - self.size) // self.hop
+    def _frames(self, samples: int, hop: int) -> int:
+        return 1 + max(0, samples - self.size) // hop
+
+    def _drawn_hop(self) -> int:
+        least = _least_hop(self.hop, self.stretch)
+        return int(torch.randint(least, 2 * self.hop - least + 1, (), device="cpu"))
 
     def _stacked(self, logs_BFM: Tensor) -> Tensor:
         """Frames (B, F, M) → steps (B, T, K, M), zeros where the last step lacks frames."""
         missing = -logs_BFM.shape[1] % self.stack
         return nn.functional.pad(logs_BFM, (0, 0, 0, missing)).unflatten(1, (-1, self.stack))
 
-    def _log_mel(self, x: Tensor) -> Tensor:
+    def _log_mel(self, x: Tensor, hop: int) -> Tensor:
         """(B, N) → (B, T, mels)."""
         x = nn.functional.pad(x, (0, max(0, self.size - x.shape[1])))
-        spectrum = torch.fft.rfft(x.unfold(1, self.size, self.hop) * self.window)
+        spectrum = torch.fft.rfft(x.unfold(1, self.size, hop) * self.window)
         power = spectrum.real.square() + spectrum.imag.square()
         return (power @ self.filters).clamp(min=self.floor).log()
 
 
-def _check(stack: int, mask_mels: int, mask_frames: int) -> None:
+def _check(stack: int, mask_mels: int, mask_frames: int, stretch: float) -> None:
     least = (("stack", stack, 1), ("mask_mels", mask_mels, 0), ("mask_frames", mask_frames, 0))
-    wrong = [
-        f"{name} must be at least {low}, came {value}" for name, value, low in least if value < low
-    ]
+    wrong = [f"{name} must be at least {low}, came {n}" for name, n, low in least if n < low]
+    if not 0 <= stretch < 1:
+        wrong.append(f"stretch must be at least 0 and below 1, came {stretch}")
     if wrong:
         raise ValueError("; ".join(wrong))
+
+
+def _least_hop(hop: int, stretch: float) -> int:
+    return max(1, hop - math.floor(hop * stretch))
 
 
 def _hide(x: Tensor, axis: int, most: int, mask: Tensor | None = None) -> Tensor:

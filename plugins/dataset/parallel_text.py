@@ -34,7 +34,7 @@ class ParallelText(InMemory):
         target_path: targets.
         source, target: columns of the table.
         val_path, val_target_path, test_path, test_target_path: the same of other splits.
-        tokens: words or characters.
+        tokens: words, characters or subwords (which need sentencepiece).
         vocabulary: token types at most of each side, the unknown one included.
         min_count: words or characters that stand less often in train are unknown.
         max_length: tokens of a text at most.

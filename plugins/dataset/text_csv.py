@@ -36,7 +36,7 @@ class TextCsv(InMemory):
         target: column or columns of numbers, with head=regress; in place of label.
         val_path, test_path: tables of the same columns.
         group: column of what must not be torn apart.
-        tokens: words or characters.
+        tokens: words, characters or subwords (which need sentencepiece).
         vocabulary: token types at most, the unknown one included.
         min_count: words or characters that stand less often in train are unknown.
         max_length: tokens of a text at most; what follows is cut off, and counted.

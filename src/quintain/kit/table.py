@@ -182,7 +182,7 @@ def _rows(file: Path, text: str, delimiter: str) -> tuple[list[int], list[list[s
         if delimiter == ",":
             raise DataError(f"{file}, {error}: double the quotes within a field") from error
         return *_parse(text, delimiter, csv.QUOTE_NONE), True
-    if delimiter != "," and any('"' in field for row in rows for field in row):
+    if delimiter != "," and '"' in text:
         plain_places, plain = _parse(text, delimiter, csv.QUOTE_NONE)
         if len(plain) != len(rows) and len({len(row) for row in plain}) == 1:
             return plain_places, plain, True

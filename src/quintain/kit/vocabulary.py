@@ -1,4 +1,4 @@
-"""A user's texts as tokens: words or characters, learnt from the train split."""
+"""A user's texts as tokens: words, characters or subwords, learnt from the train split."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from quintain.kit.words import UNKNOWN, Vocabulary
 
-Unit = Literal["words", "characters"]
+Unit = Literal["words", "characters", "subwords"]
 
 _WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 
@@ -38,7 +38,7 @@ class TokenSettings:
 
     Attributes:
         unit: "words": letters and digits, also with an apostrophe inside, and each other sign for
-            itself; "characters".
+            itself; "characters"; "subwords": see `kit.subwords`.
         most: token types, the unknown one included; the most frequent are kept.
         min_count: words and characters that stand less often in train are unknown (token 0).
         lower: make all letters small first.
@@ -63,7 +63,7 @@ class TokenSettings:
 
     def learn(self, train: Sequence[str]) -> Tokens:
         """The tokens of the texts of the train split."""
-        return Counted(train, self)
+        return Pieces(train, self) if self.unit == "subwords" else Counted(train, self)
 
 
 class Counted:
@@ -92,6 +92,47 @@ class Counted:
     def _split(self, text: str) -> list[str]:
         text = text.lower() if self._lower else text
         return _WORD.findall(text) if self._words else list(text)
+
+
+class Pieces:
+    """Subwords; fewer than asked for where the texts do not have so many.
+
+    Raises:
+        ValueError: sentencepiece is missing, or the texts have more characters than `most`.
+    """
+
+    separator = ""
+
+    def __init__(self, train: Sequence[str], settings: TokenSettings) -> None:
+        try:
+            from quintain.kit.subwords import Subwords
+        except ImportError as error:
+            raise ValueError(
+                "tokens=subwords needs sentencepiece: pip install sentencepiece"
+            ) from error
+        self._lower = settings.lower
+        texts = [self._written(text) for text in train]
+        try:
+            self._known = Subwords(texts, settings.most)
+        except ValueError as error:
+            fits = re.search(r"value <= (\d+)", str(error))  # sentencepiece says how many there are
+            if not fits:
+                raise
+            self._known = Subwords(texts, int(fits[1]))
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def encode(self, text: str) -> list[int]:
+        """The tokens of a text."""
+        return self._known.encode(self._written(text))
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of some tokens."""
+        return self._known.decode(tokens)
+
+    def _written(self, text: str) -> str:
+        return text.lower() if self._lower else text
 
 
 def lay_out(rows: Sequence[Sequence[int]], longest: int) -> tuple[Tensor, Tensor]:

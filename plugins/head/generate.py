@@ -109,7 +109,11 @@ class Generate(nn.Module):
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
-        """Features (B, S, D), mask → logits (B, U, K) of the symbol that follows on each."""
+        """Features (B, S, D), mask → (B, U, dim), whose products with the table are the logits.
+
+        Not the logits themselves: more than half of them would be of padding, and with thousands
+        of symbols they cost as much as a model.
+        """
         assert batch.y_lengths is not None
         real_BU = mask_of(batch.y_lengths + 1, batch.y.shape[1] + 1)
         return self._decode(self._remember(x, mask), batch.y, real_BU)
@@ -121,7 +125,8 @@ class Generate(nn.Module):
         truth_BU = F.pad(batch.y, (0, 1)).scatter(1, ends_B1, self.end)
         real_BU = mask_of(batch.y_lengths + 1, truth_BU.shape[1])
         smooth = self.label_smoothing if self.training else 0.0
-        return F.cross_entropy(prediction[real_BU], truth_BU[real_BU], label_smoothing=smooth)
+        logits_NK = self._logits(prediction[real_BU])
+        return F.cross_entropy(logits_NK, truth_BU[real_BU], label_smoothing=smooth)
 
     def answer(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
         """Symbols found, long (B, U), -1 behind the end; at most `spec.target_length`."""
@@ -129,8 +134,8 @@ class Generate(nn.Module):
 
         def step(rows_N: Tensor, prefix_NT: Tensor) -> Tensor:
             real = torch.ones(len(rows_N), prefix_NT.shape[1] + 1, dtype=torch.bool)
-            logits = self._decode(memory.rows(rows_N), prefix_NT, real.to(x.device), last=True)
-            return logits[:, -1].log_softmax(-1)
+            said = self._decode(memory.rows(rows_N), prefix_NT, real.to(x.device), last=True)
+            return self._logits(said[:, -1]).log_softmax(-1)
 
         if self.beam == 1:
             return decoding.greedy(step, len(x), self.longest, x.device)
@@ -139,8 +144,9 @@ class Generate(nn.Module):
     def metrics(self, dataset: Dataset) -> dict[str, Metric]:
         """Of texts as the dataset writes them, over the whole split.
 
-        BLEU and chrF are sacrebleu's with its default settings, 0 to 100: BLEU on 13a tokens,
-        case-sensitive (Post 2018); chrF2 of up to 6 characters, no words (Popović 2015).
+        BLEU and chrF are sacrebleu's, 0 to 100: BLEU on 13a tokens, case-sensitive, not smoothed,
+        so that it is 0 where no four words agree (Post 2018); chrF2 of up to 6 characters and no
+        words (Popović 2015).
         """
         made = {
             "bleu": 100 * Written(SacreBLEUScore(), dataset.text, listed=True),
@@ -165,12 +171,16 @@ class Generate(nn.Module):
     def _decode(
         self, memory: Memory, y_BU: Tensor, real_BU: Tensor, *, last: bool = False
     ) -> Tensor:
-        """Symbols so far, without the begin → logits (B, U + 1, K), or (B, 1, K) of the last."""
+        """Symbols so far, without the begin → (B, U + 1, dim), or (B, 1, dim) of the last."""
         symbols_BU = F.pad(y_BU, (1, 0), value=self.begin)
         embedded = keep(self.table(symbols_BU) * math.sqrt(self.dim), real_BU)
         state_BUE, _ = self.decoder(self.drop(embedded), real_BU)
         state_BUE = self.attention(state_BUE[:, -1:] if last else state_BUE, memory)
-        said = self.project(self.drop(self.norm(state_BUE)))
+        said: Tensor = self.project(self.drop(self.norm(state_BUE)))
+        return said
+
+    def _logits(self, said: Tensor) -> Tensor:
+        """(N, dim) → (N, K)."""
         return F.linear(said, self.table.weight[: self.begin])
 
 

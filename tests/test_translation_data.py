@@ -1,0 +1,175 @@
+"""Data to translate: names of numbers, Multi30k, and the subwords it is cut into."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from num2words import num2words
+from words import ROOT
+
+from quintain.kit.download import DataError
+from quintain.kit.subwords import Subwords
+from quintain.plugins.dataset.multi30k import Multi30k
+from quintain.plugins.dataset.number_words import NumberWords, _numbers
+
+SPLITS = ("train", "val", "test")
+SHARED = Path(os.environ.get("QUINTAIN_DATA", ROOT.parent / "shared" / "data"))
+
+
+def card(name):
+    return yaml.safe_load((ROOT / "conf" / "dataset" / f"{name}.yaml").read_text())["dataset"][
+        "card"
+    ]
+
+
+def texts(dataset, split):
+    """What x and y of a split say."""
+    batch = dataset.take(split, torch.arange(dataset.size(split)))
+    sides = (("x", batch.x, batch.lengths), ("y", batch.y, batch.y_lengths))
+    return [
+        [dataset.text(row[:n], side) for row, n in zip(t.tolist(), ns.tolist(), strict=True)]
+        for side, t, ns in sides
+    ]
+
+
+@pytest.mark.parametrize(
+    ("direction", "unit", "test"),
+    [("en-de", "words", "seen"), ("de-en", "words", "longer"), ("de-en", "characters", "longer")],
+)
+def test_names_are_those_of_num2words(direction, unit, test, monkeypatch):
+    """Token by token and back; on a tenth of the numbers, for num2words takes its time."""
+    whole = _numbers(test == "longer")
+    some = {split: numbers[:10] + numbers[10::10] for split, numbers in whole.items()}
+    monkeypatch.setattr("quintain.plugins.dataset.number_words._numbers", lambda longer: some)
+    dataset = NumberWords(direction, unit, test)
+    dataset.setup()
+    for split in SPLITS:
+        for side, language in zip(texts(dataset, split), direction.split("-"), strict=True):
+            assert side == [num2words(number, lang=language) for number in some[split]]
+
+
+def test_number_words_are_what_their_card_says():
+    dataset = NumberWords()
+    dataset.setup()
+    assert {split: dataset.size(split) for split in SPLITS} == card("number_words")["counts"]
+    assert dataset.fingerprint() == card("number_words")["fingerprint"]
+    train = dataset.take("train", torch.arange(dataset.size("train")))
+    assert train.x.max() == dataset.spec.vocabulary - 1 and len(train.x.unique()) == 31
+    assert len(train.y.unique()) == dataset.spec.symbols  # each German word occurs
+
+
+def test_numbers_of_the_test_are_new_and_the_longer_ones_longer():
+    seen, longer = _numbers(False), _numbers(True)
+    assert seen["train"] == longer["train"] and seen["val"] == longer["val"]
+    for numbers in (seen, longer):
+        everything = [number for split in SPLITS for number in numbers[split]]
+        assert len(set(everything)) == len(everything)
+    assert {len(str(number)) for number in seen["test"]} == {2, 3, 4, 5}
+    assert {len(str(number)) for number in longer["test"]} == {6}
+    assert set(range(10)) <= set(seen["train"])
+
+
+def test_the_longest_names_fit():
+    for unit in ("words", "characters"):
+        spec = NumberWords("en-de", unit).spec
+        back = NumberWords("de-en", unit).spec
+        assert (spec.shape[0], spec.target_length) == (back.target_length, back.shape[0])
+    hundreds = range(1000)  # the longest name below a million is the longest hundreds, twice
+    for language, longest in (("en", spec.shape[0]), ("de", spec.target_length)):
+        most = max(hundreds, key=lambda n: len(num2words(n, lang=language)))
+        assert len(num2words(1001 * most, lang=language)) == longest
+
+
+def test_wrong_settings_of_number_words_come_in_one_message():
+    with pytest.raises(ValueError, match=r"direction is one of en-de, de-en; came 'fr-de'; unit"):
+        NumberWords("fr-de", "letters")
+
+
+LINES = ["Zwei  Männer – im Freien.", "Ein Mädchen, ein Haus!", "Der Hund läuft über Gras."] * 9
+
+
+def test_subwords_give_the_text_back_and_are_the_same_each_time():
+    first, second = Subwords(LINES, 60), Subwords(LINES, 60)
+    assert len(first) == 60
+    for line in [*LINES[:3], "Drei Hunde im Haus"]:
+        tokens = first.encode(line)
+        assert tokens == second.encode(line) and 0 not in tokens
+        assert first.decode(tokens) == " ".join(line.split())
+    assert first.encode("Z€")[-1] == 0
+
+
+@pytest.mark.parametrize("size", [10, 4000])
+def test_subwords_of_an_impossible_size_are_an_error(size):
+    with pytest.raises(ValueError, match=f"cannot learn {size:,} subwords"):
+        Subwords(LINES, size)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A Multi30k of nine pairs a split."""
+    place = tmp_path / "multi30k"
+    place.mkdir()
+    german, english = LINES[:9], ["two men outdoors .", "a girl", "the dog runs on grass"] * 3
+    for name in ("train", "val", "test_2016_flickr"):
+        for language, lines in (("de", german), ("en", english)):
+            text = "".join(f"{line}\n" for line in lines)
+            (place / f"{name}.{language}.gz").write_bytes(gzip.compress(text.encode()))
+    return tmp_path
+
+
+def test_multi30k_reads_pairs_in_both_directions(folder):
+    for direction, shared in (("de-en", False), ("en-de", True)):
+        dataset = Multi30k(str(folder), direction=direction, vocabulary=50, shared=shared)
+        dataset.setup()
+        said = dict(zip(direction.split("-"), texts(dataset, "test"), strict=True))
+        assert said["de"] == [" ".join(line.split()) for line in LINES[:9]]
+        assert said["en"][:3] == ["two men outdoors .", "a girl", "the dog runs on grass"]
+
+
+def add(folder, split, german, english):
+    for language, text in (("de", german), ("en", english)):
+        path = folder / "multi30k" / f"{split}.{language}.gz"
+        path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + f"{text}\n".encode()))
+
+
+def test_longer_pairs_leave_train_but_not_the_splits_that_are_scored(folder):
+    add(folder, "train", "Hund " * 31, "a girl")
+    add(folder, "train", "Hund", "girl " * 31)
+    dataset = Multi30k(str(folder), vocabulary=50, longest=30)
+    dataset.setup()
+    assert dataset.size("train") == 9
+    add(folder, "val", "Hund " * 31, "a girl")
+    with pytest.raises(DataError, match="pairs of val with more than 30 tokens: 1"):
+        Multi30k(str(folder), vocabulary=50, longest=30).setup()
+
+
+def test_broken_files_of_multi30k_are_named(folder):
+    with pytest.raises(DataError, match="SHA-256"):
+        Multi30k(str(folder)).prepare_data()
+    path = folder / "multi30k" / "train.en.gz"
+    path.write_bytes(gzip.compress(b"one line\n"))
+    with pytest.raises(DataError, match=r"9 lines and train\.en\.gz 1"):
+        Multi30k(str(folder), vocabulary=50).setup()
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(DataError, match="cannot be read"):
+        Multi30k(str(folder), vocabulary=50).setup()
+    with pytest.raises(ValueError, match="direction is de-en or en-de"):
+        Multi30k(direction="de-fr")
+
+
+def test_the_real_multi30k():
+    if not (SHARED / "multi30k").is_dir():
+        pytest.skip("multi30k needs files: set QUINTAIN_DATA to a folder that has them")
+    dataset = Multi30k(str(SHARED))
+    dataset.prepare_data()
+    dataset.setup()
+    assert {split: dataset.size(split) for split in SPLITS} == card("multi30k")["counts"]
+    assert dataset.fingerprint() == card("multi30k")["fingerprint"]
+    for side, language in zip(texts(dataset, "test"), ("de", "en"), strict=True):
+        packed = (SHARED / "multi30k" / f"test_2016_flickr.{language}.gz").read_bytes()
+        assert side == gzip.decompress(packed).decode().splitlines()

@@ -78,5 +78,5 @@ class CrossAttention(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, U, H·K) → (B, H, U, K)."""
-        apart: Tensor = x.reshape(*x.shape[:2], self.num_heads, self.head_dim)
-        return apart.transpose(1, 2)
+        batch, steps, _ = x.shape
+        return x.reshape(batch, steps, self.num_heads, self.head_dim).transpose(1, 2)

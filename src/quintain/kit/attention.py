@@ -74,7 +74,8 @@ class CrossAttention(nn.Module):
             query_BHUK, memory.key_BHSK, memory.value_BHSK, attn_mask=memory.seen
         )
         x_BUE = x_BUE + self.drop(self.merge(read_BHUK.transpose(1, 2).flatten(2)))
-        return x_BUE + self.drop(self.feed_forward(x_BUE))
+        added_BUE: Tensor = self.drop(self.feed_forward(x_BUE))
+        return x_BUE + added_BUE
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, U, H·K) → (B, H, U, K)."""

@@ -19,7 +19,7 @@ from quintain.kit.columns import Numbers, class_names, number_columns, numbers
 from quintain.kit.dataset import InMemory
 from quintain.kit.download import DataError
 from quintain.kit.gaps import Missing, fill
-from quintain.kit.groups import label_by_group, rows_by_group
+from quintain.kit.groups import check_groups, label_by_group, rows_by_group
 from quintain.kit.problems import Problems, some
 from quintain.kit.scale import Scale
 from quintain.kit.splits import SPLITS, borders_in_time, duplicates, said, split_by_key
@@ -299,6 +299,7 @@ def _grouped(
     missing: Missing,
 ) -> _Made:
     """One series a group; raises what is in `problems` too."""
+    problems.ask(check_groups, table, group)
     rows_of = problems.ask(rows_by_group, table, group)
     label_of = problems.ask(label_by_group, table, label, group, rows_of or {})
     problems.ask(check_absent, table, columns.names, columns.values, missing)

@@ -11,17 +11,22 @@ from quintain.kit.table import Table
 
 
 def rows_by_group(table: Table, group: str) -> dict[str, list[int]]:
-    """The rows of each group, in the order of the groups' names.
+    """The rows of each group, in the order of the groups' names; see `check_groups`.
 
     Raises:
-        DataError: no such column, or rows without a group: their lines are named.
+        DataError: no such column.
     """
     rows_of: dict[str, list[int]] = defaultdict(list)
     for row, name in enumerate(labels(table, group)):
-        rows_of[name].append(row)
-    if "" in rows_of:
-        raise DataError(f"{table.path}, column {group!r}: no group in {table.where(rows_of[''])}")
+        if name:
+            rows_of[name].append(row)
     return dict(sorted(rows_of.items()))
+
+
+def check_groups(table: Table, group: str) -> None:
+    """Raise a DataError that names the lines of rows without a group."""
+    if bare := [row for row, name in enumerate(labels(table, group)) if not name]:
+        raise DataError(f"{table.path}, column {group!r}: no group in {table.where(bare)}")
 
 
 def label_by_group(

@@ -95,7 +95,7 @@ def borders_in_time(
     Raises:
         ValueError: another number of borders, or they leave a split empty.
     """
-    given = list(borders if borders is not None else (SHARES[0], SHARES[0] + SHARES[1]))
+    given = list(borders if borders is not None else (SHARES[0], 1 - SHARES[2]))
     if len(given) not in (2, 3):
         raise ValueError(f"expected two or three borders (val, test, end), came {given}")
     if places is not None:

@@ -26,8 +26,6 @@ def execute_reference(run: Run) -> Record:
     head_class: Any = locate(run.cell.config["head"]["_target_"])
     stem = build_stem(run.cell.config, run.dataset.spec, "sequence")
     if isinstance(stem, nn.Module):
-        stem.eval()  # what a stem changes at random in training is not for these
-    if isinstance(stem, nn.Module):
         stem.eval()  # what a stem does at random is for training models
     head = _scorer(run, head_class, stem)
     run.clocks.switch("training")

@@ -95,13 +95,14 @@ class CsvSeries(InMemory):
         _check_settings(targets, label, group, horizon, look_back, missing)
         table, problems = read_table(path, delimiter=delimiter), Problems()
         columns = _read(table, problems, targets, label, group, time, time_format, covariates)
-        names, values, times = columns.names, columns.values, columns.times
         if label and group:
             made = _grouped(table, problems, columns, label, group, look_back, missing)
         else:
-            line = problems.ask(lay_out, table, names, values, times, missing)
+            line = problems.ask(
+                lay_out, table, columns.names, columns.values, columns.times, missing
+            )
             problems.check()
-            made = _forecast(line, names, len(targets), horizon, look_back, season, borders)
+            made = _forecast(line, columns.names, len(targets), horizon, look_back, season, borders)
         super().__init__(made.spec)
         self._made = made
         self.notes = (*table.notes, *columns.notes, *made.notes)
@@ -218,13 +219,7 @@ def _forecast(
     season: int | None,
     borders: Sequence[float] | Sequence[str] | None,
 ) -> _Made:
-    notes = [*line.notes]
-    if season is None:
-        season = line.frequency.season if line.frequency else 0
-        notes.append(f"season: {season} steps (inferred)" if season else "season: none (inferred)")
-    if look_back is None:
-        look_back = min(2 * max(season, horizon), max(_LONGEST_LOOK_BACK, horizon))
-        notes.append(f"look-back: {look_back} steps (inferred)")
+    season, look_back, inferred = _lengths(line, horizon, look_back, season)
     steps = len(line.values)
     val, test, end = _borders(line, borders)
     _check_room(val, test, end, look_back, horizon)
@@ -238,8 +233,9 @@ def _forecast(
         )
         for split, between in ends.items()
     }
-    shares = ", ".join(f"{b - a:,} for {split}" for split, (a, b) in ends.items())
-    notes.append(f"{steps:,} steps {span(line)}, split by time: {shares}".replace(" ,", ","))
+    sizes = ", ".join(f"{b - a:,} for {split}" for split, (a, b) in ends.items())
+    when = f" {span(line)}" if line.times is not None else ""
+    notes = [*line.notes, *inferred, f"{steps:,} steps{when}, split by time: {sizes}"]
     spec = DataSpec(
         name="csv_series",
         modality="series",
@@ -250,6 +246,20 @@ def _forecast(
         season=season,
     )
     return _Made(spec, splits, scale, series, notes)
+
+
+def _lengths(
+    line: Timeline, horizon: int, look_back: int | None, season: int | None
+) -> tuple[int, int, list[str]]:
+    """Season and look-back, and notes on what was inferred."""
+    notes = []
+    if season is None:
+        season = line.frequency.season if line.frequency else 0
+        notes.append(f"season: {season} steps (inferred)" if season else "season: none (inferred)")
+    if look_back is None:
+        look_back = min(2 * max(season, horizon), max(_LONGEST_LOOK_BACK, horizon))
+        notes.append(f"look-back: {look_back} steps (inferred)")
+    return season, look_back, notes
 
 
 def _borders(

@@ -16,7 +16,9 @@ from quintain.kit.download import DataError
 from quintain.kit.pairs import Pairs, read_pairs
 from quintain.kit.problems import Problems
 from quintain.kit.splits import SPLITS, duplicates, how, leaks, said, shares_without, split_by_key
-from quintain.kit.vocabulary import TokenSettings, Unit, lay_out, token_note
+from quintain.kit.vocabulary import Tokens, TokenSettings, Unit, lay_out, token_note
+
+_Coded = dict[Side, list[list[int]]]  # tokens of the sources and of the targets
 
 
 class ParallelText(InMemory):
@@ -72,32 +74,14 @@ class ParallelText(InMemory):
         }
         _check_settings(files, source, target, max_length)
         pairs, notes = _read(files, source, target, delimiter)
+        train = pairs["train"]
         self._known = {
-            "x": settings.learn(pairs["train"].sources),
-            "y": settings.learn(pairs["train"].targets),
+            "x": settings.learn(train.sources),
+            "y": settings.learn(train.targets),
         }
-        self._encoded = {split: self._encode(pairs[split]) for split in SPLITS}
-        notes += self._leave_out(max_length)
-        held_out = {
-            side: [row for split in ("val", "test") for row in self._encoded[split][side]]
-            for side in ("x", "y")
-        }
-        for side, what in (("x", "sources"), ("y", "targets")):
-            notes.append(token_note(what, self._known[side], tokens, held_out[side]))
-        super().__init__(
-            DataSpec(
-                name="parallel_text",
-                modality="text",
-                task="generate",
-                shape=(self._longest("x"),),
-                vocabulary=len(self._known["x"]),
-                symbols=len(self._known["y"]),
-                target_length=self._longest("y"),
-                separator=self._known["x"].separator,
-                ragged=True,
-            )
-        )
-        self.notes = tuple(notes)
+        self._encoded, left_out = _encode(pairs, self._known, max_length)
+        super().__init__(_spec(self._known, self._encoded))
+        self.notes = (*notes, *left_out, *_token_notes(self._known, self._encoded, tokens))
 
     def load(self) -> dict[Split, Batch]:
         """Tokens, in the order of the files."""
@@ -117,29 +101,49 @@ class ParallelText(InMemory):
         """What the tokens say."""
         return self._known[side].decode(tokens)
 
-    def _encode(self, pairs: Pairs) -> dict[Side, list[list[int]]]:
-        return {
-            "x": [self._known["x"].encode(text) for text in pairs.sources],
-            "y": [self._known["y"].encode(text) for text in pairs.targets],
-        }
 
-    def _leave_out(self, max_length: int) -> list[str]:
-        """Drop pairs that are too long, and say so."""
-        counts = []
-        for split, sides in self._encoded.items():
-            both = list(zip(sides["x"], sides["y"], strict=True))
-            kept = [pair for pair in both if max(map(len, pair)) <= max_length]
-            if not kept:
-                raise DataError(f"all pairs of {split} are longer than max_length={max_length}")
-            if len(kept) < len(both):
-                counts.append(f"{len(both) - len(kept):,} of {split}")
-            self._encoded[split] = {"x": [x for x, _ in kept], "y": [y for _, y in kept]}
-        if not counts:
-            return []
-        return [f"pairs with more than {max_length} tokens, left out: {', '.join(counts)}"]
+def _encode(
+    pairs: dict[Split, Pairs], known: dict[Side, Tokens], max_length: int
+) -> tuple[dict[Split, _Coded], list[str]]:
+    """Tokens of all pairs but those that are too long; and what was left out."""
+    encoded, counts = {}, []
+    for split, texts in pairs.items():
+        both = [
+            (known["x"].encode(source), known["y"].encode(target))
+            for source, target in zip(texts.sources, texts.targets, strict=True)
+        ]
+        kept = [pair for pair in both if max(map(len, pair)) <= max_length]
+        if not kept:
+            raise DataError(f"all pairs of {split} are longer than max_length={max_length}")
+        if len(kept) < len(both):
+            counts.append(f"{len(both) - len(kept):,} of {split}")
+        encoded[split] = {"x": [x for x, _ in kept], "y": [y for _, y in kept]}
+    what = f"pairs with more than {max_length} tokens, left out: {', '.join(counts)}"
+    return encoded, [what] if counts else []
 
-    def _longest(self, side: Side) -> int:
-        return max(len(row) for sides in self._encoded.values() for row in sides[side])
+
+def _spec(known: dict[Side, Tokens], encoded: dict[Split, _Coded]) -> DataSpec:
+    longest = {side: max(len(row) for part in encoded.values() for row in part[side])
+               for side in ("x", "y")}  # fmt: skip
+    return DataSpec(
+        name="parallel_text",
+        modality="text",
+        task="generate",
+        shape=(longest["x"],),
+        vocabulary=len(known["x"]),
+        symbols=len(known["y"]),
+        target_length=longest["y"],
+        separator=known["x"].separator,
+        ragged=True,
+    )
+
+
+def _token_notes(known: dict[Side, Tokens], encoded: dict[Split, _Coded], unit: Unit) -> list[str]:
+    notes = []
+    for side, what in (("x", "sources"), ("y", "targets")):
+        held_out = [*encoded["val"][side], *encoded["test"][side]]
+        notes.append(token_note(what, known[side], unit, held_out))
+    return notes
 
 
 def _check_settings(

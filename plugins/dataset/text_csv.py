@@ -18,7 +18,7 @@ from quintain.kit.problems import some
 from quintain.kit.scale import Scale
 from quintain.kit.splits import SPLITS
 from quintain.kit.text_rows import Rows, Wanted, read_splits
-from quintain.kit.vocabulary import TokenSettings, Unit, lay_out, token_note
+from quintain.kit.vocabulary import Tokens, TokenSettings, Unit, lay_out, token_note
 
 
 class TextCsv(InMemory):
@@ -72,33 +72,13 @@ class TextCsv(InMemory):
         _check_settings(targets, label, max_length)
         wanted = Wanted(str(text), _name(label), targets, _name(group), header, delimiter)
         rows, notes = read_splits({"train": path, "val": val_path, "test": test_path}, wanted)
-        known = settings.learn(rows["train"].texts)
-        encoded = {split: [known.encode(one) for one in rows[split].texts] for split in SPLITS}
-        sizes = [len(row) for part in encoded.values() for row in part]
-        longest = min(max(sizes), max_length)
-        held_out = [*encoded["val"], *encoded["test"]]
-        notes.append(token_note("vocabulary", known, tokens, held_out))
-        if cut := sum(size > max_length for size in sizes):
-            notes.append(f"texts cut to {max_length} tokens: {cut:,}; the longest has {max(sizes)}")
-        classes = () if targets else _classes(rows["train"])
-        if classes:
-            notes.append(f"classes: {', '.join(some(map(repr, classes)))} (inferred)")
-        super().__init__(
-            DataSpec(
-                name="text_csv",
-                modality="text",
-                task="regress" if targets else "classify",
-                shape=(longest,),
-                classes=classes,
-                targets=tuple(targets),
-                vocabulary=len(known),
-                separator=known.separator,
-                ragged=True,
-            )
-        )
-        self._tokens, self._rows, self._encoded = known, rows, encoded
+        self._tokens = settings.learn(rows["train"].texts)
+        self._rows = rows
+        self._encoded, longest, more = _encode(rows, self._tokens, tokens, max_length)
+        super().__init__(_spec(self._tokens, longest, targets, rows["train"]))
         self._scale = Scale.of(torch.from_numpy(rows["train"].values)) if targets else None
-        self.notes = tuple(notes)
+        known = ", ".join(some(map(repr, self.spec.classes)))
+        self.notes = (*notes, *more, *([f"classes: {known} (inferred)"] if known else []))
 
     def load(self) -> dict[Split, Batch]:
         """Tokens, in the order of the files."""
@@ -141,6 +121,32 @@ def _check_settings(targets: list[str], label: str | int | None, max_length: int
         wrong.append(f"max_length must be 1 or more, came {max_length}")
     if wrong:
         raise ValueError("; ".join(wrong))
+
+
+def _encode(
+    rows: dict[Split, Rows], known: Tokens, unit: Unit, max_length: int
+) -> tuple[dict[Split, list[list[int]]], int, list[str]]:
+    """Tokens of all texts, how many the longest has after the cut, and notes."""
+    encoded = {split: [known.encode(one) for one in rows[split].texts] for split in SPLITS}
+    sizes = [len(row) for part in encoded.values() for row in part]
+    notes = [token_note("vocabulary", known, unit, [*encoded["val"], *encoded["test"]])]
+    if cut := sum(size > max_length for size in sizes):
+        notes.append(f"texts cut to {max_length} tokens: {cut:,}; the longest has {max(sizes):,}")
+    return encoded, min(max(sizes), max_length), notes
+
+
+def _spec(known: Tokens, longest: int, targets: list[str], train: Rows) -> DataSpec:
+    return DataSpec(
+        name="text_csv",
+        modality="text",
+        task="regress" if targets else "classify",
+        shape=(longest,),
+        classes=() if targets else _classes(train),
+        targets=tuple(targets),
+        vocabulary=len(known),
+        separator=known.separator,
+        ragged=True,
+    )
 
 
 def _classes(train: Rows) -> tuple[str, ...]:

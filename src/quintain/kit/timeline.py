@@ -169,8 +169,7 @@ def _steps_notes(frequency: Frequency, places: Int64 | None, missing: Missing) -
 
 
 def span(timeline: Timeline) -> str:
-    """`from … to …` for people; "" without times."""
-    if timeline.times is None:
-        return ""
-    ends = (show(int(timeline.times[at]), timeline.dated) for at in (0, -1))
-    return "from {} to {}".format(*ends)
+    """`from … to …`, for people; of a series with times."""
+    assert timeline.times is not None
+    first, last = (show(int(timeline.times[at]), timeline.dated) for at in (0, -1))
+    return f"from {first} to {last}"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from quintain.contracts import DataSpec, Side, Split
-from quintain.kit.listed import Asked, listed
+from quintain.kit.listed import Asked, Listing, listed
 from quintain.kit.ondisk import Item, OnDisk
 from quintain.kit.problems import Problems
 from quintain.kit.recordings import SOUNDS, Others, infer_length, infer_rate, read_recording, steps
@@ -65,29 +65,15 @@ class AudioTranscripts(OnDisk):
             files=audio, file=file, text=text, group=group, shares=shares, bad_share=bad_share
         )
         found = listed(path, SOUNDS, asked, problems, workers=workers)
-        found, over = found.without(lambda facts: facts[2] / facts[0] > seconds)
+        found, left_out = _short_enough(found, seconds, problems)
         facts = [line.seen.facts for line in found.lines]
-        if not facts:
-            problems.add(f"all recordings last longer than seconds={seconds:g}")
-            problems.check()
         rate, on_rate = infer_rate(facts, sample_rate, others, problems)
         longest, on_length = infer_length(facts, rate, seconds, problems)
         problems.check()
         spelling = Spelling(found.texts("train"), symbols, lower=lower, most=vocabulary)
-        spec = DataSpec(
-            name="audio_transcripts",
-            modality="speech",
-            task="transcribe",
-            shape=(longest,),
-            sample_rate=rate,
-            symbols=len(spelling),
-            target_length=spelling.longest(line.text for line in found.lines),
-            ragged=True,
-        )
-        super().__init__(spec, memory=memory, workers=workers)
+        super().__init__(_spec(found, spelling, rate, longest), memory=memory, workers=workers)
         self._found, self._spelling, self._rate, self._longest = found, spelling, rate, longest
         on_symbols = spelling.note(found.texts("val", "test"))
-        left_out = [f"{over:,} recordings over {seconds:g} s left out"] if over else []
         self.notes = (*found.notes, *left_out, on_rate, on_length, on_symbols)
 
     def items(self) -> Mapping[Split, Sequence[Item]]:
@@ -103,3 +89,27 @@ class AudioTranscripts(OnDisk):
     def text(self, tokens: Sequence[int], side: Side) -> str:
         """The transcript of some symbols."""
         return self._spelling.decode(tokens)
+
+
+def _short_enough(
+    found: Listing, seconds: float, problems: Problems
+) -> tuple[Listing, tuple[str, ...]]:
+    """Less the rows whose recording lasts longer, and a note on those."""
+    less, over = found.without(lambda facts: facts[2] / facts[0] > seconds)
+    if not less.lines:
+        problems.add(f"all recordings last longer than seconds={seconds:g}")
+        problems.check()
+    return less, (f"{over:,} recordings over {seconds:g} s left out",) if over else ()
+
+
+def _spec(found: Listing, spelling: Spelling, rate: int, longest: int) -> DataSpec:
+    return DataSpec(
+        name="audio_transcripts",
+        modality="speech",
+        task="transcribe",
+        shape=(longest,),
+        sample_rate=rate,
+        symbols=len(spelling),
+        target_length=spelling.longest(line.text for line in found.lines),
+        ragged=True,
+    )

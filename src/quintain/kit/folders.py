@@ -90,22 +90,13 @@ def class_folder(
         DataError: there is no usable file at all.
     """
     files = _listed(Path(path).expanduser().absolute(), kind, problems, workers)
-    wrong = {f"{f.label}/{f.name}": f.seen.wrong for f in files if f.seen.wrong}
+    wrong = [(f"{f.label}/{f.name}", f.seen.wrong) for f in files if f.seen.wrong]
     notes = [*sift(wrong, len(files), kind.name, bad_share, problems)]
     usable = [file for file in files if not file.seen.wrong]
     if not usable:
         problems.add(f"{shown(path)} has no usable {kind.name}")
         problems.check()
-    classes = tuple(sorted({file.label for file in usable}))
-    if len(classes) < 2:
-        problems.add(f"{shown(path)} has one class folder ({classes[0]}); expected two or more")
-    done = _split(usable, group, shares, problems)
-    if done is None:
-        return Folder(classes, {"train": usable, "val": (), "test": ()}, tuple(notes))
-    splits, how = done
-    problems.add(*_unseen(splits))
-    notes += [f"{len(classes)} classes: {', '.join(some(classes))}", how, *_doubts(splits, kind)]
-    return Folder(classes, splits, tuple(notes))
+    return _sorted(usable, kind, group, shares, problems, notes)
 
 
 def walk(folder: Path, problems: Problems) -> Iterator[Path]:
@@ -174,6 +165,27 @@ def _of_kind(top: Path, kind: Kind, problems: Problems) -> Iterator[Path]:
         problems.add(
             f"{shown(top)} has no {kind.name} ({', '.join(sorted(kind.endings))}); found {saw}"
         )
+
+
+def _sorted(
+    files: Sequence[Named],
+    kind: Kind,
+    group: str | None,
+    shares: Sequence[float],
+    problems: Problems,
+    notes: Sequence[str],
+) -> Folder:
+    """The usable files by class and split; where a split fails, all are in train."""
+    classes = tuple(sorted({file.label for file in files}))
+    if len(classes) < 2:
+        problems.add(f"there is one class folder ({classes[0]}); expected two or more")
+    done = _split(files, group, shares, problems)
+    if done is None:
+        return Folder(classes, {"train": files, "val": (), "test": ()}, tuple(notes))
+    splits, how = done
+    problems.add(*_unseen(splits))
+    about = f"{len(classes)} classes: {', '.join(some(classes))}"
+    return Folder(classes, splits, (*notes, about, how, *_doubts(splits, kind)))
 
 
 def _split(

@@ -128,7 +128,7 @@ def listed(path: str, kind: Kind, asked: Asked, problems: Problems, *, workers: 
     seen = scan(list(dict.fromkeys(line.path for line in lines if not line.wrong)), kind, workers)
     lines = [replace(line, seen=seen.get(line.path, UNSEEN)) for line in lines]
     lines = [replace(line, wrong=line.wrong or line.seen.wrong) for line in lines]
-    wrong = {line.name: line.wrong for line in lines if line.wrong}
+    wrong = [(line.name, line.wrong) for line in lines if line.wrong]
     notes += sift(wrong, len(lines), kind.name, asked.bad_share, problems)
     usable = [line for line in lines if not line.wrong]
     if not usable:

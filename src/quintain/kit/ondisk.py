@@ -27,7 +27,7 @@ Found = TypeVar("Found")
 
 _MIB = 2**20
 _NAMED = 10  # unreadable files that a message names; the others are counted
-_BROKEN = (OSError, ValueError, RuntimeError, EOFError)  # what decoders raise
+_BROKEN = (OSError, ValueError, RuntimeError, EOFError, SyntaxError)  # what decoders raise
 
 
 @dataclass(frozen=True)

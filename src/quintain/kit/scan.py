@@ -22,9 +22,6 @@ from quintain.kit.download import DataError
 from quintain.kit.ondisk import file_hash
 from quintain.kit.problems import Problems, some
 
-BROKEN = (OSError, ValueError, RuntimeError, EOFError, SyntaxError)
-"""What decoders raise for a file that they cannot read (Pillow a SyntaxError for a broken PNG)."""
-
 Facts = tuple[float, ...]
 
 
@@ -35,8 +32,8 @@ class Kind:
     Attributes:
         name: in the plural, for sentences ("images").
         endings: of file names, in small letters, with the dot.
-        probe: opens a file and says what is in it, as numbers; raises DataError, or one of
-            `BROKEN`, for a file that cannot be used.
+        probe: opens a file and says what is in it, as numbers; raises DataError, or
+            whatever its decoder raises, for a file that cannot be used.
         version: raised when `probe` says other things.
     """
 
@@ -74,19 +71,19 @@ def scan(files: Sequence[Path], kind: Kind, workers: int = 2) -> dict[Path, Seen
 
 
 def sift(
-    wrong: dict[str, str], total: int, kind: str, bad_share: float, problems: Problems
+    wrong: Sequence[tuple[str, str]], total: int, kind: str, bad_share: float, problems: Problems
 ) -> Iterator[str]:
     """A note on the files that are left out; a problem where they are too many.
 
     Args:
-        wrong: name → why it cannot be used.
+        wrong: the name of each file that cannot be used, and why.
         total: of all files, the unusable ones included.
         kind: what they are, in the plural.
         bad_share: of all files, how many may be left out.
     """
     if not wrong:
         return
-    told = [f"{name} {why}" for name, why in wrong.items()]
+    told = list(dict.fromkeys(f"{name} {why}" for name, why in wrong))
     count = f"{len(wrong):,} of {total:,} {kind}"
     if len(wrong) <= bad_share * total:
         yield f"{count} left out: {'; '.join(some(told))}"
@@ -119,7 +116,7 @@ def _look(file: Path, kind: Kind) -> Seen:
         return Seen(content, tuple(kind.probe(file)))
     except DataError as error:
         return Seen(content, wrong=str(error))
-    except BROKEN as error:
+    except Exception as error:  # decoders raise anything for a file that is none of theirs
         words = (str(error).splitlines() or [""])[0].replace(str(file), "it")
         return Seen(content, wrong=f"cannot be read ({words or type(error).__name__})")
 

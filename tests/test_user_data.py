@@ -132,6 +132,7 @@ def test_all_that_is_wrong_is_told_at_once_with_exit_code_2(tmp_path: Path) -> N
         "run", *RUN, "dataset=csv_series", *words, "dataset.time=time", cwd=tmp_path
     )
     assert code == 2
+    assert "DataError" not in err  # a word for programmers
     for says in (
         "column 'time': expected ISO 8601 times (2024-01-31 13:00:00); line 5 has 'foo'",
         "column 'v': expected numbers; line 3 has 'x'",
@@ -391,3 +392,10 @@ def test_real_files_as_they_lie() -> None:
     sst2.setup()
     assert [sst2.size(split) for split in ("train", "val", "test")] == [6920, 872, 1821]
     assert any(note.startswith("2 of 1,821 samples of test") for note in sst2.notes)
+
+
+def test_every_setting_that_has_to_be_given_is_named() -> None:
+    assert told("dataset=text_csv") == [
+        "dataset.path has to be given: dataset.path=…",
+        "dataset.text has to be given: dataset.text=…",
+    ]

@@ -86,6 +86,8 @@ def resolved(config: DictConfig) -> Composed:
     if config.get("data_dir") is None:
         config.data_dir = default_data_dir()
     plain = OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"])
+    if missing := sorted(OmegaConf.missing_keys(plain)):
+        raise UsageError(f"{key} has to be given: {key}=…" for key in missing)
     try:
         values = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:

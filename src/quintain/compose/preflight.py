@@ -118,8 +118,9 @@ def _devices(cell: Cell) -> list[str]:
 
 
 def _words(error: Exception) -> str:
-    """A ValueError's text is written for the user; of another, the kind says something too."""
-    return str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+    """A ValueError's or DataError's text is for the user; of another, the kind says something."""
+    plain = type(error).__name__ in ("ValueError", "DataError")
+    return str(error) if plain else f"{type(error).__name__}: {error}"
 
 
 def _reference(cell: Cell) -> Verdict:

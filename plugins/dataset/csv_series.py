@@ -48,7 +48,7 @@ class CsvSeries(InMemory):
     20 by a hash of their content within each label, equal ones together; they may differ in length.
 
     Args:
-        path: CSV, TSV, JSON lines (.jsonl) or Parquet, also behind .gz.
+        path: CSV, TSV, JSON lines (.jsonl) or Parquet; text also behind .gz.
         target: column or columns to forecast.
         label: column with the class of each group; in place of target.
         group: column that says which rows are one series.

@@ -32,7 +32,7 @@ class ParallelText(InMemory):
     all splits, and counted.
 
     Args:
-        path: sources, or a table: CSV, TSV, JSON lines (.jsonl) or Parquet, also behind .gz.
+        path: sources, or a table: CSV, TSV, JSON lines (.jsonl) or Parquet; text also behind .gz.
         target_path: targets.
         source, target: columns of the table.
         val_path, val_target_path, test_path, test_target_path: the same of other splits.

@@ -30,7 +30,7 @@ class TextCsv(InMemory):
     Rows without a text, label or number are left out, and counted.
 
     Args:
-        path: CSV, TSV, JSON lines (.jsonl) or Parquet, also behind .gz.
+        path: CSV, TSV, JSON lines (.jsonl) or Parquet; text also behind .gz.
         text: column of the texts.
         label: column of the labels.
         target: column or columns of numbers, with head=regress; in place of label.

@@ -61,7 +61,7 @@ class Table:
 
 
 def read_table(path: str | Path, *, delimiter: str | None = None, header: bool = True) -> Table:
-    """A table from a file, of the format that its name says, also behind `.gz`.
+    """A table from a file, of the format that its name says; text also behind `.gz`.
 
     `.jsonl` and `.ndjson` are JSON lines, `.parquet` and `.pq` Parquet; all else is text with
     delimiters, UTF-8 with or without a byte-order mark, quoted as in RFC 4180. Where that does not

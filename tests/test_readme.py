@@ -13,7 +13,7 @@ import pytest
 from quintain import cli
 from quintain.compose.config import compose_one, composer
 from quintain.compose.expand import expand
-from quintain.compose.listing import list_options
+from quintain.compose.listing import list_options, read_card
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -112,10 +112,20 @@ def test_what_is_inside_is_what_is_listed():
     section = README.split("## What is inside")[1].split("\n## ")[0]
     lines = re.findall(r"^\| `.*$", section, re.MULTILINE)
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
-    groups = {
-        row[0].split("`")[1]: set(re.findall(r"`(\w+)`", row[1])) for row in cells if len(row) == 2
-    }
-    assert groups | {"dataset": {row[0].strip("`") for row in cells if len(row) == 4}} == listed
+    groups = {row[0].split("`")[1]: set(re.findall(r"`([\w/]+)`", row[1])) for row in cells}
+    data = re.findall(r"^\| (?:image|video|speech|text|series) \|.*$", section, re.MULTILINE)
+    groups["dataset"] = set(re.findall(r"`(\w+)`", "".join(data)))
+    assert groups == listed
+
+
+def test_the_data_page_lists_every_dataset_with_its_counts():
+    page = (ROOT / "docs" / "data.md").read_text()
+    rows = {r.split("|")[1].strip(" `"): r for r in re.findall(r"^\| `\w+`.*$", page, re.MULTILINE)}
+    cards = {path.stem: read_card(path) for path in (ROOT / "conf" / "dataset").glob("*.yaml")}
+    assert set(rows) == set(cards)
+    for name, card in cards.items():
+        for count in (card.get("counts") or {}).values():
+            assert f"{count:,}" in rows[name], f"{name}: {count:,} is not on the page"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -15,19 +14,10 @@ from quintain.kit.dataset import InMemory
 from quintain.kit.download import DataError, data_folder, tree_hash
 from quintain.kit.sounds import Letters, read_sound
 
-Units = Literal["letters", "words"]
-
 _RATE = 8000
 _LONGEST = 19_200  # samples of the longest sentence
 _LONGEST_TEXT = 31
-_SAID = 6  # words of a sentence
 _LETTERS = Letters(" abcdefghijklmnopqrstuvwxyz")
-_WORDS = (
-    *("bin", "lay", "place", "set", "blue", "green", "red", "white", "at", "by", "in", "with"),
-    *"abcdefghijklmnopqrstuvxyz",
-    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
-    *("again", "now", "please", "soon"),
-)
 _HEADER = "id\ttext"
 _EXPECTED = {
     "transcripts.tsv": "45f20c595a983b7e2086dd0c6b6666cd8a29ab34a3987a0335f6f7df5bfbe1cb",
@@ -44,27 +34,17 @@ _LAYOUT = (
 class GridSpeech(InMemory):
     """1,000 sentences of one speaker, such as "bin blue at f two now"; x (19200,), ragged.
 
-    51 words in a fixed grammar: command, colour, preposition, letter, digit, adverb. Ids in the
-    order of their names: every tenth is for the test, the one after it for validation, so
-    800 / 100 / 100; no sentence occurs twice.
+    51 words in a fixed grammar: command, colour, preposition, letter, digit, adverb. Symbols are
+    the space and 26 letters. Ids in the order of their names: every tenth is for the test, the one
+    after it for validation, so 800 / 100 / 100; no sentence occurs twice.
 
     Args:
         data_dir: where `grid_s1` lies. None as in `data_folder`.
-        units: what a symbol is: "letters", the space and 26 letters, up to 31 a sentence; or
-            "words", the 51 of the grammar, 6 a sentence.
         verify: refuse files other than those of the card's fingerprint. Without, another
             conversion of the corpus can be used, and records say that the data differ.
-
-    Raises:
-        ValueError: units that are not known.
     """
 
-    def __init__(
-        self, data_dir: str | None = None, *, units: Units = "letters", verify: bool = True
-    ) -> None:
-        if units not in get_args(Units):
-            raise ValueError(f"units must be letters or words, came {units!r}")
-        self._words = units == "words"
+    def __init__(self, data_dir: str | None = None, *, verify: bool = True) -> None:
         super().__init__(
             DataSpec(
                 name="grid_speech",
@@ -72,8 +52,8 @@ class GridSpeech(InMemory):
                 task="transcribe",
                 shape=(_LONGEST,),
                 sample_rate=_RATE,
-                symbols=len(_WORDS if self._words else _LETTERS),
-                target_length=_SAID if self._words else _LONGEST_TEXT,
+                symbols=len(_LETTERS),
+                target_length=_LONGEST_TEXT,
                 ragged=True,
             )
         )
@@ -122,9 +102,7 @@ class GridSpeech(InMemory):
         return batch._replace(x=batch.x.float().div_(32768))
 
     def text(self, tokens: Sequence[int], side: Side) -> str:
-        """Words and spaces."""
-        if self._words:
-            return " ".join(_WORDS[token] for token in tokens)
+        """Letters and spaces."""
         return _LETTERS.decode(tokens)
 
     def _texts(self) -> dict[str, str]:
@@ -143,13 +121,12 @@ class GridSpeech(InMemory):
 
     def _read(self, ids: Sequence[str], texts: dict[str, str]) -> Batch:
         sounds = [read_sound(self._folder / "wav" / f"{name}.wav", _RATE) for name in ids]
-        symbols = [torch.tensor(self._encode(texts[name], name)) for name in ids]
-        most = self.spec.target_length
+        symbols = [torch.tensor(_LETTERS.encode(texts[name], name)) for name in ids]
         for name, sound, text in zip(ids, sounds, symbols, strict=True):
-            if len(sound) > _LONGEST or not 0 < len(text) <= most:
+            if len(sound) > _LONGEST or not 0 < len(text) <= _LONGEST_TEXT:
                 raise DataError(
-                    f"{name} has {len(sound):,} samples and {len(text)} symbols, expected at most "
-                    f"{_LONGEST:,} and 1 to {most}: cut off the silence around it"
+                    f"{name} has {len(sound):,} samples and {len(text)} letters, expected at most "
+                    f"{_LONGEST:,} and 1 to {_LONGEST_TEXT}: cut off the silence around it"
                 )
         return Batch(
             pad_sequence(sounds, batch_first=True),
@@ -157,10 +134,3 @@ class GridSpeech(InMemory):
             torch.tensor([len(sound) for sound in sounds]),
             torch.tensor([len(text) for text in symbols]),
         )
-
-    def _encode(self, text: str, name: str) -> list[int]:
-        if not self._words:
-            return _LETTERS.encode(text, name)
-        if unknown := sorted(set(text.split()) - set(_WORDS)):
-            raise DataError(f"{name}: {', '.join(unknown)} in {text!r} is no word of the grammar")
-        return [_WORDS.index(word) for word in text.split()]

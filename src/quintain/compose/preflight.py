@@ -6,8 +6,10 @@ device. Like configurations (other seeds) are looked at once.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from quintain.compose.bind import instantiate, locate, problems
@@ -40,6 +42,7 @@ def preflight(cells: Iterable[Cell]) -> dict[str, Verdict]:
     """Key → verdict. Raises UsageError with every problem of every cell, each once."""
     seen: dict[str, Verdict] = {}
     verdicts = {}
+    _published.cache_clear()  # a user's file may have changed meanwhile
     for cell in cells:
         if cell.group not in seen:
             seen[cell.group] = examine(cell)
@@ -59,14 +62,20 @@ def examine(cell: Cell) -> Verdict:
         found += _devices(cell)
     if not misfits(config, ["dataset"]):
         try:
-            dataset = instantiate(config["dataset"])
-            spec, notes = dataset.spec, tuple(getattr(dataset, "notes", ()))
+            spec, notes = _published(json.dumps(config["dataset"], sort_keys=True))
         except Exception as error:  # a plugin may raise anything
             found.append(f"dataset={cell.names['dataset']}: {_words(error)}")
     if found:
         return Verdict(problems=found)
     verdict = _reference(cell) if cell.reference else _meta_build(cell, spec)
     return replace(verdict, notes=notes)
+
+
+@cache
+def _published(dataset_node: str) -> tuple[DataSpec, tuple[str, ...]]:
+    """What a dataset says of itself; once for all models, since it may read a user's files."""
+    dataset = instantiate(json.loads(dataset_node))
+    return dataset.spec, tuple(getattr(dataset, "notes", ()))
 
 
 def light_problems(config: Mapping[str, Any]) -> list[str]:

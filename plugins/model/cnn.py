@@ -21,6 +21,7 @@ CONV = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 POOL = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 SMALLEST = 4  # an axis this short is not halved: 4 × 4 places still tell where something is
 LEAST_STAGES = 3
+STEP_PLACES = {1: 32, 2: 128}  # of one step where steps are kept; half the places, half the time
 
 Grid = tuple[int, ...]
 
@@ -39,7 +40,8 @@ class Cnn(nn.Module):
         num_blocks: residual blocks where the grid is kept; block k has dilation 2^k, so that six
             see 127 steps.
         max_positions: the first convolution strides until no more places are left; a larger grid
-            would spend its time on fine detail.
+            would spend its time on fine detail. Where positions are asked it strides over the other
+            axes, until a step has no more than 32 places on one of them or 128 on two.
     """
 
     reads: ClassVar[Reads] = "grid"
@@ -106,7 +108,9 @@ class _Folding(nn.Module):
 
     def __init__(self, inp: Features, width: float, num_blocks: int, max_positions: int) -> None:
         super().__init__()
-        inner_stride, inner_grid = _first_stride(inp.grid[1:], max_positions)
+        axes = len(inp.grid) - 1
+        places = min(max_positions, STEP_PLACES[axes])
+        inner_stride, inner_grid = _first_stride(inp.grid[1:], places)
         pools = _pools(inner_grid)
         dims = _rising(width, len(pools))
         stride, grid = (1, *inner_stride), (inp.grid[0], *inner_grid)

@@ -18,6 +18,8 @@ from quintain.contracts import Core, Features, Reads, Skip
 from quintain.kit.mask import keep
 from quintain.kit.widths import at_least_one
 
+APART = 0.25  # the reader is so much wider: sizes of the two parts then grow in turns
+
 
 class Hybrid(nn.Module):
     """An eye, then a reader along the first axis.
@@ -53,7 +55,7 @@ class Hybrid(nn.Module):
         told = {"grid": inp.grid[1:], "masked": False, "causal": False, "asks": "summary"}
         self.eye = eye(_like(inp, **(told if self.frames else {"asks": "positions"})), width=width)
         seen = self.eye.out.dim * math.prod(self.eye.out.grid if self.frames else ())
-        self.core = core(_like(inp, dim=seen, grid=inp.grid[:1]), width=width)
+        self.core = core(_like(inp, dim=seen, grid=inp.grid[:1]), width=width + APART)
         self.out = self.core.out
 
     def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:

@@ -67,5 +67,5 @@ def _luma(path: Path, frame: VideoFrame) -> npt.NDArray[np.uint8]:
     if not planar or not kind.components[0].is_luma or kind.components[0].bits != 8:
         raise DataError(f"{path} codes pixels as {kind.name}; a plane of luma in bytes is needed")
     plane = frame.planes[0]
-    rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
-    return rows[:, : plane.width].copy()
+    flat: npt.NDArray[np.uint8] = np.frombuffer(bytes(plane), np.uint8)
+    return flat.reshape(plane.height, plane.line_size)[:, : plane.width]

@@ -100,6 +100,7 @@ def test_a_linear_model_of_next_tokens_draws_from_what_is_too_large(
 ) -> None:
     data = Texts(40, task="next_token")
     data.setup()
+    data._splits = {k: v._replace(y=v.x.roll(-1, 1)) for k, v in data._splits.items()}
     every = torch.cat([batch.x for batch in text_references._some_batches(data)])
     assert len(every) == 400
     monkeypatch.setattr(text_references, "MOST_POSITIONS", 12 * 300)

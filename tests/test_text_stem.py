@@ -15,7 +15,7 @@ SPEC = DataSpec(name="words", modality="text", task="next_token", shape=(50,), v
 def test_vectors_begin_with_the_deviation_that_is_asked_for(std: float) -> None:
     torch.manual_seed(0)
     stem = Text(SPEC, reads="grid", std=std)
-    assert stem.embedding.weight.std() == pytest.approx(std, rel=0.02)
+    assert stem.embedding.weight.std().item() == pytest.approx(std, rel=0.02)
 
 
 def test_dropout_is_for_training_only() -> None:

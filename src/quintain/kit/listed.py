@@ -210,7 +210,7 @@ def _column(
     found = next((lower[name] for name in known if name in lower), else_)
     if not found:
         raise DataError(
-            f"{table.path} has no column that seems to be the {setting}: set {setting}="
+            f"{table.path} has no column that seems to be the {setting}; name it by {setting}=…"
             f"{nearest(known[0], table.columns)}"
         )
     return found

@@ -6,14 +6,18 @@ Legend: B batch, N samples, T steps, M mels, K stacked frames.
 from __future__ import annotations
 
 import math
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torchaudio.functional import melscale_fbanks
 
 from quintain.contracts import DataSpec, Features, Reads
-from quintain.kit.mask import keep, mask_of
+from quintain.kit.mask import counts, keep, mask_of
 from quintain.kit.stem import require
+
+Level = Literal["fixed", "own"]
+QUIETEST = 0.1  # nepers; a band that moves less is silent and not blown up
 
 
 class Speech(nn.Module):
@@ -38,6 +42,8 @@ class Speech(nn.Module):
             sample are hidden (SpecAugment, Park et al. 2019); drawn anew in every step.
         stretch: in training, `hop` is drawn anew in every step, up to so large a share off itself:
             a batch is then faster or slower speech at the same pitch.
+        level: "fixed" centres by `mean` and `std`; "own" each band of each sound by its own mean
+            and deviation over the real frames, so that neither loudness nor microphone is heard.
 
     Raises:
         ValueError: the data is no sound, or a setting is too small.
@@ -62,13 +68,14 @@ class Speech(nn.Module):
         mask_mels: int = 0,
         mask_frames: int = 0,
         stretch: float = 0.0,
+        level: Level = "fixed",
     ) -> None:
         super().__init__()
         require(spec, "speech")
-        _check(stack, mask_mels, mask_frames, stretch)
+        _check(stack, mask_mels, mask_frames, stretch, level)
         rate = spec.sample_rate
         self.size, self.hop = round(rate * window / 1000), round(rate * hop / 1000)
-        self.mean, self.std, self.stack = mean, std, stack
+        self.mean, self.std, self.stack, self.level = mean, std, stack, level
         self.mask_mels, self.mask_frames, self.stretch = mask_mels, mask_frames, stretch
         with torch.device("cpu"):  # the filters look at their values, which meta tensors lack
             filters = melscale_fbanks(self.size // 2 + 1, lowest, rate / 2, mels, rate)
@@ -95,7 +102,11 @@ class Speech(nn.Module):
             x = keep(x, mask_of(lengths, x.shape[1]))
             frames = 1 + (lengths - self.size).clamp(min=0) // hop
             mask = mask_of(frames, self._frames(x.shape[1], hop))
-        logs = keep((self._log_mel(x, hop) - self.mean) / self.std, mask)
+        logs = self._log_mel(x, hop)
+        if self.level == "own":
+            logs = keep(_levelled(logs, mask), mask)
+        else:
+            logs = keep((logs - self.mean) / self.std, mask)
         if self.training:
             logs = _hide(_hide(logs, 1, self.mask_frames, mask), 2, self.mask_mels)
         mask = mask if mask is None else mask[:, :: self.stack]
@@ -122,13 +133,24 @@ class Speech(nn.Module):
         return (power @ self.filters).clamp(min=self.floor).log()
 
 
-def _check(stack: int, mask_mels: int, mask_frames: int, stretch: float) -> None:
+def _check(stack: int, mask_mels: int, mask_frames: int, stretch: float, level: str) -> None:
     least = (("stack", stack, 1), ("mask_mels", mask_mels, 0), ("mask_frames", mask_frames, 0))
     wrong = [f"{name} must be at least {low}, came {n}" for name, n, low in least if n < low]
     if not 0 <= stretch < 1:
         wrong.append(f"stretch must be at least 0 and below 1, came {stretch}")
+    if level not in get_args(Level):
+        wrong.append(f"level must be fixed or own, came {level!r}")
     if wrong:
         raise ValueError("; ".join(wrong))
+
+
+def _levelled(logs_BTM: Tensor, mask_BT: Tensor | None) -> Tensor:
+    """Each band of each sound less its mean, over its deviation, both of the real frames."""
+    kept, count_B = keep(logs_BTM, mask_BT), counts(logs_BTM, mask_BT).clamp(min=1)
+    mean_B1M = kept.sum(1, keepdim=True) / count_B[:, None, None]
+    away = keep(logs_BTM - mean_B1M, mask_BT)
+    deviation_B1M = (away.square().sum(1, keepdim=True) / count_B[:, None, None]).sqrt()
+    return away / deviation_B1M.clamp(min=QUIETEST)
 
 
 def _least_hop(hop: int, stretch: float) -> int:

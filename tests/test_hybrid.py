@@ -19,7 +19,7 @@ from quintain.plugins.model.recurrent import Recurrent
 from quintain.plugins.model.transformer import Transformer
 from quintain.testing import EXAMPLE_SPECS, MODEL_CHECKS, build
 
-EYE = partial(Cnn, num_blocks=2)
+EYE = partial(Cnn, num_blocks=2, max_positions=512, init="he")
 MODELS = {
     "cnn_lstm": partial(Hybrid, eye=EYE, core=Recurrent),
     "cnn_transformer": partial(Hybrid, eye=EYE, core=Transformer),
@@ -175,3 +175,14 @@ def test_places_of_a_memory_are_in_the_order_of_rows():
     dotted[0, 1, 30] = 5.0  # top right
     changed = (core(x, None)[0] != core(dotted, None)[0]).any(-1)[0].reshape(4, 4)
     assert changed[0, 3] and not changed[0, 0] and not changed[3].any()
+
+
+def test_convolutions_can_start_as_he_et_al_did():
+    core = Cnn(Features(dim=3, grid=(40, 40)), width=64.0, init="he")
+    conv = core.body.stages[-1].conv.conv
+    fan_in = conv.weight[0].numel()
+    assert conv.weight.std().item() == pytest.approx((2 / fan_in) ** 0.5, rel=0.05)
+    assert not conv.bias.any()
+    assert Cnn(Features(dim=3, grid=(40, 40))).body.stages[-1].conv.conv.bias.any()
+    with pytest.raises(ValueError, match="init must be torch or he, not 'xavier'"):
+        Cnn(Features(dim=3, grid=(40, 40)), init="xavier")

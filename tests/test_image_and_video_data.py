@@ -19,6 +19,7 @@ from words import ROOT
 
 from quintain.compose.bind import instantiate
 from quintain.compose.config import compose_one, composer
+from quintain.contracts import DataSpec
 from quintain.kit.download import DataError, Remote
 from quintain.plugins.dataset import cifar10, grid_lips, mnist
 from quintain.plugins.dataset.cifar10 import Cifar10
@@ -29,6 +30,7 @@ from quintain.plugins.dataset.hmdb51 import Hmdb51
 from quintain.plugins.dataset.mnist import Mnist
 from quintain.plugins.dataset.shape_captions import ShapeCaptions, _caption, _Thing
 from quintain.plugins.dataset.ucf101 import Ucf101
+from quintain.plugins.stem.video import Video
 from quintain.testing import DATASET_CHECKS, Case
 
 SPLITS = ("train", "val", "test")
@@ -413,3 +415,20 @@ def test_hmdb51_from_its_lists(tmp_path):
     assert not sources["train"] & sources["val"] and ("wave", "Film2") in sources["test"]
     with pytest.raises(DataError, match=r"brush_hair_test_split2\.txt is missing"):
         Hmdb51(str(tmp_path), fold=2).prepare_data()
+
+
+@pytest.mark.parametrize("reads", ["grid", "sequence"])
+def test_what_stands_still_can_be_taken_away(reads):
+    """Each clip less the mean over its real frames, by hand; the padding stays zero."""
+    spec = DataSpec(name="film", modality="video", task="classify", shape=(5, 1, 4, 6), ragged=True)
+    stem = Video(spec, reads=reads, std=0.5, still=False)
+    x = torch.randint(0, 256, (2, 5, 1, 4, 6), dtype=torch.uint8)
+    x[1, 3:] = 0
+    seen, mask = stem(x, torch.tensor([5, 3]))
+    assert mask.sum(1).tolist() == [5, 3]
+    for k, frames in enumerate((5, 3)):
+        film = x[k, :frames].double().numpy() / 255
+        expected = (film - film.mean(0)) / 0.5
+        found = seen[k, :frames].reshape(frames, 1, 4, 6).numpy()
+        assert found == pytest.approx(expected, abs=1e-5)
+    assert not seen[1, 3:].any()

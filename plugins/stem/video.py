@@ -7,7 +7,7 @@ import math
 from torch import Tensor, nn
 
 from quintain.contracts import DataSpec, Features, Reads
-from quintain.kit.mask import keep, mask_of
+from quintain.kit.mask import counts, keep, mask_of
 from quintain.kit.pixels import centred
 from quintain.kit.stem import require
 
@@ -20,18 +20,27 @@ class Video(nn.Module):
         reads: "grid" or "sequence" (of frames).
         mean, std: pixels are centred as (x - mean) / std, by constants as in the image stem;
             these fit small things that move on a dark ground.
+        still: keep what stands still. False takes each clip's own mean over its real frames away
+            instead of `mean`, so that what moves is seen best; not for causal heads, for the mean
+            knows all frames.
 
     Raises:
         ValueError: the data is no video.
     """
 
     def __init__(
-        self, spec: DataSpec, *, reads: Reads, mean: float = 0.1, std: float = 0.3
+        self,
+        spec: DataSpec,
+        *,
+        reads: Reads,
+        mean: float = 0.1,
+        std: float = 0.3,
+        still: bool = True,
     ) -> None:
         super().__init__()
         require(spec, "video")
         frames, channels, height, width = spec.shape
-        self.mean, self.std = mean, std
+        self.mean, self.std, self.still = mean, std, still
         self.reading = "grid" if reads == "grid" else "frames"
         if reads == "grid":
             self.out = Features(dim=channels, grid=(frames, height, width), masked=spec.ragged)
@@ -43,7 +52,15 @@ class Video(nn.Module):
         """(B, T, C, H, W) → (B, *grid, dim), mask (B, T) where the clips differ in length."""
         x = centred(x, self.mean, self.std)
         mask = None if lengths is None else mask_of(lengths, x.shape[1])
+        if not self.still:
+            x = x - _mean_frame(x, mask)
         x = keep(x, mask)
         if len(self.out.grid) == 1:
             return x.flatten(2), mask
         return x.permute(0, 1, 3, 4, 2), mask
+
+
+def _mean_frame(x: Tensor, mask: Tensor | None) -> Tensor:
+    """(B, T, C, H, W), mask → mean over the real frames (B, 1, C, H, W)."""
+    frames = counts(x, mask).clamp(min=1).to(x.dtype)
+    return keep(x, mask).sum(1, keepdim=True) / frames[:, None, None, None, None]

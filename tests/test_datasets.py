@@ -186,7 +186,7 @@ def test_a_digit_that_turns_clockwise_does() -> None:
 
 def test_what_lies_behind_a_sound_is_zero() -> None:
     for split in SPLITS:
-        x, _, lengths = whole("spoken_words", split)
+        x, _, lengths, _ = whole("spoken_words", split)
         assert lengths is not None and lengths.min() > 1600 and lengths.max() <= x.shape[1]
         behind = torch.arange(x.shape[1]) >= lengths[:, None]
         assert (x[behind] == 0).all()

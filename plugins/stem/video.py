@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from quintain.contracts import DataSpec, Features, Reads
 from quintain.kit.mask import counts, keep, mask_of
-from quintain.kit.pixels import centred
+from quintain.kit.pixels import centred, check_variation, varied
 from quintain.kit.stem import require
 
 
@@ -23,6 +23,7 @@ class Video(nn.Module):
         still: keep what stands still. False takes each clip's own mean over its real frames away
             instead of `mean`, so that what moves is seen best; not for causal heads, for the mean
             knows all frames.
+        flip, shift: as in the image stem, in training only; the frames of a clip move as one.
 
     Raises:
         ValueError: the data is no video.
@@ -36,9 +37,13 @@ class Video(nn.Module):
         mean: float = 0.1,
         std: float = 0.3,
         still: bool = True,
+        flip: float = 0.0,
+        shift: int = 0,
     ) -> None:
         super().__init__()
         require(spec, "video")
+        check_variation(spec, flip, shift)
+        self.flip, self.shift = flip, shift
         frames, channels, height, width = spec.shape
         self.mean, self.std, self.still = mean, std, still
         self.reading = "grid" if reads == "grid" else "frames"
@@ -50,6 +55,9 @@ class Video(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """(B, T, C, H, W) → (B, *grid, dim), mask (B, T) where the clips differ in length."""
+        if self.training and (self.flip or self.shift):
+            frames = x.shape[1:3]
+            x = varied(x.flatten(1, 2), self.flip, self.shift).unflatten(1, frames)
         x = centred(x, self.mean, self.std)
         mask = None if lengths is None else mask_of(lengths, x.shape[1])
         if not self.still:

@@ -180,3 +180,21 @@ def test_regression_scores_agree_with_scikit_learn():
     assert got["mae"] == pytest.approx(reference.mean_absolute_error(truth, said), rel=1e-5)
     assert got["rmse"] == pytest.approx(reference.root_mean_squared_error(truth, said), rel=1e-5)
     assert got["r2"] == pytest.approx(reference.r2_score(truth, said), rel=1e-4)
+
+
+class Kelvin(ExampleDataset):
+    """A spread of 0.01 about 300."""
+
+    def restore(self, y):
+        return 300 + 0.01 * y
+
+
+def test_r2_of_a_small_spread_about_a_large_mean_and_of_one_sample():
+    spec = SPECS["example_regress"]
+    head, batch = Regress(Features(dim=4, grid=(3,)), spec), fake_batch(spec, 50)
+    said = batch.y + 0.3 * torch.randn_like(batch.y)
+    got = score(head, [(said, batch)], Kelvin(spec))
+    assert got["r2"] == pytest.approx(reference.r2_score(batch.y, said), rel=1e-4)
+    single = fake_batch(spec, 1)
+    got = score(head, [(single.y + 1, single)], Kelvin(spec))
+    assert math.isnan(got["r2"]) and got["mae"] == pytest.approx(0.01, rel=1e-2)

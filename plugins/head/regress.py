@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, R2Score
+from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric
 from torchmetrics.wrappers import LambdaInputTransformer
 
 from quintain.contracts import (
@@ -26,7 +26,7 @@ from quintain.contracts import (
     Stem,
 )
 from quintain.kit import references
-from quintain.kit.heads import Summary, check_task
+from quintain.kit.heads import R2, Summary, check_task
 
 
 class Regress(nn.Module):
@@ -66,7 +66,11 @@ class Regress(nn.Module):
         return self(x, mask, batch)
 
     def metrics(self, dataset: Dataset) -> dict[str, Metric]:
-        """Errors in the targets' own units; of several targets, means over them."""
+        """Errors in the targets' own units; of several targets, means over them.
+
+        R² is of standardised values, which it does not tell from restored ones: its sums of
+        squares would lose a small spread about a large mean.
+        """
 
         def original(metric: Metric) -> Metric:
             return LambdaInputTransformer(metric, dataset.restore, dataset.restore)
@@ -74,7 +78,7 @@ class Regress(nn.Module):
         return {
             "mae": original(MeanAbsoluteError()),
             "rmse": original(MeanSquaredError(squared=False)),
-            "r2": original(R2Score()),
+            "r2": R2(),
         }
 
     def update(self, metrics: dict[str, Metric], answer: Tensor, batch: Batch) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import Metric
+from torchmetrics import Metric, R2Score
 
 from quintain.contracts import DataSpec, Features, Task
 from quintain.kit.mask import keep, last_valid, masked_mean
@@ -41,6 +41,16 @@ class Summary(nn.Module):
         last = last_valid(keep(x, mask), mask)
         last_BD = last if last.dim() == 2 else last.flatten(1, -2).mean(1)
         return torch.cat([masked_mean(x, mask), last_BD], dim=-1)
+
+
+class R2(R2Score):
+    """The coefficient of determination; NaN of a single sample, which has no variance."""
+
+    def compute(self) -> Tensor:
+        """At most 1, or NaN."""
+        if self.total < 2:
+            return torch.full((), math.nan, device=self.total.device)
+        return super().compute()
 
 
 class Nats(Metric):

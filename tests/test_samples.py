@@ -134,7 +134,11 @@ def test_they_reach_weights_and_biases(tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[1, 2]", "{}", '[{"index": 1}]', "[" * 100_000, "nonsense", '"text"'],
+    [
+        *("", "[1, 2]", "{}", '[{"index": 1}]', "[" * 100_000, "nonsense", '"text"'),
+        '[["index", "truth", "prediction", "input"]]',
+        '[{"index": 1, "truth": "a", "prediction": "b", "input": "c"}]',
+    ],
 )
 def test_samples_of_others_that_make_no_sense_are_left_out(tmp_path: Path, text: str) -> None:
     (tmp_path / "samples.json").write_text(text)
@@ -149,3 +153,16 @@ def test_no_file_outside_the_folder_is_shown(tmp_path: Path, name: Any) -> None:
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / ".hidden").write_text("x")
     assert _inside(tmp_path / "kept", name) is None
+
+
+def test_no_link_is_followed(tmp_path: Path) -> None:
+    from quintain.records.media import _inside
+
+    kept, secret = tmp_path / "kept", tmp_path / "secret.png"
+    kept.mkdir()
+    secret.write_text("x")
+    (kept / "0.png").write_text("x")
+    (kept / "1.png").symlink_to(secret)
+    (tmp_path / "linked").symlink_to(kept)
+    assert _inside(kept, "0.png") == kept / "0.png"
+    assert _inside(kept, "1.png") is None and _inside(tmp_path / "linked", "0.png") is None

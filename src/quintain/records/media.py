@@ -39,14 +39,18 @@ def show_samples(run: Run, folder: Path) -> None:
 
 def read_samples(folder: Path) -> list[dict[str, Any]]:
     """The rows of a run's samples, [] where there are none that can be used."""
-    file = folder / "samples.json"
     try:
-        if file.stat().st_size > MOST:
+        if not (file := _inside(folder, "samples.json")) or file.stat().st_size > MOST:
             return []
         rows = json.loads(file.read_text(encoding="utf-8"))
-        return [row for row in rows if {"index", "truth", "prediction", "input"} <= set(row)]
+        return [row for row in rows if _usable(row)]
     except (OSError, ValueError, TypeError, RecursionError):
         return []
+
+
+def _usable(row: Any) -> bool:
+    wanted = {"index", "truth", "prediction", "input"}
+    return isinstance(row, dict) and wanted <= set(row) and isinstance(row["input"], dict)
 
 
 def _media(folder: Path, shown: dict[str, Any], caption: str) -> Iterator[tuple[str, Any]]:
@@ -63,10 +67,12 @@ def _media(folder: Path, shown: dict[str, Any], caption: str) -> Iterator[tuple[
 
 
 def _inside(folder: Path, name: Any) -> Path | None:
-    """A file of this folder: what a samples.json names may come from anybody."""
+    """A file of this folder, and no link out of it: a samples.json may come from anybody."""
     if not isinstance(name, str) or Path(name).name != name or name.startswith("."):
         return None
-    return folder / name if (folder / name).is_file() else None
+    file = folder / name
+    linked = folder.is_symlink() or file.is_symlink()
+    return file if file.is_file() and not linked else None
 
 
 def _words(value: Any) -> str:

@@ -71,7 +71,8 @@ def _write(
     rows = []
     for k, (index, said) in enumerate(zip(indices.tolist(), shown, strict=True)):
         rows.append({"index": index, **said, "input": _input(part, k, batch, dataset, stem)})
-    (part / "samples.json").write_text(json.dumps(rows, ensure_ascii=False, allow_nan=False))
+    words = json.dumps(rows, ensure_ascii=False, allow_nan=False)
+    (part / "samples.json").write_text(words, encoding="utf-8")
 
 
 def _input(part: Path, k: int, batch: Batch, dataset: Dataset, stem: Stem) -> Json:

@@ -108,3 +108,15 @@ def test_a_plain_lightning_trainer_can_use_the_data(tmp_path: Path) -> None:
     assert sorted(model.seen) == list(range(10)) and trainer.global_step == 3
     assert [len(batch.x) for batch in data.val_dataloader()] == [4, 4, 2]
     assert [batch.y.tolist() for batch in data.test_dataloader()][2] == [8, 9]
+
+
+def test_a_batch_of_empty_samples_keeps_one_column() -> None:
+    class Ragged(InMemory):
+        def load(self) -> dict[Split, Batch]:
+            x, lengths = torch.zeros(3, 5, 1), torch.tensor([0, 4, 0])
+            return {split: Batch(x, torch.arange(3), lengths) for split in SPLITS}
+
+    spec = DataSpec(name="r", modality="series", task="classify", shape=(5, 1), ragged=True)
+    (data := Ragged(spec)).setup()
+    assert data.take("train", torch.tensor([0, 2])).x.shape == (2, 1, 1)
+    assert data.take("train", torch.tensor([0, 1])).x.shape == (2, 4, 1)

@@ -123,12 +123,15 @@ class InMemory(Base):
 
 
 def _some(whole: Tensor, lengths: Tensor | None, indices: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Rows of `whole` and their lengths, without the columns that none of them needs."""
+    """Rows of `whole` and their lengths, without the columns that none of them needs.
+
+    One column stays where all are empty: no convolution or recurrent net reads zero steps.
+    """
     if lengths is None:
         return whole.index_select(0, indices), None
     some = lengths.index_select(0, indices)
     longest = int(some.max()) if len(some) else 0
-    return whole[:, :longest].index_select(0, indices), some
+    return whole[:, : max(1, longest)].index_select(0, indices), some
 
 
 class _View(TorchDataset[Batch]):

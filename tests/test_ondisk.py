@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import threading
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -197,3 +198,20 @@ def test_large_samples_come_in_small_chunks(files: list[Path], monkeypatch: Any)
     monkeypatch.setattr("quintain.run.feed.AHEAD", 2 * 4 * 400 * 4)
     feed = TrainFeed(data, Order(10, 4, 1), steps=8, chunk=8)
     assert [len(chunk) for chunk in feed] == [2, 2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("fps"), struct.error("4 bytes"), IndexError(), TypeError()]
+)
+def test_a_file_is_named_whatever_its_decoder_raises(files: list[Path], error: Exception) -> None:
+    class Odd(Sounds):
+        def read(self, item: Item) -> Tensor:
+            if item.path.name == "3.wav":
+                raise error
+            return super().read(item)
+
+    with pytest.raises(DataError, match=r"3\.wav cannot be read \(\w") as found:
+        Odd(files).setup()
+    assert found.value.args[0].count("cannot be read") == 1
+    if isinstance(error, KeyError):
+        assert "KeyError: 'fps'" in str(found.value)

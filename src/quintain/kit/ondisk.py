@@ -27,7 +27,6 @@ Found = TypeVar("Found")
 
 _MIB = 2**20
 _NAMED = 10  # unreadable files that a message names; the others are counted
-_BROKEN = (OSError, ValueError, RuntimeError, EOFError, SyntaxError)  # what decoders raise
 
 
 @dataclass(frozen=True)
@@ -159,7 +158,9 @@ class OnDisk(Base):
         except DataError as error:
             named = str(item.path) in str(error)
             raise DataError(str(error) if named else f"{item.path}: {error}") from error
-        except _BROKEN as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # decoders raise whatever a broken file trips them over
             raise DataError(
                 f"{item.path} cannot be read ({_words(error)}): mend or remove it"
             ) from error
@@ -249,4 +250,6 @@ def _listed(problems: Sequence[str]) -> str:
 
 
 def _words(error: BaseException) -> str:
-    return (str(error).splitlines() or [""])[0] or type(error).__name__
+    """The first line of a message, with the kind before it where the message is a bare key."""
+    kind, first = type(error).__name__, (str(error).splitlines() or [""])[0]
+    return f"{kind}: {first}" if first and isinstance(error, LookupError) else first or kind

@@ -90,3 +90,24 @@ def test_a_relative_path_becomes_absolute_and_a_change_is_seen(tmp_path, monkeyp
     Path("a.csv").write_text("x\n2\n")
     content_hash.cache_clear()
     assert not unchanged(frozen)
+
+
+def test_media_beside_a_table_are_in_the_key(tmp_path):
+    folder = folder_with(tmp_path, "data", **{"t.csv": "a,b", "images/a.png": "1"})
+    given = {"card": {"files": ["path", "images", "val_path"]}, "images": None, "val_path": None}
+    before = with_content(node(path=str(folder / "t.csv"), **given))
+    assert before["images"] is None and unchanged(before)
+    assert set(before["card"]["content"]) == {"path", "images"}
+    (folder / "images" / "a.png").write_text("2")
+    content_hash.cache_clear()
+    assert not unchanged(before)
+    assert deciding(with_content(node(path=str(folder / "t.csv"), **given))) != deciding(before)
+
+
+def test_files_behind_a_linked_folder_count(tmp_path):
+    folder, far = folder_with(tmp_path, "data", a="1"), folder_with(tmp_path, "far", b="1")
+    os.symlink(far, folder / "linked")
+    before = content_hash(str(folder))
+    (far / "b").write_text("2")
+    content_hash.cache_clear()
+    assert content_hash(str(folder)) != before

@@ -2,6 +2,10 @@
 
 A dataset's card names the settings that are files or folders (`card.files: [path]`). A cell keeps a
 hash of their content in its card, so that an edited file makes another key.
+
+Where `path` is a table and another of these settings, the folder of the media that it names, is
+null, the media are looked for beside the table; then the table's whole folder is hashed in its
+place. Settings whose names end with `path` are files of their own, and absent where null.
 """
 
 from __future__ import annotations
@@ -32,14 +36,17 @@ def with_content(node: dict[str, Any]) -> dict[str, Any]:
     if not paths:
         return node
     content = {key: content_hash(str(path)) for key, path in paths.items()}
-    settings = {key: str(path) for key, path in paths.items()}
+    settings = {key: str(path) for key, path in paths.items() if node.get(key)}
     return node | settings | {"card": node["card"] | {"content": content}}
 
 
 def unchanged(node: Mapping[str, Any]) -> bool:
     """Whether the files of a frozen node still hold what they held."""
     known = (node.get("card") or {}).get("content") or {}
-    return all(content_hash(str(node[key])) == text for key, text in known.items())
+    paths = dict(_paths(node))
+    return all(
+        key in paths and content_hash(str(paths[key])) == text for key, text in known.items()
+    )
 
 
 @cache
@@ -67,15 +74,33 @@ def content_hash(path: str) -> str:
     return f"sha256:{hasher.hexdigest()}"
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Every file below a folder; hidden ones are nobody's data, and links to folders may loop."""
-    for here, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        paths = [Path(here, name) for name in names if not name.startswith(".")]
-        yield from (path for path in paths if path.is_file())
+def _files(folder: Path, above: tuple[str, ...] = ()) -> Iterator[Path]:
+    """Every file below a folder, links followed as the datasets follow them.
+
+    Hidden files are nobody's data. A link to a folder that it lies in, whose real path is one of
+    those `above`, adds nothing.
+    """
+    mine = os.path.realpath(folder)
+    if mine in above:
+        return
+    for name in os.listdir(folder):
+        path = folder / name
+        if name.startswith("."):
+            continue
+        if path.is_dir():
+            yield from _files(path, (*above, mine))
+        elif path.is_file():
+            yield path
 
 
 def _paths(node: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
+    """Each setting of `card.files` with what it stands for; null is the table's own folder."""
+    table = node.get("path")
     for key in (node.get("card") or {}).get("files") or []:
-        if isinstance(value := node.get(key), str) and value:
+        value = node.get(key)
+        if isinstance(value, str) and value:
             yield key, Path(value).expanduser().absolute()
+        elif not key.endswith("path") and isinstance(table, str) and table:
+            path = Path(table).expanduser().absolute()
+            if path.is_file():
+                yield key, path.parent

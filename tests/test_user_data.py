@@ -399,3 +399,26 @@ def test_every_setting_that_has_to_be_given_is_named() -> None:
         "dataset.path has to be given: dataset.path=…",
         "dataset.text has to be given: dataset.text=…",
     ]
+
+
+def test_texts_that_differ_by_case_or_blanks_share_a_split(tmp_path: Path) -> None:
+    ways = (str, str.upper, lambda text: text.replace(" ", "  "))
+    texts = [way(f"this is text {k}") for k in range(60) for way in ways]
+    frame = pd.DataFrame({"a": texts, "b": [f"y {k // 3}" for k in range(180)]})
+    frame["c"] = ["yes" if k % 6 < 3 else "no" for k in range(180)]
+    path = str(tmp_path / "t.csv")
+    frame.to_csv(path, index=False)
+    pairs = ParallelText(path, source="a", target="b", lower=True, min_count=1)
+    for data in (pairs, TextCsv(path, "a", "c", lower=True)):
+        data.setup()
+        assert all(data.size(split) % 3 == 0 for split in ("train", "val", "test"))
+        assert any("that equal an earlier one: 120" in note for note in data.notes)
+    frame[-3:-2].to_csv(tmp_path / "u.csv", index=False)
+    frame[-2:-1].to_csv(tmp_path / "v.csv", index=False)
+    u, v = str(tmp_path / "u.csv"), str(tmp_path / "v.csv")
+    small = pd.concat([frame[:6], frame[-1:]])
+    small.to_csv(path, index=False)
+    given = ParallelText(
+        path, source="a", target="b", val_path=u, test_path=v, lower=True, min_count=1
+    )
+    assert sum("1 of 1 samples of" in note for note in given.notes) == 2

@@ -13,7 +13,7 @@ from torch import Tensor
 from quintain.contracts import Batch, DataSpec, Side, Split
 from quintain.kit.dataset import InMemory
 from quintain.kit.download import DataError
-from quintain.kit.pairs import Pairs, read_pairs
+from quintain.kit.pairs import Pairs, read_pairs, text_keys
 from quintain.kit.problems import Problems
 from quintain.kit.splits import SPLITS, duplicates, how, leaks, said, shares_without, split_by_key
 from quintain.kit.vocabulary import Tokens, TokenSettings, Unit, lay_out, token_note
@@ -73,7 +73,7 @@ class ParallelText(InMemory):
             "test": (test_path, test_target_path),
         }
         _check_settings(files, source, target, max_length)
-        pairs, notes = _read(files, source, target, delimiter)
+        pairs, notes = _read(files, source, target, delimiter, lower)
         train = pairs["train"]
         self._known = {
             "x": settings.learn(train.sources),
@@ -175,6 +175,7 @@ def _read(
     source: str | None,
     target: str | None,
     delimiter: str | None,
+    lower: bool,
 ) -> tuple[dict[Split, Pairs], list[str]]:
     """Pairs of each split, and notes; a split that is not given is a part of train."""
     problems = Problems()
@@ -186,14 +187,15 @@ def _read(
     problems.check()
     whole, given = asked["train"], set(asked) - {"train"}
     notes = [note for pairs in asked.values() for note in pairs.notes]
-    if again := duplicates(whole.sources):
+    keys = text_keys(whole.sources, lower)
+    if again := duplicates(keys):
         notes.append(f"sources that equal an earlier one: {again:,}; equal ones share a split")
     rest = {"train": np.arange(len(whole.sources))}
     if len(given) < 2:
-        rest = split_by_key(whole.sources, shares=shares_without(given))
+        rest = split_by_key(keys, shares=shares_without(given))
     splits = {
         split: asked[split] if split in given else whole.pick(rest[split]) for split in SPLITS
     }
-    sources = {split: pairs.sources for split, pairs in splits.items()}
+    sources = {split: text_keys(pairs.sources, lower) for split, pairs in splits.items()}
     notes.append(said(sources, how(given, "by a hash of the source")))
     return splits, notes + (leaks(sources) if given else [])

@@ -70,7 +70,7 @@ class TextCsv(InMemory):
         targets = [target] if isinstance(target, str) else list(map(str, target or ()))
         settings = TokenSettings(tokens, vocabulary, min_count, lower)
         _check_settings(targets, label, max_length)
-        wanted = Wanted(str(text), _name(label), targets, _name(group), header, delimiter)
+        wanted = Wanted(str(text), _name(label), targets, _name(group), header, delimiter, lower)
         rows, notes = read_splits({"train": path, "val": val_path, "test": test_path}, wanted)
         self._tokens = settings.learn(rows["train"].texts)
         self._rows = rows

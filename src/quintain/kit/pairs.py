@@ -24,6 +24,11 @@ class Pairs:
         return Pairs([self.sources[int(k)] for k in at], [self.targets[int(k)] for k in at])
 
 
+def text_keys(written: Sequence[str], lower: bool) -> list[str]:
+    """What texts are told apart by: equal but for blanks, or with `lower` for case, is the same."""
+    return [" ".join((text.lower() if lower else text).split()) for text in written]
+
+
 def read_pairs(
     path: str,
     target_path: str | None,

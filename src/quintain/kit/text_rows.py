@@ -13,6 +13,7 @@ import numpy as np
 from quintain.contracts import Split
 from quintain.kit.columns import Numbers, labels, numbers, texts
 from quintain.kit.download import DataError
+from quintain.kit.pairs import text_keys
 from quintain.kit.problems import Problems, some
 from quintain.kit.splits import (
     SPLITS,
@@ -29,7 +30,10 @@ from quintain.kit.table import Table, read_table
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which columns hold what, and how the file is read; see `read_table`."""
+    """Which columns hold what, and how the file is read; see `read_table`.
+
+    `lower` says that case is not told apart, so that texts that differ by it share a split.
+    """
 
     text: str
     label: str | None
@@ -37,6 +41,7 @@ class Wanted:
     group: str | None
     header: bool = True
     delimiter: str | None = None
+    lower: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,10 +91,11 @@ def _read(table: Table, wanted: Wanted) -> tuple[Rows, list[str]]:
     problems = Problems()
     said_texts = problems.ask(texts, table, wanted.text)
     said_labels = problems.ask(labels, table, wanted.label) if wanted.label else [""] * len(table)
-    groups = problems.ask(labels, table, wanted.group) if wanted.group else said_texts
+    groups = problems.ask(labels, table, wanted.group) if wanted.group else None
     columns = [problems.ask(numbers, table, name) for name in wanted.targets]
     problems.check()
-    assert said_texts is not None and said_labels is not None and groups is not None
+    assert said_texts is not None and said_labels is not None  # else the check has raised
+    groups = text_keys(said_texts, wanted.lower) if groups is None else groups
     given = [column for column in columns if column is not None]
     values = np.stack(given, 1) if given else np.empty((len(table), 0))
     lacks = {
@@ -111,7 +117,7 @@ def _read(table: Table, wanted: Wanted) -> tuple[Rows, list[str]]:
 
 def _split(found: Mapping[Split, Rows], wanted: Wanted, notes: list[str]) -> dict[Split, Rows]:
     whole = found["train"]
-    if again := duplicates(whole.texts):
+    if again := duplicates(text_keys(whole.texts, wanted.lower)):
         notes.append(f"texts that equal an earlier one: {again:,}; equal ones share a split")
     given: dict[Split, Rows] = {s: rows for s, rows in found.items() if s != "train"}
     at: dict[Split, Indices] = {}
@@ -122,10 +128,10 @@ def _split(found: Mapping[Split, Rows], wanted: Wanted, notes: list[str]) -> dic
         split: given.get(split) or (whole.pick(at[split]) if at else whole) for split in SPLITS
     }
     way = f"by column {wanted.group!r}" if wanted.group else "by a hash of the text"
-    sizes = {split: rows.texts for split, rows in splits.items()}
-    notes.append(said(sizes, how(given, way)))
+    keys = {split: text_keys(rows.texts, wanted.lower) for split, rows in splits.items()}
+    notes.append(said(keys, how(given, way)))
     if given:
-        notes += leaks(sizes)
+        notes += leaks(keys)
     _check_labels(splits)
     return splits
 

@@ -326,3 +326,24 @@ def test_what_was_seen_is_remembered_until_it_changes(
     memory.write_text("[]")
     ImageFolder(str(root))
     assert len(looked) == 21
+
+
+def test_a_fault_that_passes_is_not_remembered(
+    own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = media.images(tmp_path, 10)
+    whole = sizes(ImageFolder(str(root)))
+    shutil.rmtree(own_cache / "quintain" / "scans")
+    faults: list[type[Exception]] = [OSError]
+
+    def fail(path: Path) -> Image.Image:
+        raise faults[0]("not now")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Image, "open", fail)
+        with pytest.raises(DataError, match="no usable images"):
+            ImageFolder(str(root))
+        for faults[0] in (MemoryError, ImportError):
+            with pytest.raises(faults[0], match="not now"):
+                ImageFolder(str(root))
+    assert sizes(ImageFolder(str(root))) == whole

@@ -1,7 +1,7 @@
 """A first look into each file of a folder: can it be read, what is in it, is it there twice.
 
 A look reads the whole file, so what was seen is remembered in the user's cache, by path, size and
-time of change. It can be deleted at any time.
+time of change. It can be deleted at any time. What was wrong is not remembered: a fault may pass.
 """
 
 from __future__ import annotations
@@ -60,13 +60,15 @@ def scan(files: Sequence[Path], kind: Kind, workers: int = 2) -> dict[Path, Seen
     memory = _memory(files, kind)
     known = _recall(memory)
     stamps = {file: _stamp(file) for file in files}
+    known = {name: entry for name, entry in known.items() if not entry.get("wrong")}
     new = [file for file in files if known.get(str(file), {}).get("stamp") != stamps[file]]
     with ThreadPoolExecutor(workers) as pool:
         looks = pool.map(lambda file: _look(file, kind), new)
         fresh = dict(zip(new, looks, strict=True))
     seen = {f: fresh[f] if f in fresh else _seen(known[str(f)]) for f in files}
     if fresh:
-        _remember(memory, {str(f): {"stamp": stamps[f], **asdict(seen[f])} for f in files})
+        fit = [file for file in files if not seen[file].wrong]
+        _remember(memory, {str(f): {"stamp": stamps[f], **asdict(seen[f])} for f in fit})
     return seen
 
 
@@ -116,6 +118,8 @@ def _look(file: Path, kind: Kind) -> Seen:
         return Seen(content, tuple(kind.probe(file)))
     except DataError as error:
         return Seen(content, wrong=str(error))
+    except (ImportError, MemoryError):  # no fault of the file
+        raise
     except Exception as error:  # decoders raise anything for a file that is none of theirs
         words = (str(error).splitlines() or [""])[0].replace(str(file), "it")
         return Seen(content, wrong=f"cannot be read ({words or type(error).__name__})")

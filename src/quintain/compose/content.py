@@ -78,10 +78,10 @@ def _files(folder: Path, above: tuple[str, ...] = ()) -> Iterator[Path]:
     """Every file below a folder, links followed as the datasets follow them.
 
     Hidden files are nobody's data. A link to a folder that it lies in, whose real path is one of
-    those `above`, adds nothing.
+    those `above`, adds nothing, nor does one that may not be read.
     """
     mine = os.path.realpath(folder)
-    if mine in above:
+    if mine in above or not os.access(folder, os.R_OK | os.X_OK):
         return
     for name in os.listdir(folder):
         path = folder / name

@@ -13,7 +13,7 @@ from num2words import num2words
 from words import ROOT
 
 from quintain.kit.download import DataError
-from quintain.kit.subwords import Subwords
+from quintain.kit.subwords import UNKNOWN, Subwords
 from quintain.plugins.dataset.multi30k import Multi30k
 from quintain.plugins.dataset.number_words import NumberWords, _numbers
 
@@ -173,3 +173,8 @@ def test_the_real_multi30k():
     for side, language in zip(texts(dataset, "test"), ("de", "en"), strict=True):
         packed = (SHARED / "multi30k" / f"test_2016_flickr.{language}.gz").read_bytes()
         assert side == gzip.decompress(packed).decode().splitlines()
+
+
+def test_subwords_learn_from_long_texts_too() -> None:
+    known = Subwords(["ab " * 9, "éxyz " * 2000], 12)
+    assert UNKNOWN not in known.encode("xyzé") and known.decode(known.encode("xyzé")) == "xyzé"

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
+USUAL = 4192  # bytes of a text at most, unless sentencepiece is told otherwise
+
 UNKNOWN = 0
 """The token of a character that the train split lacks; it reads " ⁇ "."""
 
@@ -32,10 +34,11 @@ class Subwords:
     separator = ""
 
     def __init__(self, texts: Iterable[str], size: int) -> None:
-        model = io.BytesIO()
+        model, lines = io.BytesIO(), list(texts)
+        longest = max((len(line.encode()) for line in lines), default=0)
         try:
             SentencePieceTrainer.train(
-                sentence_iterator=iter(texts),
+                sentence_iterator=iter(lines),
                 model_writer=model,
                 vocab_size=size,
                 model_type="bpe",
@@ -46,6 +49,7 @@ class Subwords:
                 eos_id=-1,
                 pad_id=-1,
                 num_threads=1,
+                max_sentence_length=max(USUAL, longest),  # it passes over longer ones silently
                 minloglevel=2,  # it prints a page about its training otherwise
             )
         except RuntimeError as error:

@@ -198,3 +198,11 @@ def test_spelling() -> None:
     assert letters.decode(letters.encode("bA")) == "bA" and letters.encode("a") == (0,)
     with pytest.raises(ValueError, match="words or characters, came 'bytes'"):
         Spelling([], "bytes")  # type: ignore[arg-type]
+
+
+def test_a_bare_name_that_fits_several_files_takes_none(tmp_path: Path) -> None:
+    root = lj_speech(tmp_path)
+    wavs = root / "wavs"
+    (wavs / "LJ003.flac").write_bytes((wavs / "LJ003.wav").read_bytes())
+    with pytest.raises(DataError, match=r"LJ003 is not in .*, or fits several"):
+        AudioTranscripts(str(root), bad_share=0)

@@ -9,6 +9,7 @@ train.tsv, dev.tsv, test.tsv   path, sentence   as Common Voice has it; or one t
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -251,16 +252,18 @@ def _with_paths(
     return [
         replace(line, path=path, name=shown(line.name))
         if path
-        else replace(line, name=shown(line.name), wrong=f"is not in {shown(best)}")
+        else replace(line, name=shown(line.name), wrong=f"is not in {shown(best)}, or fits several")
         for line, path in zip(lines, found[best], strict=True)
     ]
 
 
 def _known(folder: Path, kind: Kind, problems: Problems) -> dict[str, Path]:
-    """Name below the folder, with its ending and without → file."""
+    """Name below the folder, with its ending, and without where that fits one file → file."""
     files = [p for p in walk(folder, problems) if p.suffix.lower() in kind.endings]
-    bare = {path.relative_to(folder).with_suffix("").as_posix(): path for path in files}
-    return bare | {path.relative_to(folder).as_posix(): path for path in files}
+    bare = [path.relative_to(folder).with_suffix("").as_posix() for path in files]
+    count = Counter(bare)
+    only = {name: path for name, path in zip(bare, files, strict=True) if count[name] == 1}
+    return only | {path.relative_to(folder).as_posix(): path for path in files}
 
 
 def _place(folder: Path, name: str, known: Mapping[str, Path]) -> Path | None:

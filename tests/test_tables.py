@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -94,6 +96,7 @@ def test_a_table_without_header(tmp_path: Path) -> None:
     [
         ("", "is empty"),
         ("\n \n", "is empty"),
+        ("\ufeff", "is empty"),
         ("a,b\n", "has columns (a, b), but no rows"),
         ("a,b,a\n1,2,3\n", "twice there: 'a'"),
         ("a,b\n1,2\n3\n4,5,6\n", "expected 2 fields in each row; line 3 has 1, line 4 has 3"),
@@ -236,6 +239,14 @@ def test_filling_as_pandas_does() -> None:
     assert np.array_equal(grid[:, 0], [1, np.nan, np.nan, 2], equal_nan=True)
 
 
+def test_a_channel_without_a_value_is_named() -> None:
+    values = np.array([[1.0, np.nan], [2.0, np.nan]])
+    for policy in ("previous", "interpolate"):
+        with pytest.raises(DataError, match="column 'b' of group 'x' has no value"):
+            fill(values, policy, ("a", "b"), "group 'x'")
+    assert fill(values, "zero").tolist() == [[1, 0], [2, 0]]
+
+
 def test_splits_follow_content_and_not_the_order() -> None:
     keys = [f"text {k % 180}" for k in range(200)]  # twenty are there twice
     names = ["ab"[k % 180 % 2] for k in range(200)]
@@ -297,3 +308,15 @@ def test_a_hundred_thousand_rows_take_no_quadratic_time(tmp_path: Path) -> None:
         return time.process_time() - began
 
     assert seconds(40_000) < 12 * max(seconds(10_000), 0.01)  # 4 where linear, 16 where quadratic
+
+
+def test_a_long_field_is_read_and_leading_empty_lines_are_skipped(tmp_path: Path) -> None:
+    code = (
+        "import sys; from quintain.kit.table import read_table; "
+        "print(len(read_table(sys.argv[1]).column('b')[0]))"
+    )  # in a process of its own, for Python's limit is one for all readers
+    path = write(tmp_path / "t.csv", "\n" * 150 + "a;b\n1;" + "x" * 200_000 + "\n")
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "200000\n", done.stderr

@@ -318,7 +318,11 @@ def _grouped(
         for name, rows in (rows_of or {}).items()
     }
     problems.check()
-    whole = {name: fill(columns.values[rows], missing) for name, rows in ordered.items()}
+    whole = {
+        name: problems.ask(fill, columns.values[rows], missing, columns.names, f"group {name!r}")
+        for name, rows in ordered.items()
+    }
+    problems.check()
     series = [torch.from_numpy(values[-(look_back or 0) :]) for values in whole.values()]
     found = [label_of[name] for name in whole]
     kept = [k for k, values in enumerate(series) if len(values)]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from quintain.kit.download import DataError
+from quintain.kit.problems import some
 from quintain.kit.times import Int64
 
 Missing = Literal["error", "drop", "previous", "interpolate", "zero"]
@@ -22,7 +25,9 @@ def spread(values: Values, places: Int64) -> Values:
     return grid
 
 
-def fill(values: Values, policy: Missing) -> Values:
+def fill(
+    values: Values, policy: Missing, names: Sequence[str] = (), where: str = "the series"
+) -> Values:
     """Values (N, C) with NaN where one is absent → without NaN.
 
     Args:
@@ -31,11 +36,21 @@ def fill(values: Values, policy: Missing) -> Values:
             straight line between the neighbours, and so looks ahead; "zero" is 0 in the data's own
             units. Values absent at the beginning take the first that is there, with "interpolate"
             those at the end the last.
+        names: of the channels, for the error; none: their numbers.
+        where: what the values are, for the error.
+
+    Raises:
+        DataError: a channel without any value, which only "drop" and "zero" can do with.
     """
     if policy == "drop":
         return values[~np.isnan(values).any(1)]
     if policy == "zero":
         return np.nan_to_num(values, nan=0.0)
+    if empty := np.flatnonzero(np.isnan(values).all(0)).tolist():
+        said = ", ".join(some(repr(names[k]) if names else str(k) for k in empty))
+        raise DataError(
+            f"column {said} of {where} has no value to fill from; leave it out, or set missing=zero"
+        )
     steps = np.arange(len(values))
     filled = np.empty_like(values)
     for channel in range(values.shape[1]):

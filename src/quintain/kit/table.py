@@ -13,6 +13,7 @@ import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -100,10 +101,8 @@ def read_text(path: str | Path) -> str:
     """
     file = readable(path)
     data = _bytes(file)
-    if not data.strip():
-        raise DataError(f"{file} is empty")
     try:
-        return data.decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         hint = "UTF-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "another encoding"
@@ -111,6 +110,9 @@ def read_text(path: str | Path) -> str:
             f"{file}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8; the file seems to "
             f"be in {hint}: save it as UTF-8"
         ) from error
+    if not text.strip():
+        raise DataError(f"{file} is empty")
+    return text
 
 
 def read_lines(path: str | Path) -> list[str]:
@@ -160,10 +162,14 @@ def _delimited(file: Path, usual: str | None, given: str | None, header: bool) -
 
 def _infer(text: str) -> str:
     """The delimiter at which the first rows have equally many fields, and the most of them."""
+    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_FIELD))
 
     def fit(delimiter: str) -> tuple[float, int]:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        sizes = [len(row) for row, _ in zip(reader, range(LOOKED_AT), strict=False) if row]
+        try:
+            sizes = [len(row) for row in islice(filter(None, reader), LOOKED_AT)]
+        except csv.Error:  # reading on, `_rows` names the line
+            return 0.0, 0
         even = sum(size == sizes[0] for size in sizes) / len(sizes)
         return (even, sizes[0]) if sizes[0] > 1 else (0.0, 0)
 

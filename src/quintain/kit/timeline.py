@@ -70,14 +70,18 @@ def lay_out(
         notes.append("rows were not in order of time; sorted")
     notes += absent_notes(names, values, missing)
     stamps = None if times is None else times.values[rows]
-    values, stamps = _whole(values[rows], stamps, places, missing)
+    values, stamps = _whole(values[rows], stamps, places, missing, names)
     dated = times is not None and times.dated
     steady = frequency if places is not None else None
     return Timeline(values, stamps, dated, steady, tuple(notes))
 
 
 def _whole(
-    values: Numbers, stamps: Int64 | None, places: Int64 | None, missing: Missing
+    values: Numbers,
+    stamps: Int64 | None,
+    places: Int64 | None,
+    missing: Missing,
+    names: Sequence[str],
 ) -> tuple[Numbers, Int64 | None]:
     """Values without NaN, and the time of each step; absent steps lie evenly between others."""
     if missing == "drop":
@@ -86,7 +90,7 @@ def _whole(
     if stamps is not None and places is not None:
         values = spread(values, places)
         stamps = np.interp(np.arange(len(values)), places, stamps).astype(np.int64)
-    return fill(values, missing), stamps
+    return fill(values, missing, names), stamps
 
 
 def in_order(table: Table, times: Times | None, rows: Sequence[int]) -> Int64:

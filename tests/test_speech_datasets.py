@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import lzma
 import os
+import random
 import shutil
 import tarfile
 import threading
@@ -457,3 +459,21 @@ def test_stretched_time() -> None:
         assert any(torch.equal(features, other) for other in others)
     with pytest.raises(ValueError, match="stretch must"):
         Speech(SPOKEN, reads="grid", stretch=1.0)
+
+
+def test_a_damaged_xz_archive_is_refused(tmp_path: Path) -> None:
+    packed = bytearray(lzma.compress(tarfile_of_noise()))
+    packed[len(packed) // 2 :] = b"\xff" * (len(packed) // 2)
+    (tmp_path / "odd.tar.xz").write_bytes(packed)
+    with pytest.raises(DataError, match="no complete tar"):
+        unpack_tar(tmp_path / "odd.tar.xz", tmp_path / "into")
+
+
+def tarfile_of_noise() -> bytes:
+    """A tar file of one entry that cannot be packed."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as entries:
+        info = tarfile.TarInfo("a")
+        info.size = 200_000
+        entries.addfile(info, io.BytesIO(random.Random(0).randbytes(info.size)))
+    return made.getvalue()

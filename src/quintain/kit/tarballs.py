@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 import shutil
 import tarfile
@@ -76,5 +77,5 @@ def unpack_tar(archive: Path, folder: Path) -> None:
             f"{archive.name}: {error}, so unpacking was stopped: get the archive from its "
             "official source"
         ) from error
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
         raise DataError(f"{archive.name} is no complete tar file ({error}); try again") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -274,3 +275,14 @@ def test_the_linear_row_learns_what_frames_tell() -> None:
     assert torch.equal(*twice)
     right = [a == b for a, b in zip(twice[0].tolist(), batch.y.tolist(), strict=True)]
     assert len(right) == 40 and sum(right) > 36
+
+
+def test_stretched_speech_keeps_the_frames_of_its_transcript() -> None:
+    """Only slower, unless asked for: hops of 8 to 10 ms, or to 12."""
+    x = torch.rand(2, 2000) - 0.5
+    spec = replace(SPEC, shape=(2000,), sample_rate=8000)
+    torch.manual_seed(1)
+    for faster, most in ((None, 80), (True, 96)):
+        stem = Speech(spec, reads="sequence", stretch=0.2, faster=faster)
+        steps = {stem(x, None)[0].shape[1] for _ in range(300)}
+        assert steps == {1 + (2000 - 256) // hop for hop in range(64, most + 1)}

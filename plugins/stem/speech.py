@@ -42,6 +42,9 @@ class Speech(nn.Module):
             sample are hidden (SpecAugment, Park et al. 2019); drawn anew in every step.
         stretch: in training, `hop` is drawn anew in every step, up to so large a share off itself:
             a batch is then faster or slower speech at the same pitch.
+        faster: whether `stretch` may make speech faster too. A batch then has fewer frames, of
+            which a transcript can need more (see the head's too_long); so None: unless the task is
+            transcribe.
         level: "fixed" centres by `mean` and `std`; "own" each band of each sound by its own mean
             and deviation over the real frames, so that neither loudness nor microphone is heard.
 
@@ -68,6 +71,7 @@ class Speech(nn.Module):
         mask_mels: int = 0,
         mask_frames: int = 0,
         stretch: float = 0.0,
+        faster: bool | None = None,
         level: Level = "fixed",
     ) -> None:
         super().__init__()
@@ -77,6 +81,7 @@ class Speech(nn.Module):
         self.size, self.hop = round(rate * window / 1000), round(rate * hop / 1000)
         self.mean, self.std, self.stack, self.level = mean, std, stack, level
         self.mask_mels, self.mask_frames, self.stretch = mask_mels, mask_frames, stretch
+        self.faster = spec.task != "transcribe" if faster is None else faster
         with torch.device("cpu"):  # the filters look at their values, which meta tensors lack
             filters = melscale_fbanks(self.size // 2 + 1, lowest, rate / 2, mels, rate)
             hann = torch.hann_window(self.size)
@@ -118,7 +123,8 @@ class Speech(nn.Module):
 
     def _drawn_hop(self) -> int:
         least = _least_hop(self.hop, self.stretch)
-        return int(torch.randint(least, 2 * self.hop - least + 1, (), device="cpu"))
+        most = 2 * self.hop - least if self.faster else self.hop
+        return int(torch.randint(least, most + 1, (), device="cpu"))
 
     def _stacked(self, logs_BFM: Tensor) -> Tensor:
         """Frames (B, F, M) → steps (B, T, K, M), zeros where the last step lacks frames."""

@@ -91,10 +91,8 @@ class Speech(nn.Module):
         most = self._frames(spec.shape[0], _least_hop(self.hop, stretch))
         steps = -(-most // stack)
         self.grid = reads == "grid"
-        if self.grid:
-            self.out = Features(dim=stack, grid=(steps, mels), masked=spec.ragged)
-        else:
-            self.out = Features(dim=stack * mels, grid=(steps,), masked=spec.ragged)
+        dim, grid = (stack, (steps, mels)) if self.grid else (stack * mels, (steps,))
+        self.out = Features(dim=dim, grid=grid, masked=spec.ragged)
         several = f", {stack} a step" if stack > 1 else ""
         kind = "grid" if self.grid else "frames"
         self.reading = f"log-mel {kind}, {mels} mels, {hop:g} ms{several}"

@@ -111,3 +111,12 @@ def test_files_behind_a_linked_folder_count(tmp_path):
     (far / "b").write_text("2")
     content_hash.cache_clear()
     assert content_hash(str(folder)) != before
+
+
+def test_results_beside_the_data_do_not_change_the_key(tmp_path):
+    folder = folder_with(tmp_path, "data", **{"a.csv": "1"})
+    before = content_hash(str(folder))
+    for name in ("results/records/00/r.json", "results/claims/c.lock", "results/logs/l.log"):
+        folder_with(tmp_path, "data", **{name: "x"})
+    content_hash.cache_clear()
+    assert content_hash(str(folder)) == before

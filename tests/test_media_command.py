@@ -52,7 +52,8 @@ def test_everything_wrong_is_told_at_once_before_anything_runs(tmp_path):
     (root / "low" / "bad.wav").write_bytes(b"")
     media.sound(root / "single" / "a.wav", 500, 1)
     words = ("dataset=audio_folder", "dataset.path=mine", "dataset.seconds=-1", "model=mlp")
-    code, _, said = quintain("run", *words, *WORDS, cwd=tmp_path, XDG_CACHE_HOME=str(tmp_path / "c"))
+    cache = str(tmp_path / "c")
+    code, _, said = quintain("run", *words, *WORDS, cwd=tmp_path, XDG_CACHE_HOME=cache)
     assert code == 2
     for text in (
         "1 of 10 recordings cannot be used, more than bad_share=0.01 allows: low/bad.wav is empty",

@@ -20,6 +20,7 @@ from typing import Any
 from quintain.compose.errors import UsageError
 
 WHOLE = 256 * 2**20  # bytes; of more, each file's size, beginning and end stand for it
+STORE = ("records", "claims")  # folders by which a store of results is known
 END = 2**16  # bytes of each file's beginning and end
 
 
@@ -78,10 +79,11 @@ def _files(folder: Path, above: tuple[str, ...] = ()) -> Iterator[Path]:
     """Every file below a folder, links followed as the datasets follow them.
 
     Hidden files are nobody's data. A link to a folder that it lies in, whose real path is one of
-    those `above`, adds nothing, nor does one that may not be read.
+    those `above`, adds nothing, nor does one that may not be read. Nor does a store of results:
+    else a sweep that writes beside the data would change its own keys.
     """
     mine = os.path.realpath(folder)
-    if mine in above or not os.access(folder, os.R_OK | os.X_OK):
+    if mine in above or not os.access(folder, os.R_OK | os.X_OK) or _is_store(folder):
         return
     for name in os.listdir(folder):
         path = folder / name
@@ -91,6 +93,10 @@ def _files(folder: Path, above: tuple[str, ...] = ()) -> Iterator[Path]:
             yield from _files(path, (*above, mine))
         elif path.is_file():
             yield path
+
+
+def _is_store(folder: Path) -> bool:
+    return all((folder / name).is_dir() for name in STORE)
 
 
 def _paths(node: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:

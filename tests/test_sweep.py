@@ -30,6 +30,11 @@ WORDS = ["dataset=digits", "budget.steps=12", "budget.params=null", "budget.vali
 WORDS += ["wandb.mode=disabled", "hardware=cpu", "launch.workers=2"]
 
 
+def _hear_ctrl_c():
+    """As from a terminal, even where these tests run in the background of a shell."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Sweep:
     """A `quintain sweep` in a process of its own, its words read line by line."""
 
@@ -45,6 +50,7 @@ class Sweep:
             bufsize=1,
             cwd=store.parent,
             start_new_session=True,  # a terminal's process group of its own
+            preexec_fn=_hear_ctrl_c,
             **options,
         )
         self.lines: list[str] = []

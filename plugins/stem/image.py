@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from quintain.contracts import DataSpec, Features, Reads, Skip
-from quintain.kit.pixels import centred
+from quintain.kit.pixels import centred, check_variation, varied
 from quintain.kit.stem import require
 
 Sequence = Literal["rows", "patches", "pixels"]
@@ -49,11 +48,7 @@ class Image(nn.Module):
     ) -> None:
         super().__init__()
         require(spec, "image")
-        if not 0 <= flip <= 1 or not 0 <= shift < min(spec.shape[1:]):
-            raise ValueError(
-                f"stem.flip is a probability and stem.shift is from 0 to {min(spec.shape[1:]) - 1} "
-                f"pixels; came {flip} and {shift}"
-            )
+        check_variation(spec, flip, shift)
         self.flip, self.shift = flip, shift
         self.shape = (height, width, channels) = (*spec.shape[1:], spec.shape[0])
         self.mean, self.std = mean, std
@@ -75,31 +70,9 @@ class Image(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, None]:
         """(B, C, H, W) → (B, *grid, dim), no mask."""
         (height, width, channels), (down, across) = self.shape, self.tile
-        x = centred(self._varied(x), self.mean, self.std).permute(0, 2, 3, 1)
+        x = varied(x, self.flip, self.shift) if self.training else x
+        x = centred(x, self.mean, self.std).permute(0, 2, 3, 1)
         if across not in (1, width) or down != 1:
             x = x.reshape(-1, height // down, down, width // across, across, channels)
             x = x.transpose(2, 3)
         return x.reshape(-1, *self.out.grid, self.out.dim), None
-
-    def _varied(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) → in training, each image mirrored and moved at random for itself."""
-        if not self.training:
-            return x
-        if self.flip:
-            mirrored = torch.rand(len(x), 1, 1, 1, device=x.device) < self.flip
-            x = torch.where(mirrored, x.flip(-1), x)
-        if self.shift:
-            x = _moved(x, self.shift)
-        return x
-
-
-def _moved(x: Tensor, most: int) -> Tensor:
-    """Each image cut out of its padded self at a place of its own."""
-    (height, width), device = x.shape[-2:], x.device
-    padded = nn.functional.pad(x, (most,) * 4)
-    down_B, across_B = torch.randint(2 * most + 1, (2, len(x)), device=device)
-    rows_BH = down_B[:, None] + torch.arange(height, device=device)
-    columns_BW = across_B[:, None] + torch.arange(width, device=device)
-    image_B11 = torch.arange(len(x), device=device)[:, None, None]
-    cut = padded[image_B11, :, rows_BH[:, :, None], columns_BW[:, None, :]]  # (B, H, W, C)
-    return cut.permute(0, 3, 1, 2)

@@ -101,3 +101,18 @@ def test_evaluation_reads_each_sample_once_in_order(size, batches):
     assert [len(batch.x) for batch in feed] == batches
     assert len(feed) == len(batches)
     assert data.taken["val"] == list(range(size))
+
+
+def test_an_evaluation_batch_of_large_samples_is_small():
+    from types import SimpleNamespace
+
+    from quintain.contracts import DataSpec
+
+    long = DataSpec(name="l", modality="speech", task="transcribe", shape=(2**22,), sample_rate=1)
+    words = DataSpec(name="w", modality="text", task="next_token", shape=(64,), vocabulary=2**16)
+    small = DataSpec(name="s", modality="series", task="classify", shape=(8, 1))
+    sizes = [
+        len(EvaluationFeed(SimpleNamespace(spec=spec, size=lambda split: 256), "val"))
+        for spec in (long, words, small)
+    ]
+    assert sizes == [16, 16, 1]

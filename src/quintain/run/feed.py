@@ -25,6 +25,8 @@ from quintain.contracts import Batch, Dataset, Split
 Found = TypeVar("Found")
 
 EVALUATION_BATCH = 256
+EVALUATION_BYTES = 256 * 2**20  # of the floats of one batch: long sounds and large vocabularies get
+# smaller batches
 AHEAD = 128 * 2**20  # bytes of one chunk of streamed data; up to two are held
 
 
@@ -115,10 +117,15 @@ class TrainFeed:
 
 
 class EvaluationFeed:
-    """A whole split in order, each sample once, the last batch as small as it comes."""
+    """A whole split in order, each sample once, the last batch as small as it comes.
+
+    Batches have fewer samples where so many would take over `EVALUATION_BYTES`.
+    """
 
     def __init__(self, dataset: Dataset, split: Split, batch_size: int = EVALUATION_BATCH) -> None:
-        self._dataset, self._split, self._batch = dataset, split, batch_size
+        fitting = max(1, EVALUATION_BYTES // max(1, _floats(dataset)))
+        self._dataset, self._split = dataset, split
+        self._batch = min(batch_size, fitting)
         self._size = dataset.size(split)
 
     def __len__(self) -> int:
@@ -165,6 +172,13 @@ def _begun(work: Callable[[], Found] | None) -> Future[Found] | None:
 def _streams(dataset: Dataset) -> bool:
     """Whether it reads from disk (`quintain.kit.ondisk`); known after `setup`."""
     return bool(getattr(dataset, "streams", False))
+
+
+def _floats(dataset: Dataset) -> int:
+    """Bytes of one sample as floats, or of its logits where they are more."""
+    spec = dataset.spec
+    logits = spec.shape[0] * spec.vocabulary if spec.task == "next_token" else 0
+    return 4 * max(math.prod(spec.shape), logits)
 
 
 def _bytes(dataset: Dataset) -> int:

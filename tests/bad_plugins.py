@@ -120,7 +120,7 @@ class Fills(Good):
 
 class Data(Good):
     def misbehave(self):
-        from quintain.kit.download import DataError
+        from quintain.kit.files.download import DataError
         raise DataError("the file is short")
 
 

@@ -9,8 +9,9 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from quintain.contracts import Batch, DataSpec, Skip, Split
-from quintain.kit import references, text_references
 from quintain.kit.dataset import InMemory
+from quintain.kit.references import simple as references
+from quintain.kit.references import text as text_references
 
 
 class Texts(InMemory):

@@ -22,8 +22,8 @@ from torch import Tensor
 
 from quintain.contracts import Batch, Split
 from quintain.kit.dataset import InMemory
-from quintain.kit.download import DataError
-from quintain.kit.idx import read_idx
+from quintain.kit.files.download import DataError
+from quintain.kit.files.idx import read_idx
 from quintain.plugins.dataset.fashion_mnist import FashionMnist
 from quintain.plugins.dataset.fsdd import Fsdd
 from quintain.plugins.dataset.moving_digits import _film, _Pose

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from quintain.kit.download import (
+from quintain.kit.files.download import (
     DataError,
     Remote,
     data_folder,

@@ -12,9 +12,9 @@ import torch
 import yaml
 
 from quintain.contracts import Batch, DataSpec, Split
-from quintain.kit import references
-from quintain.kit.download import DataError
-from quintain.kit.references import batches
+from quintain.kit.files.download import DataError
+from quintain.kit.references import simple as references
+from quintain.kit.references.simple import batches
 from quintain.plugins.dataset.ett import Ett
 from quintain.plugins.head.forecast import Forecast
 from quintain.plugins.model.cnn import Cnn

@@ -13,10 +13,11 @@ from sklearn.metrics import log_loss
 from sklearn.metrics.pairwise import cosine_similarity
 
 from quintain.contracts import Batch, DataSpec, Features
-from quintain.kit import decoding, generate_references
 from quintain.kit.mask import mask_of
+from quintain.kit.references import generate as generate_references
+from quintain.kit.text import decoding
+from quintain.kit.text.written import strings, truth
 from quintain.kit.widths import count
-from quintain.kit.written import strings, truth
 from quintain.plugins.head.generate import Generate
 from quintain.plugins.model.cnn import Cnn
 from quintain.plugins.model.mlp import Mlp

@@ -20,7 +20,7 @@ from words import ROOT
 from quintain.compose.bind import instantiate
 from quintain.compose.config import compose_one, composer
 from quintain.contracts import DataSpec
-from quintain.kit.download import DataError, Remote
+from quintain.kit.files.download import DataError, Remote
 from quintain.plugins.dataset import cifar10, grid_lips, mnist
 from quintain.plugins.dataset.cifar10 import Cifar10
 from quintain.plugins.dataset.driving import Driving, _angle, _drive

@@ -18,11 +18,11 @@ from PIL import Image
 from scipy.signal import resample_poly
 
 from quintain.contracts import Dataset, Split
-from quintain.kit.clips import Sampling
-from quintain.kit.download import DataError
-from quintain.kit.pictures import probe, read_image
-from quintain.kit.recordings import probe as probe_sound
-from quintain.kit.recordings import read_recording, steps
+from quintain.kit.files.download import DataError
+from quintain.kit.media.clips import Sampling
+from quintain.kit.media.pictures import probe, read_image
+from quintain.kit.media.recordings import probe as probe_sound
+from quintain.kit.media.recordings import read_recording, steps
 from quintain.plugins.dataset.audio_folder import AudioFolder
 from quintain.plugins.dataset.image_folder import ImageFolder
 from quintain.plugins.dataset.video_folder import VideoFolder

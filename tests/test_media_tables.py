@@ -14,8 +14,8 @@ import soundfile
 import torch
 
 from quintain.contracts import Dataset, Split
-from quintain.kit.download import DataError
-from quintain.kit.spelling import Spelling
+from quintain.kit.files.download import DataError
+from quintain.kit.text.spelling import Spelling
 from quintain.plugins.dataset.audio_transcripts import AudioTranscripts
 from quintain.plugins.dataset.image_captions import ImageCaptions
 from quintain.testing import DATASET_CHECKS, Case

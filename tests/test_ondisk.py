@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from quintain.contracts import Batch, DataSpec, Split
-from quintain.kit.download import DataError
+from quintain.kit.files.download import DataError
 from quintain.kit.ondisk import Item, OnDisk
 from quintain.run.feed import EvaluationFeed, Order, TrainFeed
 

@@ -10,8 +10,9 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
 from quintain.contracts import Batch, DataSpec, Features, Skip
-from quintain.kit import references, text_references
-from quintain.kit.references import batches
+from quintain.kit.references import simple as references
+from quintain.kit.references import text as text_references
+from quintain.kit.references.simple import batches
 from quintain.plugins.head.classify import Classify
 from quintain.plugins.head.forecast import Forecast
 from quintain.plugins.head.next_token import NextToken

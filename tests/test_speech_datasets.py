@@ -22,9 +22,9 @@ import torch
 import yaml
 
 from quintain.contracts import DataSpec, Split
-from quintain.kit.download import DataError, Remote
-from quintain.kit.sounds import Letters, read_sound
-from quintain.kit.tarballs import fetch_folder, unpack_tar
+from quintain.kit.files.download import DataError, Remote
+from quintain.kit.files.tarballs import fetch_folder, unpack_tar
+from quintain.kit.media.sounds import Letters, read_sound
 from quintain.plugins.dataset import librispeech, speech_commands, yesno
 from quintain.plugins.dataset.grid_speech import GridSpeech
 from quintain.plugins.dataset.librispeech import Librispeech

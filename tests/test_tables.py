@@ -14,13 +14,13 @@ import pandas as pd
 import pytest
 from words import write
 
-from quintain.kit.columns import class_names, labels, number_columns, numbers
-from quintain.kit.download import DataError
-from quintain.kit.gaps import fill, spread
-from quintain.kit.problems import Problems, some
-from quintain.kit.splits import SPLITS, borders_in_time, leaks, split_by_key
-from quintain.kit.table import Table, read_lines, read_table
-from quintain.kit.times import Times, find_time, lay_on_grid, read_times
+from quintain.kit.files.download import DataError
+from quintain.kit.files.problems import Problems, some
+from quintain.kit.own.splits import SPLITS, borders_in_time, leaks, split_by_key
+from quintain.kit.tables.columns import class_names, labels, number_columns, numbers
+from quintain.kit.tables.gaps import fill, spread
+from quintain.kit.tables.table import Table, read_lines, read_table
+from quintain.kit.tables.times import Times, find_time, lay_on_grid, read_times
 
 RECORDS = [
     {"name": "Zoë, the first", "size": 1.5, "when": "2024-01-31"},
@@ -312,7 +312,7 @@ def test_a_hundred_thousand_rows_take_no_quadratic_time(tmp_path: Path) -> None:
 
 def test_a_long_field_is_read_and_leading_empty_lines_are_skipped(tmp_path: Path) -> None:
     code = (
-        "import sys; from quintain.kit.table import read_table; "
+        "import sys; from quintain.kit.tables.table import read_table; "
         "print(len(read_table(sys.argv[1]).column('b')[0]))"
     )  # in a process of its own, for Python's limit is one for all readers
     path = write(tmp_path / "t.csv", "\n" * 150 + "a;b\n1;" + "x" * 200_000 + "\n")

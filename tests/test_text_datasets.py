@@ -14,10 +14,10 @@ import yaml
 
 from quintain.compose.cells import deciding
 from quintain.contracts import Batch, DataSpec, Split
-from quintain.kit.download import DataError, Remote
-from quintain.kit.packed import fetch_packed, read_packed
-from quintain.kit.stream import TokenStream
-from quintain.kit.words import Vocabulary, pad
+from quintain.kit.files.download import DataError, Remote
+from quintain.kit.files.packed import fetch_packed, read_packed
+from quintain.kit.text.stream import TokenStream
+from quintain.kit.text.words import Vocabulary, pad
 from quintain.plugins.dataset.sst2 import Sst2
 from quintain.plugins.dataset.stdlib_docs import StdlibDocs, _docstrings
 from quintain.plugins.dataset.tiny_shakespeare import TinyShakespeare
@@ -92,7 +92,7 @@ def test_what_unpacks_to_too_much_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file.gz").write_bytes(gzip.compress(bytes(5000)))
-    monkeypatch.setattr("quintain.kit.packed.LARGEST", 4999)
+    monkeypatch.setattr("quintain.kit.files.packed.LARGEST", 4999)
     with pytest.raises(DataError, match="unpacks to over 4,999 bytes"):
         read_packed(tmp_path / "file")
 

@@ -16,16 +16,16 @@ from torchmetrics.functional.text import char_error_rate, word_error_rate
 from torchmetrics.text import WordErrorRate
 
 from quintain.contracts import Batch, Features
-from quintain.kit import ctc
 from quintain.kit.mask import mask_of
-from quintain.kit.speech_references import (
+from quintain.kit.references.speech import (
     STEPS,
     _common,
     _space,
     linear_transcriber,
     majority_transcript,
 )
-from quintain.kit.written import ExactMatch, Written, strings, truth
+from quintain.kit.text import ctc
+from quintain.kit.text.written import ExactMatch, Written, strings, truth
 from quintain.plugins.head.transcribe import Transcribe
 from quintain.plugins.stem.speech import Speech
 from quintain.testing import EXAMPLE_SPECS, ExampleDataset, fake_batch

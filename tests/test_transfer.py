@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from quintain.kit.download import DataError, Remote, fetch
-from quintain.kit.transfer import ATTEMPTS, BLOCK
+from quintain.kit.files.download import DataError, Remote, fetch
+from quintain.kit.files.transfer import ATTEMPTS, BLOCK
 
 CONTENT = bytes(range(256)) * 8000  # 2 MB: eight blocks
 OTHER = CONTENT[::-1]
@@ -72,7 +72,7 @@ class Server:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr("quintain.kit.transfer.PAUSE", 0)
+    monkeypatch.setattr("quintain.kit.files.transfer.PAUSE", 0)
     server = Server()
     thread = threading.Thread(target=server.http.serve_forever, args=(0.02,))
     thread.start()

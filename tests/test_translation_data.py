@@ -12,8 +12,8 @@ import yaml
 from num2words import num2words
 from words import ROOT
 
-from quintain.kit.download import DataError
-from quintain.kit.subwords import UNKNOWN, Subwords
+from quintain.kit.files.download import DataError
+from quintain.kit.text.subwords import UNKNOWN, Subwords
 from quintain.plugins.dataset.multi30k import Multi30k
 from quintain.plugins.dataset.number_words import NumberWords, _numbers
 

@@ -13,7 +13,7 @@ import torch
 from sklearn.preprocessing import StandardScaler
 from words import cell, quintain, told, write
 
-from quintain.kit.download import DataError
+from quintain.kit.files.download import DataError
 from quintain.plugins.dataset.csv_series import CsvSeries
 from quintain.plugins.dataset.parallel_text import ParallelText
 from quintain.plugins.dataset.text_csv import TextCsv

@@ -5,8 +5,9 @@ import pytest
 import torch
 from films import bar, write_film
 
-from quintain.kit.download import DataError
-from quintain.kit.video import brightness, middles
+from quintain.kit.files.download import DataError
+from quintain.kit.media.clips import middles
+from quintain.kit.media.video import brightness
 
 
 @pytest.mark.parametrize("codec", ["mpeg4", "h264"])

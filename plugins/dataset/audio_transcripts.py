@@ -7,12 +7,19 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from quintain.contracts import DataSpec, Side, Split
-from quintain.kit.listed import Asked, Listing, listed
+from quintain.kit.files.problems import Problems
+from quintain.kit.media.recordings import (
+    SOUNDS,
+    Others,
+    infer_length,
+    infer_rate,
+    read_recording,
+    steps,
+)
 from quintain.kit.ondisk import Item, OnDisk
-from quintain.kit.problems import Problems
-from quintain.kit.recordings import SOUNDS, Others, infer_length, infer_rate, read_recording, steps
-from quintain.kit.spelling import Spelling, Symbols
-from quintain.kit.splits import SHARES
+from quintain.kit.own.listed import Asked, Listing, listed
+from quintain.kit.own.splits import SHARES
+from quintain.kit.text.spelling import Spelling, Symbols
 
 
 class AudioTranscripts(OnDisk):

@@ -9,9 +9,9 @@ import torch
 
 from quintain.contracts import Batch, DataSpec, Split
 from quintain.kit.dataset import InMemory
-from quintain.kit.download import DataError, Remote, data_folder
+from quintain.kit.files.download import DataError, Remote, data_folder
+from quintain.kit.files.tarballs import fetch_folder
 from quintain.kit.ondisk import file_hash
-from quintain.kit.tarballs import fetch_folder
 
 _ARCHIVE = Remote(
     url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",

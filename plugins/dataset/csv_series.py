@@ -15,16 +15,16 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from quintain.contracts import Batch, DataSpec, Split
-from quintain.kit.columns import Numbers, class_names, number_columns, numbers
 from quintain.kit.dataset import InMemory
-from quintain.kit.download import DataError
-from quintain.kit.gaps import Missing, fill
-from quintain.kit.groups import check_groups, label_by_group, rows_by_group
-from quintain.kit.problems import Problems, some
+from quintain.kit.files.download import DataError
+from quintain.kit.files.problems import Problems, some
+from quintain.kit.own.groups import check_groups, label_by_group, rows_by_group
+from quintain.kit.own.splits import SPLITS, borders_in_time, duplicates, said, split_by_key
 from quintain.kit.scale import Scale
-from quintain.kit.splits import SPLITS, borders_in_time, duplicates, said, split_by_key
-from quintain.kit.table import Table, read_table
-from quintain.kit.timeline import (
+from quintain.kit.tables.columns import Numbers, class_names, number_columns, numbers
+from quintain.kit.tables.gaps import Missing, fill
+from quintain.kit.tables.table import Table, read_table
+from quintain.kit.tables.timeline import (
     POLICIES,
     Timeline,
     absent_notes,
@@ -33,7 +33,7 @@ from quintain.kit.timeline import (
     lay_out,
     span,
 )
-from quintain.kit.times import SECOND, Times, find_time, read_time, read_times
+from quintain.kit.tables.times import SECOND, Times, find_time, read_time, read_times
 from quintain.kit.windows import forecast_windows
 
 _LONGEST_LOOK_BACK = 512  # steps, where look_back is inferred

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -10,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from quintain.contracts import DataSpec, Side, Split
-from quintain.kit.download import DataError, data_folder, tree_hash
+from quintain.kit.files.download import DataError, data_folder
+from quintain.kit.files.given import check_given
+from quintain.kit.media.pictures import read_image
 from quintain.kit.ondisk import Item, OnDisk
-from quintain.kit.pictures import read_image
-from quintain.kit.table import read_table
+from quintain.kit.tables.table import read_table
 
 _SIDE = 40
 _WORDS, _LONGEST = 1468, 14  # kinds of words, commas and colons; the most of them in a caption
@@ -72,23 +72,7 @@ class EmojiCaptions(OnDisk):
         Raises:
             DataError: files are missing, with the layout that is expected, or differ.
         """
-        pictures, captions = self._folder / "images", self._folder / "captions.csv"
-        if not (captions.is_file() and pictures.is_dir()):
-            raise DataError(f"{self._folder} is missing or incomplete: {_LAYOUT}")
-        if not self._verify:
-            return
-        digest = hashlib.sha256(captions.read_bytes()).hexdigest()
-        found = {"captions.csv": digest, "images/*.png": tree_hash(pictures, ".png")}
-        wrong = [
-            f"{name} has {found[name]}, expected {expected}"
-            for name, expected in _EXPECTED.items()
-            if found[name] != expected
-        ]
-        if wrong:
-            raise DataError(
-                f"{self._folder} differs ({'; '.join(wrong)}): files are missing, damaged or of "
-                "another version; for files of your own, dataset.verify=false"
-            )
+        check_given(self._folder, _EXPECTED, _LAYOUT, verify=self._verify)
 
     def items(self) -> Mapping[Split, Sequence[Item]]:
         """Pictures in the order of the captions' file.

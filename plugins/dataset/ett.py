@@ -11,8 +11,8 @@ from torch import Tensor
 
 from quintain.contracts import Batch, DataSpec, Split
 from quintain.kit.dataset import InMemory
-from quintain.kit.download import DataError, Remote, data_folder
-from quintain.kit.packed import fetch_packed, read_packed
+from quintain.kit.files.download import DataError, Remote, data_folder
+from quintain.kit.files.packed import fetch_packed, read_packed
 from quintain.kit.scale import Scale
 from quintain.kit.windows import forecast_windows
 

@@ -6,8 +6,8 @@ import torch
 
 from quintain.contracts import Batch, DataSpec, Split
 from quintain.kit.dataset import InMemory
-from quintain.kit.download import Remote, data_folder, fetch
-from quintain.kit.idx import idx_path, read_labelled
+from quintain.kit.files.download import Remote, data_folder, fetch
+from quintain.kit.files.idx import idx_path, read_labelled
 
 _SITE = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
 _FILES = {

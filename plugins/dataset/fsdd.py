@@ -12,7 +12,7 @@ from torch import Tensor
 
 from quintain.contracts import Batch, DataSpec, Split
 from quintain.kit.dataset import InMemory
-from quintain.kit.download import DataError, data_folder, fetch_tree
+from quintain.kit.files.download import DataError, data_folder, fetch_tree
 
 _VERSION = "1.0.10"
 _ARCHIVE = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,10 +11,11 @@ import torch
 from torch import Tensor
 
 from quintain.contracts import DataSpec, Side, Split
-from quintain.kit.download import DataError, data_folder, tree_hash
+from quintain.kit.files.download import DataError, data_folder
+from quintain.kit.files.given import check_given
+from quintain.kit.media.video import brightness
 from quintain.kit.ondisk import Item, OnDisk
-from quintain.kit.table import read_table
-from quintain.kit.video import brightness
+from quintain.kit.tables.table import read_table
 
 Word = Literal["command", "colour", "digit", "letter", "sentence"]
 
@@ -87,23 +87,7 @@ class GridLips(OnDisk):
         Raises:
             DataError: files are missing, with the layout that is expected, or differ.
         """
-        films, words = self._folder / "video", self._folder / "alignments.tsv"
-        if not (words.is_file() and films.is_dir()):
-            raise DataError(f"{self._folder} is missing or incomplete: {_LAYOUT}")
-        if not self._verify:
-            return
-        digest = hashlib.sha256(words.read_bytes()).hexdigest()
-        found = {"alignments.tsv": digest, "video/*.mp4": tree_hash(films, ".mp4")}
-        wrong = [
-            f"{name} has {found[name]}, expected {expected}"
-            for name, expected in _EXPECTED.items()
-            if found[name] != expected
-        ]
-        if wrong:
-            raise DataError(
-                f"{self._folder} differs ({'; '.join(wrong)}): files are missing, damaged or "
-                "converted in another way; for a conversion of your own, dataset.verify=false"
-            )
+        check_given(self._folder, _EXPECTED, _LAYOUT, verify=self._verify)
 
     def items(self) -> Mapping[Split, Sequence[Item]]:
         """Films in the order of their ids.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import torch
@@ -11,8 +10,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from quintain.contracts import Batch, DataSpec, Side, Split
 from quintain.kit.dataset import InMemory
-from quintain.kit.download import DataError, data_folder, tree_hash
-from quintain.kit.sounds import Letters, read_sound
+from quintain.kit.files.download import DataError, data_folder
+from quintain.kit.files.given import check_given
+from quintain.kit.media.sounds import Letters, read_sound
 
 _RATE = 8000
 _LONGEST = 19_200  # samples of the longest sentence
@@ -66,23 +66,7 @@ class GridSpeech(InMemory):
         Raises:
             DataError: files are missing, with the layout that is expected, or differ.
         """
-        wav, transcripts = self._folder / "wav", self._folder / "transcripts.tsv"
-        if not (transcripts.is_file() and wav.is_dir()):
-            raise DataError(f"{self._folder} is missing or incomplete: {_LAYOUT}")
-        if not self._verify:
-            return
-        digest = hashlib.sha256(transcripts.read_bytes()).hexdigest()
-        found = {"transcripts.tsv": digest, "wav/*.wav": tree_hash(wav, ".wav")}
-        wrong = [
-            f"{name} has {found[name]}, expected {expected}"
-            for name, expected in _EXPECTED.items()
-            if found[name] != expected
-        ]
-        if wrong:
-            raise DataError(
-                f"{self._folder} differs ({'; '.join(wrong)}): files are missing, damaged or "
-                "converted in another way; for a conversion of your own, dataset.verify=false"
-            )
+        check_given(self._folder, _EXPECTED, _LAYOUT, verify=self._verify)
 
     def load(self) -> dict[Split, Batch]:
         """Sound in 16 bits, in the order of the ids.

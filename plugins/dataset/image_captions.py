@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from quintain.contracts import DataSpec, Side, Split
-from quintain.kit.listed import Asked, listed
+from quintain.kit.files.problems import Problems
+from quintain.kit.media.pictures import IMAGES, picture_notes, read_image
 from quintain.kit.ondisk import Item, OnDisk
-from quintain.kit.pictures import IMAGES, picture_notes, read_image
-from quintain.kit.problems import Problems
-from quintain.kit.spelling import Spelling, Symbols
-from quintain.kit.splits import SHARES
+from quintain.kit.own.listed import Asked, listed
+from quintain.kit.own.splits import SHARES
+from quintain.kit.text.spelling import Spelling, Symbols
 
 
 class ImageCaptions(OnDisk):

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from quintain.contracts import DataSpec, Split
-from quintain.kit.folders import class_folder
+from quintain.kit.files.problems import Problems
+from quintain.kit.media.pictures import IMAGES, picture_notes, read_image
 from quintain.kit.ondisk import Item, OnDisk
-from quintain.kit.pictures import IMAGES, picture_notes, read_image
-from quintain.kit.problems import Problems
-from quintain.kit.splits import SHARES
+from quintain.kit.own.folders import class_folder
+from quintain.kit.own.splits import SHARES
 
 
 class ImageFolder(OnDisk):

@@ -9,10 +9,10 @@ from pathlib import Path
 from torch import Tensor
 
 from quintain.contracts import DataSpec, Side, Split
-from quintain.kit.download import DataError, Remote, data_folder
+from quintain.kit.files.download import DataError, Remote, data_folder
+from quintain.kit.files.tarballs import fetch_folder
+from quintain.kit.media.sounds import Letters, read_sound
 from quintain.kit.ondisk import Item, OnDisk
-from quintain.kit.sounds import Letters, read_sound
-from quintain.kit.tarballs import fetch_folder
 
 _SITE = "http://www.openslr.org/resources/12"
 _PARTS = {  # utterances, and SHA-256 of the archive

@@ -6,9 +6,9 @@ import torch
 
 from quintain.contracts import Batch, DataSpec, Split
 from quintain.kit.dataset import InMemory
-from quintain.kit.download import Remote, data_folder, fetch
-from quintain.kit.idx import idx_path, read_labelled
-from quintain.kit.packed import fetch_packed
+from quintain.kit.files.download import Remote, data_folder, fetch
+from quintain.kit.files.idx import idx_path, read_labelled
+from quintain.kit.files.packed import fetch_packed
 
 _SITE = "https://ossci-datasets.s3.amazonaws.com/mnist"
 # SHA-256 of the packed file as the site has it, and of what is in it: packings differ.

@@ -10,9 +10,9 @@ from typing import Literal, get_args
 
 from quintain.contracts import Batch, DataSpec, Side, Split
 from quintain.kit.dataset import InMemory
-from quintain.kit.download import DataError, Remote, data_folder, fetch
-from quintain.kit.subwords import Subwords
-from quintain.kit.words import pad
+from quintain.kit.files.download import DataError, Remote, data_folder, fetch
+from quintain.kit.text.subwords import Subwords
+from quintain.kit.text.words import pad
 
 Direction = Literal["de-en", "en-de"]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from quintain.contracts import Batch, DataSpec, Side, Split
 from quintain.kit.dataset import InMemory
-from quintain.kit.words import pad
+from quintain.kit.text.words import pad
 
 Direction = Literal["en-de", "de-en"]
 Unit = Literal["words", "characters"]

@@ -12,11 +12,19 @@ from torch import Tensor
 
 from quintain.contracts import Batch, DataSpec, Side, Split
 from quintain.kit.dataset import InMemory
-from quintain.kit.download import DataError
-from quintain.kit.pairs import Pairs, read_pairs, text_keys
-from quintain.kit.problems import Problems
-from quintain.kit.splits import SPLITS, duplicates, how, leaks, said, shares_without, split_by_key
-from quintain.kit.vocabulary import Tokens, TokenSettings, Unit, lay_out, token_note
+from quintain.kit.files.download import DataError
+from quintain.kit.files.problems import Problems
+from quintain.kit.own.splits import (
+    SPLITS,
+    duplicates,
+    how,
+    leaks,
+    said,
+    shares_without,
+    split_by_key,
+)
+from quintain.kit.text.pairs import Pairs, read_pairs, text_keys
+from quintain.kit.text.vocabulary import Tokens, TokenSettings, Unit, lay_out, token_note
 
 _Coded = dict[Side, list[list[int]]]  # tokens of the sources and of the targets
 

@@ -15,7 +15,7 @@ import torch
 
 from quintain.contracts import Batch, DataSpec, Side, Split
 from quintain.kit.dataset import InMemory
-from quintain.kit.words import pad
+from quintain.kit.text.words import pad
 
 Floats = npt.NDArray[np.float64]
 

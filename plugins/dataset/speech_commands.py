@@ -8,10 +8,10 @@ from pathlib import Path
 from torch import Tensor
 
 from quintain.contracts import DataSpec, Split
-from quintain.kit.download import DataError, Remote, data_folder
+from quintain.kit.files.download import DataError, Remote, data_folder
+from quintain.kit.files.tarballs import fetch_folder
+from quintain.kit.media.sounds import read_sound
 from quintain.kit.ondisk import Item, OnDisk
-from quintain.kit.sounds import read_sound
-from quintain.kit.tarballs import fetch_folder
 
 _VERSION = "speech_commands_v0.02"
 _REMOTE = Remote(

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from quintain.contracts import Batch, DataSpec, Split
 from quintain.kit.dataset import InMemory
-from quintain.kit.voice import RATE, Speakers, speak
+from quintain.kit.media.voice import RATE, Speakers, speak
 
 _WORDS = (
     *("iau", "uai", "sani", "inas", "tosu", "usot"),

@@ -8,9 +8,9 @@ import torch
 
 from quintain.contracts import Batch, DataSpec, Side, Split
 from quintain.kit.dataset import InMemory
-from quintain.kit.download import DataError, Remote, data_folder
-from quintain.kit.packed import fetch_packed, read_packed
-from quintain.kit.words import Vocabulary, pad
+from quintain.kit.files.download import DataError, Remote, data_folder
+from quintain.kit.files.packed import fetch_packed, read_packed
+from quintain.kit.text.words import Vocabulary, pad
 
 _ROOT = (
     "https://raw.githubusercontent.com/clairett/pytorch-sentiment-classification/master/data/SST2"

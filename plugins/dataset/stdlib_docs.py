@@ -16,8 +16,8 @@ import torch
 
 from quintain.contracts import Batch, DataSpec, Side, Split
 from quintain.kit.dataset import InMemory
-from quintain.kit.download import DataError
-from quintain.kit.words import Vocabulary, pad
+from quintain.kit.files.download import DataError
+from quintain.kit.text.words import Vocabulary, pad
 
 # Modules written in Python, under the chapters of the Library Reference, some of them put together;
 # what a release does not have is passed over.

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from quintain.contracts import Batch, DataSpec, Side, Split
-from quintain.kit.columns import class_names
 from quintain.kit.dataset import InMemory
-from quintain.kit.download import DataError
-from quintain.kit.problems import some
+from quintain.kit.files.download import DataError
+from quintain.kit.files.problems import some
+from quintain.kit.own.splits import SPLITS
 from quintain.kit.scale import Scale
-from quintain.kit.splits import SPLITS
-from quintain.kit.text_rows import Rows, Wanted, read_splits
-from quintain.kit.vocabulary import Tokens, TokenSettings, Unit, lay_out, token_note
+from quintain.kit.tables.columns import class_names
+from quintain.kit.text.rows import Rows, Wanted, read_splits
+from quintain.kit.text.vocabulary import Tokens, TokenSettings, Unit, lay_out, token_note
 
 
 class TextCsv(InMemory):

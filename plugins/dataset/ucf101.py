@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from quintain.kit.actions import ActionFilms
-from quintain.kit.download import data_folder
+from quintain.kit.media.actions import ActionFilms
 
 _CLASSES = """
 ApplyEyeMakeup ApplyLipstick Archery BabyCrawling BalanceBeam BandMarching BaseballPitch
@@ -30,43 +29,18 @@ class Ucf101(ActionFilms):
     """13,320 films of 320×240 pixels and some seven seconds; x (frames, 3, side, side) in bytes.
 
     Files `v_<class>_g<group>_c<clip>.avi`; the films of a group show the same people and place and
-    stay together in all splits. Frames, validation: as in `quintain.kit.actions.ActionFilms`.
-
-    Args:
-        data_dir: where `ucf101/UCF-101` and `ucf101/ucfTrainTestlist` lie. None as in
-            `data_folder`.
-        fold: which of the three official splits.
-        frames, side: size of a sample.
-        memory, workers: as in `quintain.kit.ondisk.OnDisk`.
+    stay together in all splits. Frames, validation, settings: as in
+    `quintain.kit.media.actions.ActionFilms`.
     """
 
+    option = "ucf101"
+    classes = tuple(_CLASSES.split())
     layout = (
         "expected UCF-101/<class>/v_<class>_g01_c01.avi … and ucfTrainTestlist/trainlist01.txt, "
         "testlist01.txt … in this folder. Nothing is downloaded, for the films come as a RAR "
         "archive: unpack UCF101.rar and UCF101TrainTestSplits-RecognitionTask.zip from "
         "https://www.crcv.ucf.edu/data/UCF101.php there"
     )
-
-    def __init__(
-        self,
-        data_dir: str | None = None,
-        *,
-        fold: int = 1,
-        frames: int = 16,
-        side: int = 32,
-        memory: float = 1024,
-        workers: int = 2,
-    ) -> None:
-        super().__init__(
-            "ucf101",
-            tuple(_CLASSES.split()),
-            data_folder(data_dir) / "ucf101",
-            fold=fold,
-            frames=frames,
-            side=side,
-            memory=memory,
-            workers=workers,
-        )
 
     def listed(self) -> Iterator[tuple[Path, str, bool]]:
         """From lines such as `Archery/v_Archery_g08_c01.avi 3`; a test list has no number."""

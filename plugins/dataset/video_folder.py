@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from quintain.contracts import DataSpec, Split
-from quintain.kit.clips import VIDEOS, Sampling, read_clip
-from quintain.kit.folders import class_folder
+from quintain.kit.files.problems import Problems
+from quintain.kit.media.clips import VIDEOS, Sampling, read_clip
+from quintain.kit.media.pictures import picture_notes
 from quintain.kit.ondisk import Item, OnDisk
-from quintain.kit.pictures import picture_notes
-from quintain.kit.problems import Problems
-from quintain.kit.splits import SHARES
+from quintain.kit.own.folders import class_folder
+from quintain.kit.own.splits import SHARES
 
 _LARGEST = 48  # pixels of the longer side of an inferred size
 

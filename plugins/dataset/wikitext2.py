@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from quintain.contracts import DataSpec, Side, Split
-from quintain.kit.download import DataError, Remote, data_folder
-from quintain.kit.packed import fetch_packed, read_packed
-from quintain.kit.stream import TokenStream
-from quintain.kit.words import Vocabulary
+from quintain.kit.files.download import DataError, Remote, data_folder
+from quintain.kit.files.packed import fetch_packed, read_packed
+from quintain.kit.text.stream import TokenStream
+from quintain.kit.text.words import Vocabulary
 
 _ROOT = (
     "https://raw.githubusercontent.com/pytorch/examples/main/word_language_model/data/wikitext-2"

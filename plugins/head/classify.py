@@ -25,8 +25,8 @@ from quintain.contracts import (
     Score,
     Stem,
 )
-from quintain.kit import references
 from quintain.kit.heads import Summary, check_task
+from quintain.kit.references import simple as references
 
 
 class Classify(nn.Module):

@@ -28,13 +28,14 @@ from quintain.contracts import (
     Score,
     Stem,
 )
-from quintain.kit import decoding, generate_references
 from quintain.kit.attention import CrossAttention, Memory
-from quintain.kit.chrf import Chrf
 from quintain.kit.heads import check_task
 from quintain.kit.mask import keep, mask_of
+from quintain.kit.references import generate as generate_references
+from quintain.kit.text import decoding
+from quintain.kit.text.chrf import Chrf
+from quintain.kit.text.written import ExactMatch, Written, strings, truth
 from quintain.kit.widths import at_least_one
-from quintain.kit.written import ExactMatch, Written, strings, truth
 
 RankBy = Literal["bleu", "chrf", "exact_match"]
 

@@ -24,9 +24,9 @@ from quintain.contracts import (
     Score,
     Stem,
 )
-from quintain.kit import text_references
 from quintain.kit.heads import BitsPerCharacter, Nats, Perplexity, check_task
 from quintain.kit.mask import mask_of
+from quintain.kit.references import text as text_references
 
 
 class NextToken(nn.Module):

@@ -25,8 +25,8 @@ from quintain.contracts import (
     Score,
     Stem,
 )
-from quintain.kit import references
 from quintain.kit.heads import R2, Summary, check_task
+from quintain.kit.references import simple as references
 
 
 class Regress(nn.Module):

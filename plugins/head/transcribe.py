@@ -25,9 +25,10 @@ from quintain.contracts import (
     Score,
     Stem,
 )
-from quintain.kit import ctc, speech_references
 from quintain.kit.heads import check_task
-from quintain.kit.written import ExactMatch, Written, strings, truth
+from quintain.kit.references import speech as speech_references
+from quintain.kit.text import ctc
+from quintain.kit.text.written import ExactMatch, Written, strings, truth
 
 RankBy = Literal["wer", "cer", "exact_match"]
 TooLong = Literal["error", "leave_out"]

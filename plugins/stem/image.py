@@ -7,7 +7,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from quintain.contracts import DataSpec, Features, Reads, Skip
-from quintain.kit.pixels import centred, check_variation, varied
+from quintain.kit.media.pixels import centred, check_variation, varied
 from quintain.kit.stem import require
 
 Sequence = Literal["rows", "patches", "pixels"]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from quintain.contracts import DataSpec, Features, Reads
 from quintain.kit.mask import counts, keep, mask_of
-from quintain.kit.pixels import centred, check_variation, varied
+from quintain.kit.media.pixels import centred, check_variation, varied
 from quintain.kit.stem import require
 
 

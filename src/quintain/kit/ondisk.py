@@ -20,7 +20,7 @@ from torch import Tensor
 
 from quintain.contracts import Batch, DataSpec, Split
 from quintain.kit.dataset import Base
-from quintain.kit.download import DataError
+from quintain.kit.files.download import DataError
 
 Asked = TypeVar("Asked")
 Found = TypeVar("Found")

@@ -15,8 +15,8 @@ import torchaudio
 import torchmetrics.classification
 
 import quintain.kit.dataset
-import quintain.kit.download
-import quintain.kit.references
+import quintain.kit.files.download
+import quintain.kit.references.simple
 import quintain.run.execute
 
 __all__ = ["pytorch_lightning", "quintain", "scipy", "sklearn", "soundfile", "statsmodels", "torch"]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from quintain.contracts import Batch, Dataset, DataSpec, Split
 from quintain.kit.mask import mask_of
-from quintain.kit.references import batches
+from quintain.kit.references.simple import batches
 from quintain.testing.specs import WRITTEN
 
 MOST_DUPLICATES = 0.01  # share of a split whose input also stands in an earlier split

@@ -1,0 +1,1 @@
+"""Files: downloads, checks, archives, and problems with them in one message."""

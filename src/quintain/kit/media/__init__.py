@@ -1,0 +1,1 @@
+"""Images, films and sound: read, checked and varied."""

@@ -1,0 +1,1 @@
+"""Simple predictors that every model must beat."""

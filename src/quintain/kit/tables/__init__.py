@@ -1,0 +1,1 @@
+"""Tables: read, typed, and laid on a grid of time."""

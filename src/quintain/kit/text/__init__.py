@@ -1,0 +1,1 @@
+"""Texts as symbols, and symbols as texts."""

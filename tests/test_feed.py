@@ -28,6 +28,28 @@ def test_every_epoch_is_a_permutation_and_every_batch_is_full(size, batch, seed)
         assert sorted(part.tolist()) == list(range(size))
 
 
+@settings(deadline=None, max_examples=50)
+@given(size=SIZES, batch=st.integers(1, 12), seed=st.integers(0, 2**31 - 1), pool=SIZES)
+def test_batches_of_like_length_hold_the_same_samples(size, batch, seed, pool):
+    lengths = torch.randint(1, 9, (size,), generator=torch.Generator().manual_seed(seed))
+    plain, grouped = Order(size, batch, seed), Order(size, batch, seed, lengths, pool)
+    for first in (0, 3 * pool):
+        steps = range(first, first + pool)
+        expected = sorted(torch.cat([plain(step) for step in steps]).tolist())
+        found = [grouped(step) for step in steps]
+        assert sorted(torch.cat(found).tolist()) == expected
+        spans = sorted((int(lengths[i].min()), int(lengths[i].max())) for i in found)
+        assert all(a[1] <= b[0] for a, b in itertools.pairwise(spans))  # no two overlap
+
+
+def test_batches_of_like_length_come_in_an_order_of_chance():
+    lengths = torch.arange(64)
+    order = Order(64, 4, 1, lengths, 16)
+    turns = [[int(order(16 * pool + k).min()) // 4 for k in range(16)] for pool in range(3)]
+    assert all(sorted(turn) == list(range(16)) for turn in turns)
+    assert len({tuple(turn) for turn in turns}) == 3 and turns[0] != sorted(turns[0])
+
+
 def test_order_is_a_function_of_seed_and_step_alone():
     walked = Order(10, 4, seed=7)
     forwards = [walked(step).tolist() for step in range(20)]

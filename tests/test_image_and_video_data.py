@@ -247,7 +247,7 @@ def test_lips_windows_splits_and_sentences(tmp_path):
     items = made["digit"].items()
     assert [item.path.stem for item in items["test"]] == ["id00", "id10"]
     assert [item.path.stem for item in items["val"]] == ["id01", "id11"]
-    assert items["test"][0].part == (48,)  # 14 frames around the middle of 50 to 60
+    assert items["test"][0].part == (47,)  # 16 frames around the middle of 50 to 60
     command = GridLips(str(tmp_path), word="command", verify=False).items()["test"][0]
     assert command.part == (8,)
     sentence = GridLips(str(tmp_path), word="sentence", verify=False)

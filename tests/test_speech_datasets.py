@@ -11,6 +11,7 @@ import shutil
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -442,23 +443,45 @@ def test_hidden_mels_and_frames() -> None:
 
 
 def test_stretched_time() -> None:
-    """In training a batch has a hop of 8, 9, … 12 ms, and never more steps than announced."""
-    stem = Speech(SPOKEN, reads="sequence", stack=2, stretch=0.2)
-    plain = Speech(SPOKEN, reads="sequence", stack=2)
-    x, lengths = torch.rand(2, 2000) - 0.5, torch.tensor([2000, 900])
-    assert torch.equal(stem.eval()(x, lengths)[0], plain(x, lengths)[0])
-    assert stem.out.grid == (14,) and plain.out.grid == (11,)  # 28 and 22 frames
-    stem.train()
-    torch.manual_seed(1)
-    found = [stem(x, lengths) for _ in range(100)]
-    steps = {features.shape[1] for features, _ in found}
-    assert steps == {-(-(1 + (2000 - 256) // hop) // 2) for hop in range(64, 97)}
-    hops = [Speech(SPOKEN, reads="sequence", stack=2, hop=hop / 8) for hop in range(64, 97)]
-    for features, _ in found:  # each is what a stem of another hop gives
-        others = (other(x, lengths)[0] for other in hops)
-        assert any(torch.equal(features, other) for other in others)
+    """Each sound has a tempo of its own, between frames as NumPy interpolates."""
+    stem = Speech(SPOKEN, reads="sequence", stretch=0.2)
+    plain = Speech(SPOKEN, reads="sequence")
+    x, lengths = torch.rand(300, 2000) - 0.5, torch.tensor([2000, 900, 200]).repeat(100)
+    logs, _ = plain(x, lengths)
+    assert torch.equal(stem.eval()(x, lengths)[0], logs)
+    assert stem.out.grid == (26,) and plain.out.grid == (22,)  # 1 + 21 · 1.2 frames
+    drawn, real = stem.train()(x, lengths)
+    for length, frames, least, most in ((2000, 22, 17, 26), (900, 9, 7, 10), (200, 1, 1, 1)):
+        rows = torch.nonzero(lengths == length).flatten().tolist()
+        sizes = [int(real[row].sum()) for row in rows]
+        assert (min(sizes), max(sizes)) == (least, most)
+        for row, size in zip(rows, sizes, strict=True):
+            assert not drawn[row, size:].any()
+            old = logs[row, :frames].numpy()
+            tempo = _tempo(old, drawn[row, :size].numpy()) if frames > 1 else 1.0
+            places = np.minimum(np.arange(size) / tempo, frames - 1)
+            for mel in range(0, 40, 13):
+                expected = np.interp(places, np.arange(frames), old[:, mel])
+                np.testing.assert_allclose(drawn[row, :size, mel], expected, atol=2e-4)
     with pytest.raises(ValueError, match="stretch must"):
         Speech(SPOKEN, reads="grid", stretch=1.0)
+
+
+def _tempo(old: Any, new: Any) -> float:
+    """The factor by which time was stretched, from the place of the second frame."""
+    change = old[1:3] - old[0:2]
+    share = float((new[1] - old[0]) @ change[0] / (change[0] @ change[0]))
+    if not np.allclose(old[0] + share * change[0], new[1], atol=1e-4):  # beyond the next frame
+        share = 1 + float((new[1] - old[1]) @ change[1] / (change[1] @ change[1]))
+    return 1 / share
+
+
+def test_stretched_sounds_of_one_length_keep_it() -> None:
+    stem = Speech(replace(SPOKEN, ragged=False), reads="sequence", stretch=0.2)
+    logs, mask = stem.train()(torch.rand(50, 2000) - 0.5, None)
+    assert logs.shape == (50, 22, 40) == (50, *stem.out.grid, stem.out.dim) and mask is None
+    ends = (logs != 0).any(2).sum(1)
+    assert int(ends.min()) < 20 and int(ends.max()) == 22
 
 
 def test_a_damaged_xz_archive_is_refused(tmp_path: Path) -> None:

@@ -214,6 +214,21 @@ def test_an_image_is_mirrored_or_moved_and_nothing_else() -> None:
     assert found.any(0).all() and found.any(1).all()
 
 
+def test_a_clip_is_cropped_in_time() -> None:
+    film = spec("video", (7, 1, 4, 6))
+    pixels = torch.arange(7.0)[None, :, None, None, None].expand(200, 7, 1, 4, 6)
+    stem = Video(film, reads="sequence", mean=0.0, std=1.0, crop=5)
+    assert stem.out.grid == (5,)
+    seen = stem.train()(pixels, None)[0][:, :, 0]
+    assert torch.equal(seen - seen[:, :1], torch.arange(5.0).expand(200, 5))
+    assert seen[:, 0].unique().tolist() == [0.0, 1.0, 2.0]
+    assert stem.eval()(pixels[:1], None)[0][0, :, 0].tolist() == [1.0, 2.0, 3.0, 4.0, 5.0]
+    with pytest.raises(ValueError, match=r"stem\.crop is from 1 to the clip's 7 frames; came 8"):
+        Video(film, reads="sequence", crop=8)
+    with pytest.raises(ValueError, match=r"stem\.crop needs clips of one length"):
+        build("video", "grid", crop=2)
+
+
 def test_a_probability_above_one_is_refused() -> None:
     with pytest.raises(ValueError, match=r"stem\.flip"):
         build("image", "grid", flip=1.5)

@@ -278,11 +278,11 @@ def test_the_linear_row_learns_what_frames_tell() -> None:
 
 
 def test_stretched_speech_keeps_the_frames_of_its_transcript() -> None:
-    """Only slower, unless asked for: hops of 8 to 10 ms, or to 12."""
-    x = torch.rand(2, 2000) - 0.5
+    """Only slower, unless asked for."""
+    x, lengths = torch.rand(300, 2000) - 0.5, torch.full((300,), 2000)
     spec = replace(SPEC, shape=(2000,), sample_rate=8000)
-    torch.manual_seed(1)
-    for faster, most in ((None, 80), (True, 96)):
+    assert spec.ragged
+    for faster, least in ((None, 22), (True, 17)):  # 22 frames as they come
         stem = Speech(spec, reads="sequence", stretch=0.2, faster=faster)
-        steps = {stem(x, None)[0].shape[1] for _ in range(300)}
-        assert steps == {1 + (2000 - 256) // hop for hop in range(64, most + 1)}
+        frames = stem(x, lengths)[1].sum(1)
+        assert (int(frames.min()), int(frames.max())) == (least, 26)

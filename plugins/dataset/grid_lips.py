@@ -21,7 +21,7 @@ Word = Literal["command", "colour", "digit", "letter", "sentence"]
 
 _FRAMES, _HEIGHT, _WIDTH = 75, 32, 48
 _SHORTEST = 74  # frames of five films; the last one is shown twice
-_WINDOW = 14  # frames around a word, 0.56 s: all colours, letters and digits lie in it
+_WINDOW = 16  # frames around a word, 0.64 s: all colours, letters and digits lie in it
 _PLACES = {"command": 0, "colour": 1, "letter": 3, "digit": 4}
 _SLOTS = (
     ("bin", "lay", "place", "set"),
@@ -55,7 +55,7 @@ class _Spoken(NamedTuple):
 class GridLips(OnDisk):
     """1,000 sentences of six words such as "bin blue at f two now", seen and not heard.
 
-    x is the brightness of the mouth as bytes: 14 frames around one word, (14, 1, 32, 48), with its
+    x is the brightness of the mouth as bytes: 16 frames around one word, (16, 1, 32, 48), with its
     class, or all 75 frames with the sentence, whose symbols are the 51 words. Ids in the order of
     their names: every tenth is for the test, the one after it for validation: 800 / 100 / 100.
 

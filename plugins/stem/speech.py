@@ -40,9 +40,11 @@ class Speech(nn.Module):
         stack: frames side by side in one step, of which there are then as many times fewer.
         mask_mels, mask_frames: in training, up to so many mels and so many frames in a row of each
             sample are hidden (SpecAugment, Park et al. 2019); drawn anew in every step.
-        stretch: in training, `hop` is drawn anew in every step, up to so large a share off itself:
-            a batch is then faster or slower speech at the same pitch.
-        faster: whether `stretch` may make speech faster too. A batch then has fewer frames, of
+        stretch: in training, each sound is slower or faster by a factor of its own, drawn anew in
+            every step, up to so large a share off 1: other tempi of speech at the same pitch, by
+            linear interpolation between frames. Sounds of one length keep it: what is too long is
+            cut off, and zeros fill up.
+        faster: whether `stretch` may make speech faster too. A sound then has fewer frames, of
             which a transcript can need more (see the head's too_long); so None: unless the task is
             transcribe.
         level: "fixed" centres by `mean` and `std`; "own" each band of each sound by its own mean
@@ -88,7 +90,9 @@ class Speech(nn.Module):
         home = torch.get_default_device()
         self.register_buffer("filters", filters.to(home), persistent=False)
         self.register_buffer("window", hann.to(home), persistent=False)
-        most = self._frames(spec.shape[0], _least_hop(self.hop, stretch))
+        most = self._frames(spec.shape[0])
+        if spec.ragged:
+            most = 1 + math.floor((most - 1) * (1 + stretch))
         steps = -(-most // stack)
         self.grid = reads == "grid"
         dim, grid = (stack, (steps, mels)) if self.grid else (stack * mels, (steps,))
@@ -99,40 +103,44 @@ class Speech(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """(B, N) → (B, T, M, K) or (B, T, K · M), mask (B, T) where the sounds are ragged."""
-        hop = self._drawn_hop() if self.training and self.stretch else self.hop
-        mask = None
+        frames = None
         if lengths is not None:
             x = keep(x, mask_of(lengths, x.shape[1]))
-            frames = 1 + (lengths - self.size).clamp(min=0) // hop
-            mask = mask_of(frames, self._frames(x.shape[1], hop))
-        logs = self._log_mel(x, hop)
+            frames = 1 + (lengths - self.size).clamp(min=0) // self.hop
+        logs = self._log_mel(x)
+        mask = None if frames is None else mask_of(frames, logs.shape[1])
         if self.level == "own":
             logs = keep(_levelled(logs, mask), mask)
         else:
             logs = keep((logs - self.mean) / self.std, mask)
         if self.training:
-            logs = _hide(_hide(logs, 1, self.mask_frames, mask), 2, self.mask_mels)
+            logs, mask = self._varied(logs, mask)
         mask = mask if mask is None else mask[:, :: self.stack]
         steps = self._stacked(logs)
         return (steps.transpose(2, 3) if self.grid else steps.flatten(2)), mask
 
-    def _frames(self, samples: int, hop: int) -> int:
-        return 1 + max(0, samples - self.size) // hop
+    def _frames(self, samples: int) -> int:
+        return 1 + max(0, samples - self.size) // self.hop
 
-    def _drawn_hop(self) -> int:
-        least = _least_hop(self.hop, self.stretch)
-        most = 2 * self.hop - least if self.faster else self.hop
-        return int(torch.randint(least, most + 1, (), device="cpu"))
+    def _varied(self, logs: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Stretched and partly hidden; (B, T, mels), of another T where the sounds are ragged."""
+        if self.stretch:
+            lowest = 1 - self.stretch if self.faster else 1.0
+            factor_B = lowest + (1 + self.stretch - lowest) * torch.rand(
+                len(logs), device=logs.device
+            )
+            logs, mask = _stretched(logs, factor_B, mask)
+        return _hide(_hide(logs, 1, self.mask_frames, mask), 2, self.mask_mels), mask
 
     def _stacked(self, logs_BFM: Tensor) -> Tensor:
         """Frames (B, F, M) → steps (B, T, K, M), zeros where the last step lacks frames."""
         missing = -logs_BFM.shape[1] % self.stack
         return nn.functional.pad(logs_BFM, (0, 0, 0, missing)).unflatten(1, (-1, self.stack))
 
-    def _log_mel(self, x: Tensor, hop: int) -> Tensor:
+    def _log_mel(self, x: Tensor) -> Tensor:
         """(B, N) → (B, T, mels)."""
         x = nn.functional.pad(x, (0, max(0, self.size - x.shape[1])))
-        spectrum = torch.fft.rfft(x.unfold(1, self.size, hop) * self.window)
+        spectrum = torch.fft.rfft(x.unfold(1, self.size, self.hop) * self.window)
         power = spectrum.real.square() + spectrum.imag.square()
         return (power @ self.filters).clamp(min=self.floor).log()
 
@@ -157,8 +165,22 @@ def _levelled(logs_BTM: Tensor, mask_BT: Tensor | None) -> Tensor:
     return away / deviation_B1M.clamp(min=QUIETEST)
 
 
-def _least_hop(hop: int, stretch: float) -> int:
-    return max(1, hop - math.floor(hop * stretch))
+def _stretched(
+    logs_BTM: Tensor, factor_B: Tensor, mask_BT: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """Each sound so many times as long, its frames interpolated; zeros behind its end."""
+    last_B = counts(logs_BTM, mask_BT).to(factor_B.device) - 1
+    ends_B = (last_B * factor_B).floor().long()  # of the new frames, the last
+    size = logs_BTM.shape[1] if mask_BT is None else int(ends_B.max()) + 1
+    place_T = torch.arange(size, device=factor_B.device)
+    at_BT = torch.minimum(place_T / factor_B[:, None], last_B[:, None])
+    before_BT = at_BT.long()
+    after_BT = torch.minimum(before_BT + 1, last_B[:, None].long())
+    share_BT1 = (at_BT - before_BT)[..., None]
+    sound_B1 = torch.arange(len(logs_BTM), device=factor_B.device)[:, None]
+    drawn = logs_BTM[sound_B1, before_BT].lerp(logs_BTM[sound_B1, after_BT], share_BT1)
+    real = place_T <= ends_B[:, None]
+    return keep(drawn, real), None if mask_BT is None else real
 
 
 def _hide(x: Tensor, axis: int, most: int, mask: Tensor | None = None) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor, nn
 
 from quintain.contracts import DataSpec, Features, Reads
@@ -24,9 +25,12 @@ class Video(nn.Module):
             instead of `mean`, so that what moves is seen best; not for causal heads, for the mean
             knows all frames.
         flip, shift: as in the image stem, in training only; the frames of a clip move as one.
+        crop: how many frames in a row are seen, of clips that all have as many: in training from a
+            place drawn anew for each clip, else the middle ones. None: all. When exactly a word or
+            a gesture begins is then not learnt by heart.
 
     Raises:
-        ValueError: the data is no video.
+        ValueError: the data is no video, or a setting does not fit it.
     """
 
     def __init__(
@@ -39,12 +43,15 @@ class Video(nn.Module):
         still: bool = True,
         flip: float = 0.0,
         shift: int = 0,
+        crop: int | None = None,
     ) -> None:
         super().__init__()
         require(spec, "video")
         check_variation(spec, flip, shift)
+        _check_crop(spec, crop)
         self.flip, self.shift = flip, shift
         frames, channels, height, width = spec.shape
+        self.frames = frames = crop or frames
         self.mean, self.std, self.still = mean, std, still
         self.reading = "grid" if reads == "grid" else "frames"
         if reads == "grid":
@@ -55,6 +62,8 @@ class Video(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """(B, T, C, H, W) → (B, *grid, dim), mask (B, T) where the clips differ in length."""
+        if x.shape[1] > self.frames and lengths is None:
+            x = self._cropped(x)
         if self.training and (self.flip or self.shift):
             frames = x.shape[1:3]
             x = varied(x.flatten(1, 2), self.flip, self.shift).unflatten(1, frames)
@@ -66,6 +75,24 @@ class Video(nn.Module):
         if len(self.out.grid) == 1:
             return x.flatten(2), mask
         return x.permute(0, 1, 3, 4, 2), mask
+
+    def _cropped(self, x: Tensor) -> Tensor:
+        """(B, T, C, H, W) → (B, frames, C, H, W)."""
+        spare = x.shape[1] - self.frames
+        if not self.training:
+            return x[:, spare // 2 :][:, : self.frames]
+        start_B = torch.randint(spare + 1, (len(x),), device=x.device)
+        place_BT = start_B[:, None] + torch.arange(self.frames, device=x.device)
+        return x[torch.arange(len(x), device=x.device)[:, None], place_BT]
+
+
+def _check_crop(spec: DataSpec, crop: int | None) -> None:
+    if crop is None:
+        return
+    if spec.ragged:
+        raise ValueError(f"stem.crop needs clips of one length, and those of {spec.name} differ")
+    if not 1 <= crop <= spec.shape[0]:
+        raise ValueError(f"stem.crop is from 1 to the clip's {spec.shape[0]} frames; came {crop}")
 
 
 def _mean_frame(x: Tensor, mask: Tensor | None) -> Tensor:

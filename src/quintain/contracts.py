@@ -229,6 +229,10 @@ class Dataset(Protocol):
         """The samples at `indices`, long (B,), as one batch."""
         ...
 
+    def lengths(self, split: Split) -> Tensor | None:
+        """Valid steps of `x` of each sample, long (N,); None: all are equal, or must be read."""
+        ...
+
     def fingerprint(self) -> str:
         """`sha256:` of the content of all splits: the same data has the same fingerprint."""
         ...

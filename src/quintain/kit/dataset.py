@@ -44,6 +44,10 @@ class Base(pl.LightningDataModule, ABC):
     def fingerprint(self) -> str:
         """`sha256:` of the content of all splits."""
 
+    def lengths(self, split: Split) -> Tensor | None:
+        """Nothing: all samples have one length, or they would have to be read for it."""
+        return None
+
     def text(self, tokens: Sequence[int], side: Side) -> str:
         """A dataset with tokens says what they mean."""
         raise NotImplementedError(f"dataset {self.spec.name!r} has no text() for its tokens")
@@ -102,6 +106,10 @@ class InMemory(Base):
         some_x, some_lengths = _some(x, lengths, indices)
         some_y, some_y_lengths = _some(y, along, indices)
         return Batch(some_x, some_y, some_lengths, None if y_lengths is None else some_y_lengths)
+
+    def lengths(self, split: Split) -> Tensor | None:
+        """Valid steps of `x` of each sample of a ragged dataset, long (N,)."""
+        return self._whole(split).lengths
 
     def fingerprint(self) -> str:
         """`sha256:` of dtype, shape and bytes of every tensor as stored, train, val, test."""

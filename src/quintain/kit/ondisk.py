@@ -7,6 +7,7 @@ and 16 bits for sound keep a dataset small; `take` gives the same numbers either
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -122,7 +123,7 @@ class OnDisk(Base):
         return Batch(x, y, lengths if self.spec.ragged else None, y_lengths)
 
     def fingerprint(self) -> str:
-        """`sha256:` over the spec and, for each sample, its split, part, target and file content.
+        """`sha256:` over shape and classes and, for each sample, split, part, target and content.
 
         Nothing is decoded. Where the files lie and what they are called makes no difference.
         """
@@ -130,7 +131,8 @@ class OnDisk(Base):
             splits = [(split, item) for split in get_args(Split) for item in self._listed(split)]
             paths = list(dict.fromkeys(item.path for _, item in splits))
             content = dict(zip(paths, self._at_once(file_hash, paths), strict=True))
-            digest = hashlib.sha256(f"{self.spec}\n".encode())
+            form = json.dumps([self.spec.shape, self.spec.sample_rate, self.spec.classes])
+            digest = hashlib.sha256(f"{form}\n".encode())
             for split, item in splits:
                 y = item.y if isinstance(item.y, int) else tuple(item.y)
                 digest.update(f"{split} {item.part} {y} {content[item.path]}\n".encode())

@@ -100,7 +100,13 @@ def _train(run: Run, progress: Progress) -> Record:
         synchronize=hardware.synchronize,
         each_step=arguments["accelerator"] == "cpu",
     )
-    order = Order(dataset.size("train"), budget.batch_size, run.cell.seed)
+    order = Order(
+        dataset.size("train"),
+        budget.batch_size,
+        run.cell.seed,
+        dataset.lengths("train") if budget.group_by_length > 1 else None,
+        budget.group_by_length,
+    )
     feed = TrainFeed(
         dataset, order, steps=budget.steps, chunk=_chunk(budget), validations=budget.validations
     )

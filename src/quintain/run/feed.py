@@ -33,21 +33,45 @@ AHEAD = 128 * 2**20  # bytes of one chunk of streamed data; up to two are held
 class Order:
     """Batch number → indices. Every epoch is a new permutation; every batch is full.
 
+    Where lengths are given, `pool` batches are drawn together, sorted by length and cut anew; the
+    batches then come in an order drawn by chance (as in many a speech recogniser, less padding).
+
     Args:
         size: number of samples.
         batch_size: indices in a batch; a batch may reach over the end of an epoch.
         seed: of the permutations.
+        lengths: of the samples, long (size,); None: batches are drawn by chance alone.
+        pool: batches that are sorted together.
     """
 
-    def __init__(self, size: int, batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        size: int,
+        batch_size: int,
+        seed: int,
+        lengths: torch.Tensor | None = None,
+        pool: int = 1,
+    ) -> None:
         if size < 1:
             raise ValueError("the train split is empty")
         self._size, self.batch_size, self._seed = size, batch_size, seed
         self._epochs: dict[int, torch.Tensor] = {}
+        self._lengths, self._pool = lengths, pool if lengths is not None else 1
 
     def __call__(self, step: int) -> torch.Tensor:
         """Indices, long (B,), of the batch at `step` (from 0)."""
-        start, parts, missing = step * self.batch_size, [], self.batch_size
+        if self._lengths is None:
+            return self._drawn(step * self.batch_size, self.batch_size)
+        pool, place = divmod(step, self._pool)
+        size = self._pool * self.batch_size
+        together = self._drawn(pool * size, size)
+        by_length = together[self._lengths[together].argsort(stable=True)]
+        turn = int(self._shuffled(self._pool, 1, pool)[place])
+        return by_length[turn * self.batch_size :][: self.batch_size]
+
+    def _drawn(self, start: int, missing: int) -> torch.Tensor:
+        """So many indices of all epochs one after another, from place `start`."""
+        parts = []
         while missing:
             epoch, offset = divmod(start, self._size)
             part = self._permutation(epoch)[offset : offset + missing]
@@ -58,11 +82,14 @@ class Order:
     def _permutation(self, epoch: int) -> torch.Tensor:
         if epoch not in self._epochs:
             self._epochs = {e: p for e, p in self._epochs.items() if e == epoch - 1}
-            # torch's CPU generator heeds the lower 32 bits of a seed only.
-            mixed = np.random.SeedSequence((self._seed, epoch)).generate_state(1)
-            generator = torch.Generator().manual_seed(int(mixed[0]))
-            self._epochs[epoch] = torch.randperm(self._size, generator=generator)
+            self._epochs[epoch] = self._shuffled(self._size, epoch)
         return self._epochs[epoch]
+
+    def _shuffled(self, size: int, *names: int) -> torch.Tensor:
+        """A permutation that follows from the seed and some numbers."""
+        # torch's CPU generator heeds the lower 32 bits of a seed only.
+        mixed = np.random.SeedSequence((self._seed, *names)).generate_state(1)
+        return torch.randperm(size, generator=torch.Generator().manual_seed(int(mixed[0])))
 
 
 def cut(steps: int, chunk: int, validations: int) -> list[range]:

@@ -188,6 +188,17 @@ def test_a_folder_without_a_table_says_what_is_expected(tmp_path: Path) -> None:
         ImageCaptions(str(tmp_path), images=str(tmp_path / "absent"))
 
 
+def test_the_lexicon_of_a_spelling() -> None:
+    texts = ["Ab a", "ab"]
+    letters = Spelling(texts, "characters")
+    lexicon = letters.lexicon(texts)
+    assert lexicon is not None
+    assert sorted(map(letters.decode, lexicon.words)) == ["a", "ab"]
+    assert letters.decode([lexicon.between]) == " "
+    assert Spelling(texts, "words").lexicon(texts) is None
+    assert Spelling(["ab"], "characters").lexicon(["ab"]) is None  # no blank is known
+
+
 def test_spelling() -> None:
     words = Spelling(["A b", "a  c "], "words")
     assert [words.decode([n]) for n in range(len(words))] == ["<unk>", "a", "b", "c"]

@@ -327,6 +327,9 @@ def test_grid_speech_is_split_by_id(tmp_path: Path) -> None:
         assert batch.lengths.tolist() == [3000 + k for k in expected]
         rows = zip(batch.y.tolist(), batch.y_lengths.tolist(), strict=True)
         assert [data.text(row[:n], "y") for row, n in rows] == [texts[k] for k in expected]
+    lexicon = data.spec.lexicon
+    assert lexicon is not None and len(lexicon.words) == 51
+    assert (data.text(lexicon.words[0], "y"), data.text([lexicon.between], "y")) == ("bin", " ")
     with pytest.raises(DataError, match=r"differs .*expected 45f20c.*verify=false"):
         GridSpeech(str(tmp_path)).prepare_data()
 

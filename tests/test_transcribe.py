@@ -15,7 +15,7 @@ from torch.nn import functional
 from torchmetrics.functional.text import char_error_rate, word_error_rate
 from torchmetrics.text import WordErrorRate
 
-from quintain.contracts import Batch, Features
+from quintain.contracts import Batch, Features, Lexicon
 from quintain.kit.mask import mask_of
 from quintain.kit.references.speech import (
     STEPS,
@@ -108,6 +108,40 @@ def test_a_wide_beam_finds_the_likeliest_text(seed: int) -> None:
     texts = all_texts(log[0])
     best = max(texts, key=lambda text: texts[text])
     assert ctc.beam_search(log, 200).tolist() == [list(best)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_with_a_lexicon_the_likeliest_text_of_its_words_is_found(seed: int) -> None:
+    """Words a, ab and ba, spelt 0, 0 1 and 1 0, with 2 between them; against all paths."""
+    lexicon = Lexicon(words=((0,), (0, 1), (1, 0)), between=2)
+    log = chances(6, 3, seed)
+    texts = {
+        text: chance
+        for text, chance in all_texts(log[0]).items()
+        if not text or all(word in ("0", "01", "10") for word in _words(text))
+    }
+    best = max(texts, key=lambda text: texts[text])
+    assert ctc.beam_search(log, 500, lexicon).tolist() == [list(best)]
+
+
+def _words(text: tuple[int, ...]) -> list[str]:
+    return "".join(map(str, text)).split("2")
+
+
+def test_a_narrow_beam_that_lost_all_words_gives_what_it_has() -> None:
+    lexicon = Lexicon(words=((0, 1),), between=2)
+    log = torch.tensor([[[0.97, 0.01, 0.01, 0.01]]]).log()  # time for one of the two symbols
+    assert ctc.beam_search(log, 1, lexicon).tolist() == [[0]]
+
+
+def test_a_lexicon_needs_words_that_are_spelt_and_a_beam() -> None:
+    words = replace(SPEC, lexicon=Lexicon(words=((0,),), between=1))
+    frames = Features(dim=3, grid=(40,), masked=True)
+    with pytest.raises(ValueError, match=r"needs words spelt in symbols, and .* has none"):
+        Transcribe(frames, SPEC, lexicon=True, beam=8)
+    with pytest.raises(ValueError, match="needs a beam of 2 or more, came 1"):
+        Transcribe(frames, words, lexicon=True)
+    assert Transcribe(frames, words, lexicon=True, beam=2).lexicon == words.lexicon
 
 
 def test_the_likeliest_text_is_not_always_that_of_the_likeliest_path() -> None:

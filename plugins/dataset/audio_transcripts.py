@@ -118,5 +118,6 @@ def _spec(found: Listing, spelling: Spelling, rate: int, longest: int) -> DataSp
         sample_rate=rate,
         symbols=len(spelling),
         target_length=spelling.longest(line.text for line in found.lines),
+        lexicon=spelling.lexicon(found.texts("train")),
         ragged=True,
     )

@@ -16,6 +16,7 @@ from quintain.kit.files.given import check_given
 from quintain.kit.media.video import brightness
 from quintain.kit.ondisk import Item, OnDisk
 from quintain.kit.tables.table import read_table
+from quintain.kit.text.grid import SLOTS, WORDS
 
 Word = Literal["command", "colour", "digit", "letter", "sentence"]
 
@@ -23,15 +24,6 @@ _FRAMES, _HEIGHT, _WIDTH = 75, 32, 48
 _SHORTEST = 74  # frames of five films; the last one is shown twice
 _WINDOW = 16  # frames around a word, 0.64 s: all colours, letters and digits lie in it
 _PLACES = {"command": 0, "colour": 1, "letter": 3, "digit": 4}
-_SLOTS = (
-    ("bin", "lay", "place", "set"),
-    ("blue", "green", "red", "white"),
-    ("at", "by", "in", "with"),
-    tuple("abcdefghijklmnopqrstuvxyz"),  # no w, whose name alone has three syllables
-    ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
-    ("again", "now", "please", "soon"),
-)
-_WORDS = tuple(word for slot in _SLOTS for word in slot)
 _EXPECTED = {
     "alignments.tsv": "171398c2175fe538796936bf290546223adfc2e3d9c1a9634dfa6dbb96559f1e",
     "video/*.mp4": "44dca91bdb26a5f32e9855946ab15562b01a423b85f50c263c5f608a4f6f75f2",
@@ -115,13 +107,13 @@ class GridLips(OnDisk):
 
     def text(self, tokens: Sequence[int], side: Side) -> str:
         """Words with spaces between them."""
-        return " ".join(_WORDS[token] for token in tokens)
+        return " ".join(WORDS[token] for token in tokens)
 
     def _item(self, path: Path, sentence: Sequence[_Spoken]) -> Item:
         if self._word == "sentence":
             symbols = [
-                len([word for slot in _SLOTS[:place] for word in slot])
-                + _SLOTS[place].index(spoken.word)
+                len([word for slot in SLOTS[:place] for word in slot])
+                + SLOTS[place].index(spoken.word)
                 for place, spoken in enumerate(sentence)
             ]
             return Item(path, symbols, part=(0,))
@@ -129,7 +121,7 @@ class GridLips(OnDisk):
         _, start, end = sentence[place]
         first = round((start + end - _WINDOW) / 2)
         first = min(max(first, 0), _FRAMES - _WINDOW)  # the first word begins with the film
-        return Item(path, _SLOTS[place].index(sentence[place].word), part=(first,))
+        return Item(path, SLOTS[place].index(sentence[place].word), part=(first,))
 
     def _sentences(self) -> dict[str, list[_Spoken]]:
         """Words by id, as they follow on each other; each id has its film."""
@@ -150,8 +142,8 @@ class GridLips(OnDisk):
 
 
 def _is_sentence(words: Sequence[_Spoken]) -> bool:
-    return len(words) == len(_SLOTS) and all(
-        spoken.word in slot for spoken, slot in zip(words, _SLOTS, strict=True)
+    return len(words) == len(SLOTS) and all(
+        spoken.word in slot for spoken, slot in zip(words, SLOTS, strict=True)
     )
 
 
@@ -164,13 +156,13 @@ def _spec(word: Word) -> DataSpec:
             modality="video",
             task="transcribe",
             shape=(_FRAMES, 1, _HEIGHT, _WIDTH),
-            symbols=len(_WORDS),
-            target_length=len(_SLOTS),
+            symbols=len(WORDS),
+            target_length=len(SLOTS),
         )
     return DataSpec(
         name="grid_lips",
         modality="video",
         task="classify",
         shape=(_WINDOW, 1, _HEIGHT, _WIDTH),
-        classes=_SLOTS[_PLACES[word]],
+        classes=SLOTS[_PLACES[word]],
     )

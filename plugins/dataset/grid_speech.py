@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from quintain.contracts import Batch, DataSpec, Side, Split
+from quintain.contracts import Batch, DataSpec, Lexicon, Side, Split
 from quintain.kit.dataset import InMemory
 from quintain.kit.files.download import DataError, data_folder
 from quintain.kit.files.given import check_given
 from quintain.kit.media.sounds import Letters, read_sound
+from quintain.kit.text.grid import WORDS
 
 _RATE = 8000
 _LONGEST = 19_200  # samples of the longest sentence
@@ -54,6 +55,10 @@ class GridSpeech(InMemory):
                 sample_rate=_RATE,
                 symbols=len(_LETTERS),
                 target_length=_LONGEST_TEXT,
+                lexicon=Lexicon(
+                    words=tuple(tuple(_LETTERS.encode(word, word)) for word in WORDS),
+                    between=_LETTERS.encode(" ", "space")[0],
+                ),
                 ragged=True,
             )
         )

@@ -20,6 +20,7 @@ from quintain.contracts import (
     DataSpec,
     Features,
     Json,
+    Lexicon,
     MakeCore,
     Predictor,
     Score,
@@ -50,6 +51,8 @@ class Transcribe(nn.Module):
         spec: of a transcribe dataset.
         make_core: not used.
         beam: 1 reads the likeliest path; more: prefix beam search, in Python and slow.
+        lexicon: the beam search finds words of the train split only. Fit for a closed vocabulary:
+            no other word can ever come out.
         rank_by: the score that chooses the weights and ranks the models.
         too_long: what becomes of a training sample whose transcript needs more frames than its
             sound has: "error", or "leave_out" of the loss (the scores count it all the same).
@@ -72,12 +75,14 @@ class Transcribe(nn.Module):
         make_core: MakeCore | None = None,
         *,
         beam: int = 1,
+        lexicon: bool = False,
         rank_by: RankBy = "wer",
         too_long: TooLong = "error",
     ) -> None:
         super().__init__()
         check_task(spec, "transcribe")
         _check(inp, spec, beam, rank_by, too_long)
+        self.lexicon = _lexicon(spec, beam) if lexicon else None
         self.scores = tuple(sorted(_SCORES.values(), key=lambda score: score.name != rank_by))
         self.beam, self.too_long = beam, too_long
         self.logits = nn.Linear(inp.dim, spec.symbols + 1)
@@ -101,7 +106,11 @@ class Transcribe(nn.Module):
     def answer(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
         """The symbols that were found, long (B, U), -1 behind the end of each."""
         log_BTK = self(x, mask, batch)
-        return ctc.greedy(log_BTK) if self.beam == 1 else ctc.beam_search(log_BTK, self.beam)
+        return (
+            ctc.greedy(log_BTK)
+            if self.beam == 1
+            else ctc.beam_search(log_BTK, self.beam, self.lexicon)
+        )
 
     def metrics(self, dataset: Dataset) -> dict[str, Metric]:
         """Edits over words, edits over characters (each of the whole split), share without any."""
@@ -139,6 +148,17 @@ def _check(inp: Features, spec: DataSpec, beam: int, rank_by: str, too_long: str
         )
     if problems:
         raise ValueError("; ".join(problems))
+
+
+def _lexicon(spec: DataSpec, beam: int) -> Lexicon:
+    if spec.lexicon is None:
+        raise ValueError(
+            f"lexicon=true needs words spelt in symbols, and {spec.name} has none: its symbols are "
+            "words themselves, or its words are not known beforehand"
+        )
+    if beam < 2:
+        raise ValueError(f"lexicon=true needs a beam of 2 or more, came {beam}; try beam=8")
+    return spec.lexicon
 
 
 def _refuse_too_long(log_BTK: Tensor, y_BU: Tensor, y_lengths_B: Tensor) -> None:

@@ -62,6 +62,14 @@ class Batch(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Lexicon:
+    """How the words of transcripts are spelt: each as its symbols, and the symbol between two."""
+
+    words: tuple[tuple[int, ...], ...]
+    between: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataSpec:
     """What a dataset says of itself before it is loaded. Sizes never stand in YAML.
 
@@ -83,6 +91,7 @@ class DataSpec:
     symbols: int = 0  # transcribe, generate: number of symbol types, 0 … symbols - 1; what else a
     # head needs (blank, begin, end) is its own
     target_length: int = 0  # transcribe, generate: the longest y
+    lexicon: Lexicon | None = None  # transcribe: the words of the train split, where they are spelt
     separator: str = ""  # text: what stands between two tokens, for counts of characters
     ragged: bool = False  # samples differ in length: batches carry `lengths`
     generated: bool = False  # made by a program, not observed; shown wherever the name appears

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from quintain.contracts import Lexicon
 from quintain.kit.mask import keep
 
 NEVER = -1e6  # log-probability of a symbol behind the mask; finite, so that no gradient is NaN
@@ -76,42 +77,77 @@ def greedy(log_BTK: Tensor) -> Tensor:
     return text_BU
 
 
-def beam_search(log_BTK: Tensor, beam: int) -> Tensor:
+def beam_search(log_BTK: Tensor, beam: int, lexicon: Lexicon | None = None) -> Tensor:
     """The likeliest texts that `prefix_beam` finds: long (B, U), -1 behind the end of each."""
     rows = log_BTK.double().cpu().tolist()
-    texts = [torch.tensor(prefix_beam(row, beam), dtype=torch.long) for row in rows]
+    trie = None if lexicon is None else Trie(lexicon)
+    texts = [torch.tensor(prefix_beam(row, beam, trie), dtype=torch.long) for row in rows]
     padded = torch.nn.utils.rnn.pad_sequence(texts, batch_first=True, padding_value=-1)
     return padded.to(log_BTK.device)
 
 
-def prefix_beam(log_TK: list[list[float]], beam: int) -> tuple[int, ...]:
+class Trie:
+    """The beginnings of words of a lexicon: which symbols may follow on a text."""
+
+    def __init__(self, lexicon: Lexicon) -> None:
+        self._between = lexicon.between
+        self._next: dict[tuple[int, ...], set[int]] = defaultdict(set)
+        for word in lexicon.words:
+            for place, symbol in enumerate(word):
+                self._next[word[:place]].add(symbol)
+            self._next[word].add(self._between)
+        self._words = set(lexicon.words)
+
+    def follow(self, text: tuple[int, ...]) -> set[int]:
+        """The symbols by which the last word is continued, or ended where it is one."""
+        return self._next.get(self._last(text), set())
+
+    def ends(self, text: tuple[int, ...]) -> bool:
+        """Whether the last word is one, or there is none."""
+        return not text or self._last(text) in self._words
+
+    def _last(self, text: tuple[int, ...]) -> tuple[int, ...]:
+        backwards = text[::-1]
+        start = backwards.index(self._between) if self._between in backwards else len(text)
+        return text[len(text) - start :]
+
+
+def prefix_beam(log_TK: list[list[float]], beam: int, trie: Trie | None = None) -> tuple[int, ...]:
     """Prefix beam search (Hannun et al. 2014, without a language model): the likeliest text.
 
     Adds up all paths of the `beam` likeliest beginnings, so that a text with many middling paths
-    can win over that of the single best path.
+    can win over that of the single best path. With a trie, of its words only; should none of the
+    beginnings that are left end with a word, the likeliest of them.
     """
     alive: dict[tuple[int, ...], _Chances] = {(): (0.0, -math.inf)}
     for row in log_TK:
         tried = [symbol for symbol, chance in enumerate(row[:-1]) if chance > LEAST]
-        grown = _grow(alive, row, tried)
+        grown = _grow(alive, row, tried, trie)
         ranked = sorted(grown.items(), key=lambda item: (-_add(*item[1]), item[0]))
         alive = dict(ranked[:beam])
-    return next(iter(alive))
+    whole = (text for text in alive if trie is None or trie.ends(text))
+    return next(whole, next(iter(alive)))
 
 
 def _grow(
-    alive: dict[tuple[int, ...], _Chances], row: list[float], tried: list[int]
+    alive: dict[tuple[int, ...], _Chances],
+    row: list[float],
+    tried: list[int],
+    trie: Trie | None,
 ) -> dict[tuple[int, ...], _Chances]:
     """All beginnings after one more frame."""
     grown: dict[tuple[int, ...], _Chances] = defaultdict(lambda: (-math.inf, -math.inf))
     for text, (blank, symbol) in alive.items():
         total = _add(blank, symbol)
+        following = None if trie is None else trie.follow(text)
         grown[text] = (_add(grown[text][0], total + row[-1]), grown[text][1])
         for new in tried:
             start = total
             if text and text[-1] == new:  # without a blank between, the frames merge
                 grown[text] = (grown[text][0], _add(grown[text][1], symbol + row[new]))
                 start = blank
+            if following is not None and new not in following:
+                continue
             longer = (*text, new)
             grown[longer] = (grown[longer][0], _add(grown[longer][1], start + row[new]))
     return grown

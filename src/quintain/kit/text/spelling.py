@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+from quintain.contracts import Lexicon
 from quintain.kit.text.words import UNKNOWN, Vocabulary
 
 Symbols = Literal["words", "characters"]
@@ -49,6 +50,13 @@ class Spelling:
     def decode(self, symbols: Sequence[int]) -> str:
         """The text of some symbols."""
         return (" " if self._symbols == "words" else "").join(self._known.decode(symbols))
+
+    def lexicon(self, train: Iterable[str]) -> Lexicon | None:
+        """The words of the train split as symbols; None where the symbols are words."""
+        if self._symbols == "words" or not (between := self.encode("a b")[1]):
+            return None
+        known = sorted({self.encode(word) for text in train for word in text.split()})
+        return Lexicon(words=tuple(known), between=between)
 
     def longest(self, texts: Iterable[str]) -> int:
         """The most symbols that one of the texts has."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,8 @@ from quintain.contracts import DataSpec, Features, Reads
 from quintain.kit.mask import counts, keep, mask_of
 from quintain.kit.media.pixels import centred, check_variation, varied
 from quintain.kit.stem import require
+
+Sees = Literal["pixels", "motion", "both"]
 
 
 class Video(nn.Module):
@@ -21,9 +23,10 @@ class Video(nn.Module):
         reads: "grid" or "sequence" (of frames).
         mean, std: pixels are centred as (x - mean) / std, by constants as in the image stem;
             these fit small things that move on a dark ground.
-        still: keep what stands still. False takes each clip's own mean over its real frames away
-            instead of `mean`, so that what moves is seen best; not for causal heads, for the mean
-            knows all frames.
+        sees: "pixels"; "motion", which is pixels less the clip's own mean over its real frames, so
+            that what moves is seen best; or "both", side by side. Motion is not for causal heads,
+            for the mean knows all frames.
+        motion_std: deviation by which motion is divided.
         flip, shift: as in the image stem, in training only; the frames of a clip move as one.
         crop: how many frames in a row are seen, of clips that all have as many: in training from a
             place drawn anew for each clip, else the middle ones. None: all. When exactly a word or
@@ -40,7 +43,8 @@ class Video(nn.Module):
         reads: Reads,
         mean: float = 0.1,
         std: float = 0.3,
-        still: bool = True,
+        sees: Sees = "pixels",
+        motion_std: float = 0.3,
         flip: float = 0.0,
         shift: int = 0,
         crop: int | None = None,
@@ -48,16 +52,17 @@ class Video(nn.Module):
         super().__init__()
         require(spec, "video")
         check_variation(spec, flip, shift)
-        _check_crop(spec, crop)
+        _check(spec, sees, crop)
         self.flip, self.shift = flip, shift
         frames, channels, height, width = spec.shape
         self.frames = frames = crop or frames
-        self.mean, self.std, self.still = mean, std, still
+        self.mean, self.std, self.sees, self.motion_std = mean, std, sees, motion_std
+        channels *= 2 if sees == "both" else 1
         self.reading = "grid" if reads == "grid" else "frames"
         if reads == "grid":
             self.out = Features(dim=channels, grid=(frames, height, width), masked=spec.ragged)
         else:
-            dim = math.prod(spec.shape[1:])
+            dim = channels * height * width
             self.out = Features(dim=dim, grid=(frames,), masked=spec.ragged)
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -67,14 +72,18 @@ class Video(nn.Module):
         if self.training and (self.flip or self.shift):
             frames = x.shape[1:3]
             x = varied(x.flatten(1, 2), self.flip, self.shift).unflatten(1, frames)
-        x = centred(x, self.mean, self.std)
         mask = None if lengths is None else mask_of(lengths, x.shape[1])
-        if not self.still:
-            x = x - _mean_frame(x, mask)
-        x = keep(x, mask)
+        x = keep(self._seen(centred(x, self.mean, self.std), mask), mask)
         if len(self.out.grid) == 1:
             return x.flatten(2), mask
         return x.permute(0, 1, 3, 4, 2), mask
+
+    def _seen(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """(B, T, C, H, W) of centred pixels → the same, or twice the channels."""
+        if self.sees == "pixels":
+            return x
+        motion = (x - _mean_frame(x, mask)) * (self.std / self.motion_std)
+        return motion if self.sees == "motion" else torch.cat((x, motion), 2)
 
     def _cropped(self, x: Tensor) -> Tensor:
         """(B, T, C, H, W) → (B, frames, C, H, W)."""
@@ -86,7 +95,9 @@ class Video(nn.Module):
         return x[torch.arange(len(x), device=x.device)[:, None], place_BT]
 
 
-def _check_crop(spec: DataSpec, crop: int | None) -> None:
+def _check(spec: DataSpec, sees: str, crop: int | None) -> None:
+    if sees not in get_args(Sees):
+        raise ValueError(f"stem.sees is one of {', '.join(get_args(Sees))}; came {sees!r}")
     if crop is None:
         return
     if spec.ragged:

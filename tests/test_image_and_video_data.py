@@ -249,7 +249,7 @@ def test_lips_windows_splits_and_sentences(tmp_path):
     assert [item.path.stem for item in items["val"]] == ["id01", "id11"]
     assert items["test"][0].part == (47,)  # 16 frames around the middle of 50 to 60
     command = GridLips(str(tmp_path), word="command", verify=False).items()["test"][0]
-    assert command.part == (8,)
+    assert command.part == (7,)
     sentence = GridLips(str(tmp_path), word="sentence", verify=False)
     sentence.setup()
     assert sentence.spec.task == "transcribe" and whole(sentence, "test").x.shape[1] == 75

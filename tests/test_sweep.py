@@ -227,6 +227,17 @@ def test_a_disk_that_fills_up_on_the_way(tmp_path, monkeypatch):
         assert not store.all()
 
 
+def test_cells_that_failed_in_one_way_are_said_once(tmp_path):
+    outcome, words = Outcome(), io.StringIO()
+    for number, sentence in enumerate(("no data", "other", "no data", "no data\nand more")):
+        failure = Event("ended", small(number), ending="failed", sentence=sentence)
+        outcome.take(failure)
+    say(plan(tmp_path, *map(small, range(4))), outcome, Console(file=words, width=200))
+    told = [line for line in words.getvalue().splitlines() if line.startswith("failed: ")]
+    first = small(0).label
+    assert told == [f"failed: {first} and 2 more: no data", f"failed: {small(1).label}: other"]
+
+
 def fill(disk: Path) -> None:
     """Leave room for names of files only."""
     free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize

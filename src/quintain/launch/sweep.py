@@ -137,11 +137,19 @@ def say(plan: Plan, outcome: Outcome, console: Console) -> None:
         if planned.action == "skipped":
             words = f"skipped: {planned.cell.label}: {planned.reason}"
             console.print(Text(words, style="dim"), soft_wrap=True)
-    for label, sentence in outcome.sentences.values():
-        first = next(iter(sentence.splitlines()), "")
-        console.print(Text(f"failed: {label}: {first}", style="red"), soft_wrap=True)
+    for sentence, labels in _alike(outcome).items():
+        more = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
+        console.print(Text(f"failed: {labels[0]}{more}: {sentence}", style="red"), soft_wrap=True)
     if outcome.interrupted:
         console.print(Text("interrupted; what had finished is kept, the same command goes on"))
+
+
+def _alike(outcome: Outcome) -> dict[str, list[str]]:
+    """First line of a failure → the cells that it is of; missing data stops many in one way."""
+    found: dict[str, list[str]] = {}
+    for label, sentence in outcome.sentences.values():
+        found.setdefault(next(iter(sentence.splitlines()), ""), []).append(label)
+    return found
 
 
 def describe(plan: Plan, console: Console) -> None:

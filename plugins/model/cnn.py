@@ -173,7 +173,9 @@ class _Conv(nn.Module):
     ) -> None:
         super().__init__()
         stride = stride or (1,) * axes
-        kernel = tuple(max(3, s + 1) for s in stride)  # no input is jumped over, and few are read twice
+        kernel = tuple(
+            max(3, s + 1) for s in stride
+        )  # no input is jumped over, and few are read twice
         # Padded by hand when causal: everything on the left.
         self.left = dilation * (kernel[0] - 1) if causal else 0
         padding = tuple(0 if causal else dilation * (k // 2) for k in kernel)

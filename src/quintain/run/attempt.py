@@ -29,8 +29,10 @@ def attempt(
         for folder in cell.plugins:
             use_folder(folder)
         import_local()
+        from quintain.run.allocator import keep_freed_memory
         from quintain.run.execute import execute
 
+        keep_freed_memory()
         return execute(cell, progress, samples)
     except Skip as reason:
         return skipped(cell, str(reason))

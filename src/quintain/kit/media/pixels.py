@@ -48,4 +48,4 @@ def _moved(x: Tensor, most: int) -> Tensor:
     columns_BW = (across_B[:, None] + torch.arange(width, device=device)).clamp(0, width - 1)
     image_B11 = torch.arange(len(x), device=device)[:, None, None]
     cut = x[image_B11, :, rows_BH[:, :, None], columns_BW[:, None, :]]  # (B, H, W, C)
-    return cut.permute(0, 3, 1, 2)
+    return cut.permute(0, 3, 1, 2).contiguous()  # as bytes; what follows is floats

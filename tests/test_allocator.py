@@ -1,4 +1,4 @@
-"""Freed memory stays with the process; each case in a process of its own, for it cannot be undone."""
+"""Freed memory stays with the process: tried in one of its own, for it cannot be undone."""
 
 from __future__ import annotations
 

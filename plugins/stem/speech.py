@@ -90,10 +90,7 @@ class Speech(nn.Module):
         home = torch.get_default_device()
         self.register_buffer("filters", filters.to(home), persistent=False)
         self.register_buffer("window", hann.to(home), persistent=False)
-        most = self._frames(spec.shape[0])
-        if spec.ragged:
-            most = 1 + math.floor((most - 1) * (1 + stretch))
-        steps = -(-most // stack)
+        steps = self._most_steps(spec)
         self.grid = reads == "grid"
         dim, grid = (stack, (steps, mels)) if self.grid else (stack * mels, (steps,))
         self.out = Features(dim=dim, grid=grid, masked=spec.ragged)
@@ -119,8 +116,11 @@ class Speech(nn.Module):
         steps = self._stacked(logs)
         return (steps.transpose(2, 3) if self.grid else steps.flatten(2)), mask
 
-    def _frames(self, samples: int) -> int:
-        return 1 + max(0, samples - self.size) // self.hop
+    def _most_steps(self, spec: DataSpec) -> int:
+        frames = 1 + max(0, spec.shape[0] - self.size) // self.hop
+        if spec.ragged:
+            frames = 1 + math.floor((frames - 1) * (1 + self.stretch))
+        return -(-frames // self.stack)
 
     def _varied(self, logs: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Stretched and partly hidden; (B, T, mels), of another T where the sounds are ragged."""

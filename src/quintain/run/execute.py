@@ -100,16 +100,7 @@ def _train(run: Run, progress: Progress) -> Record:
         synchronize=hardware.synchronize,
         each_step=arguments["accelerator"] == "cpu",
     )
-    order = Order(
-        dataset.size("train"),
-        budget.batch_size,
-        run.cell.seed,
-        dataset.lengths("train") if budget.group_by_length > 1 else None,
-        budget.group_by_length,
-    )
-    feed = TrainFeed(
-        dataset, order, steps=budget.steps, chunk=_chunk(budget), validations=budget.validations
-    )
+    feed = _feed(dataset, budget, run.cell.seed)
     trainer = make_trainer(arguments, feed, budget)
     meters = hardware.meters()
     for meter in meters:
@@ -125,6 +116,14 @@ def _train(run: Run, progress: Progress) -> Record:
     record = assemble.trained(run, task, forward, feed, budget, width, meters)
     keep_samples(run.samples, dataset, model.head, model.stem, forward.answer)
     return record
+
+
+def _feed(dataset: Dataset, budget: Budget, seed: int) -> TrainFeed:
+    lengths = dataset.lengths("train") if budget.group_by_length > 1 else None
+    order = Order(dataset.size("train"), budget.batch_size, seed, lengths, budget.group_by_length)
+    return TrainFeed(
+        dataset, order, steps=budget.steps, chunk=_chunk(budget), validations=budget.validations
+    )
 
 
 def fit(run: Run, trainer: pl.Trainer, task: Task, feed: TrainFeed) -> str:

@@ -33,6 +33,7 @@ def test_every_epoch_is_a_permutation_and_every_batch_is_full(size, batch, seed)
 def test_batches_of_like_length_hold_the_same_samples(size, batch, seed, pool):
     lengths = torch.randint(1, 9, (size,), generator=torch.Generator().manual_seed(seed))
     plain, grouped = Order(size, batch, seed), Order(size, batch, seed, lengths, pool)
+    pool = max(1, min(pool, size // batch))
     for first in (0, 3 * pool):
         steps = range(first, first + pool)
         expected = sorted(torch.cat([plain(step) for step in steps]).tolist())
@@ -40,6 +41,11 @@ def test_batches_of_like_length_hold_the_same_samples(size, batch, seed, pool):
         assert sorted(torch.cat(found).tolist()) == expected
         spans = sorted((int(lengths[i].min()), int(lengths[i].max())) for i in found)
         assert all(a[1] <= b[0] for a, b in itertools.pairwise(spans))  # no two overlap
+
+
+def test_a_pool_is_no_larger_than_an_epoch():
+    order = Order(64, 32, 1, torch.arange(64), 10)
+    assert all(len(order(step).unique()) == 32 for step in range(20))
 
 
 def test_batches_of_like_length_come_in_an_order_of_chance():

@@ -177,6 +177,14 @@ def test_recordings_that_are_too_long_are_left_out_not_cut(tmp_path: Path) -> No
         AudioTranscripts(str(root), seconds=0.1)
 
 
+def test_the_only_table_of_a_folder_is_taken_whatever_its_name(tmp_path: Path) -> None:
+    root = lj_speech(tmp_path)
+    expected = sizes(AudioTranscripts(str(root), bad_share=0.2))
+    (table,) = (path for path in root.iterdir() if path.is_file())
+    table.rename(root / "said.csv")
+    assert sizes(AudioTranscripts(str(root), bad_share=0.2)) == expected
+
+
 def test_a_folder_without_a_table_says_what_is_expected(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"has no table: expected metadata\.csv"):
         AudioTranscripts(str(tmp_path))
@@ -196,7 +204,11 @@ def test_the_lexicon_of_a_spelling() -> None:
     assert sorted(map(letters.decode, lexicon.words)) == ["a", "ab"]
     assert letters.decode([lexicon.between]) == " "
     assert Spelling(texts, "words").lexicon(texts) is None
-    assert Spelling(["ab"], "characters").lexicon(["ab"]) is None  # no blank is known
+    single = Spelling(["ab"], "characters").lexicon(["ab"])
+    assert single is not None and single.between is None  # no blank is known
+    rare = ["aab aac aad b a a a"]
+    few = Spelling(rare, "characters", most=4)
+    assert sorted(map(few.decode, few.lexicon(rare).words)) == ["a", "aab", "b"]
 
 
 def test_spelling() -> None:

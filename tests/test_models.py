@@ -101,11 +101,26 @@ def test_strided_convolution_is_centred_on_every_second_input():
     assert torch.allclose(layer(x)[0], expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("stride", [1, 2, 4, 8, 16])
+@pytest.mark.parametrize("size", [1, 5, 7, 8, 15, 16, 33])
+def test_no_input_is_jumped_over(stride, size):
+    layer = _Conv(2, 1, 1, stride=(stride, 2))
+    nn.init.ones_(layer.conv.weight)
+    x = torch.zeros(1, size, 6, 1, requires_grad=True)
+    out = layer(x)
+    assert out.shape == (1, -(-size // stride), 3, 1)
+    (gradient,) = torch.autograd.grad(out.sum(), x)
+    assert gradient.min() >= 1
+    first = torch.autograd.grad(layer(x)[0, -1, 0, 0], x)[0].abs().sum((0, 2, 3)).nonzero()
+    start = stride * (out.shape[1] - 1)  # the last output's own input
+    assert first.min() == max(0, start - 1) and first.max() == size - 1
+
+
 def test_the_causal_cnn_sees_at_least_64_steps():
     core = Cnn(CAUSAL, width=6.0).double()
     x = torch.randn(1, 70, 3, dtype=torch.float64, requires_grad=True)
     out, _ = core(x, None)
-    (gradient,) = torch.autograd.grad(out[0, 66].sum(), x)
+    (gradient,) = torch.autograd.grad(out[0, 66, 0], x)  # the sum is normalised away
     touched = gradient[0].abs().sum(-1).nonzero().flatten()
     assert touched.min() <= 66 - 63
     assert touched.max() == 66

@@ -128,10 +128,19 @@ def _words(text: tuple[int, ...]) -> list[str]:
     return "".join(map(str, text)).split("2")
 
 
-def test_a_narrow_beam_that_lost_all_words_gives_what_it_has() -> None:
+def test_an_unfinished_word_is_left_out() -> None:
     lexicon = Lexicon(words=((0, 1),), between=2)
-    log = torch.tensor([[[0.97, 0.01, 0.01, 0.01]]]).log()  # time for one of the two symbols
-    assert ctc.beam_search(log, 1, lexicon).tolist() == [[0]]
+    steps = [[0.97, 0.01, 0.01, 0.01], [0.01, 0.97, 0.01, 0.01], [0.01, 0.01, 0.97, 0.01]]
+    log = torch.tensor([[*steps, steps[0]]]).log()  # time for one of the second word's symbols
+    assert ctc.beam_search(log, 1, lexicon).tolist() == [[0, 1]]
+    assert ctc.beam_search(log[:, :1], 1, lexicon).tolist() == [[]]
+
+
+def test_a_lexicon_of_single_words_gives_one_word() -> None:
+    lexicon = Lexicon(words=((0,), (0, 1)))
+    steps = [[0.97, 0.01, 0.01, 0.01], [0.01, 0.97, 0.01, 0.01]]
+    log = torch.tensor([[*steps, *steps]]).log()
+    assert ctc.beam_search(log, 8, lexicon).tolist() == [[0, 1]]
 
 
 def test_a_lexicon_needs_words_that_are_spelt_and_a_beam() -> None:

@@ -258,7 +258,7 @@ def _lengths(
         notes.append(f"season: {season} steps (inferred)" if season else "season: none (inferred)")
     if look_back is None:
         look_back = min(2 * max(season, horizon), max(_LONGEST_LOOK_BACK, horizon))
-        notes.append(f"look-back: {look_back} steps (inferred)")
+        notes.append(f"look-back: {look_back} steps (inferred), horizon: {horizon}")
     return season, look_back, notes
 
 

@@ -159,7 +159,9 @@ class _Keeping(nn.Module):
 
 
 class _Conv(nn.Module):
-    """A convolution on (B, *grid, C) whose output t is centred on, or ends at, input stride · t."""
+    """A convolution on (B, *grid, C): output t sees input stride · t, one before it and all up to
+    the next output's, so that none is jumped over; when causal it ends at input stride · t.
+    """
 
     def __init__(
         self,
@@ -173,12 +175,13 @@ class _Conv(nn.Module):
     ) -> None:
         super().__init__()
         stride = stride or (1,) * axes
-        kernel = tuple(
-            max(3, s + 1) for s in stride
-        )  # no input is jumped over, and few are read twice
-        # Padded by hand when causal: everything on the left.
+        kernel = tuple(max(3, s + 1) for s in stride)
+        # Padded by hand where the sides differ: when causal, everything is on the left.
         self.left = dilation * (kernel[0] - 1) if causal else 0
-        padding = tuple(0 if causal else dilation * (k // 2) for k in kernel)
+        self.apart = (
+            [n for s in reversed(stride) for n in (1, max(1, s - 1))] if max(stride) > 2 else []
+        )
+        padding = tuple(0 if causal or self.apart else dilation * (k // 2) for k in kernel)
         self.conv = CONV[axes](dim, out, kernel, stride, padding, dilation)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -186,6 +189,8 @@ class _Conv(nn.Module):
         x = x.movedim(-1, 1)
         if self.left:
             x = F.pad(x, (self.left, 0))
+        elif self.apart:
+            x = F.pad(x, self.apart)
         return self.conv(x).movedim(1, -1)
 
 

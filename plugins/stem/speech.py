@@ -120,6 +120,7 @@ class Speech(nn.Module):
         frames = 1 + max(0, spec.shape[0] - self.size) // self.hop
         if spec.ragged:
             frames = 1 + math.floor((frames - 1) * (1 + self.stretch))
+        self.longest = frames
         return -(-frames // self.stack)
 
     def _varied(self, logs: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -127,9 +128,9 @@ class Speech(nn.Module):
         if self.stretch:
             lowest = 1 - self.stretch if self.faster else 1.0
             factor_B = lowest + (1 + self.stretch - lowest) * torch.rand(
-                len(logs), device=logs.device
+                len(logs), dtype=logs.dtype, device=logs.device
             )
-            logs, mask = _stretched(logs, factor_B, mask)
+            logs, mask = _stretched(logs, factor_B, mask, self.longest)
         return _hide(_hide(logs, 1, self.mask_frames, mask), 2, self.mask_mels), mask
 
     def _stacked(self, logs_BFM: Tensor) -> Tensor:
@@ -166,11 +167,16 @@ def _levelled(logs_BTM: Tensor, mask_BT: Tensor | None) -> Tensor:
 
 
 def _stretched(
-    logs_BTM: Tensor, factor_B: Tensor, mask_BT: Tensor | None
+    logs_BTM: Tensor, factor_B: Tensor, mask_BT: Tensor | None, longest: int
 ) -> tuple[Tensor, Tensor | None]:
-    """Each sound so many times as long, its frames interpolated; zeros behind its end."""
+    """Each sound so many times as long, its frames interpolated; zeros behind its end.
+
+    No sound gets more than `longest` frames, whatever rounding would make of the last one.
+    """
     last_B = counts(logs_BTM, mask_BT).to(factor_B.device) - 1
-    ends_B = (last_B * factor_B).floor().long()  # of the new frames, the last
+    ends_B = (
+        (last_B * factor_B).floor().long().clamp(max=longest - 1)
+    )  # of the new frames, the last
     size = logs_BTM.shape[1] if mask_BT is None else int(ends_B.max()) + 1
     place_T = torch.arange(size, device=factor_B.device)
     at_BT = torch.minimum(place_T / factor_B[:, None], last_B[:, None])

@@ -52,7 +52,7 @@ class Video(nn.Module):
         super().__init__()
         require(spec, "video")
         check_variation(spec, flip, shift)
-        _check(spec, sees, crop)
+        _check(spec, sees, motion_std, crop)
         self.flip, self.shift = flip, shift
         frames, channels, height, width = spec.shape
         self.frames = frames = crop or frames
@@ -95,7 +95,9 @@ class Video(nn.Module):
         return x[torch.arange(len(x), device=x.device)[:, None], place_BT]
 
 
-def _check(spec: DataSpec, sees: str, crop: int | None) -> None:
+def _check(spec: DataSpec, sees: str, motion_std: float, crop: int | None) -> None:
+    if not motion_std > 0:
+        raise ValueError(f"stem.motion_std must be above 0, came {motion_std}")
     if sees not in get_args(Sees):
         raise ValueError(f"stem.sees is one of {', '.join(get_args(Sees))}; came {sees!r}")
     if crop is None:

@@ -63,10 +63,13 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Lexicon:
-    """How the words of transcripts are spelt: each as its symbols, and the symbol between two."""
+    """How the words of transcripts are spelt: each as its symbols, and the symbol between two.
+
+    None where a transcript is one word.
+    """
 
     words: tuple[tuple[int, ...], ...]
-    between: int
+    between: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -145,10 +145,10 @@ def say(plan: Plan, outcome: Outcome, console: Console) -> None:
 
 
 def _alike(outcome: Outcome) -> dict[str, list[str]]:
-    """First line of a failure → the cells that it is of; missing data stops many in one way."""
+    """First words of a failure → the cells that it is of; missing data stops many in one way."""
     found: dict[str, list[str]] = {}
     for label, sentence in outcome.sentences.values():
-        found.setdefault(next(iter(sentence.splitlines()), ""), []).append(label)
+        found.setdefault(next(iter(sentence.strip().splitlines()), ""), []).append(label)
     return found
 
 

@@ -7,7 +7,8 @@ import platform
 
 # Numbers of mallopt(3).
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
-_LARGEST = 2**28  # bytes of a block that is still taken from the heap
+_LARGEST = (2**28, 2**25)  # bytes of a block that is still taken from the heap; some releases of
+# glibc allow no more than the second
 _KEPT = 2**30  # bytes at the end of the heap that are not given back
 _AT_ONCE = 2**26
 
@@ -22,5 +23,6 @@ def keep_freed_memory() -> bool:
     if platform.libc_ver()[0] != "glibc":
         return False
     library = ctypes.CDLL(None)
-    settings = ((_MMAP_THRESHOLD, _LARGEST), (_TRIM_THRESHOLD, _KEPT), (_TOP_PAD, _AT_ONCE))
-    return all([library.mallopt(name, value) for name, value in settings])
+    if not any(library.mallopt(_MMAP_THRESHOLD, size) for size in _LARGEST):
+        return False  # the others alone would fix the threshold at its small beginning
+    return bool(library.mallopt(_TRIM_THRESHOLD, _KEPT) and library.mallopt(_TOP_PAD, _AT_ONCE))

@@ -56,7 +56,9 @@ class Order:
             raise ValueError("the train split is empty")
         self._size, self.batch_size, self._seed = size, batch_size, seed
         self._epochs: dict[int, torch.Tensor] = {}
-        self._lengths, self._pool = lengths, pool if lengths is not None else 1
+        self._lengths = lengths
+        # Of more than one epoch, copies of a sample would lie side by side and share a batch.
+        self._pool = max(1, min(pool, size // batch_size))
 
     def __call__(self, step: int) -> torch.Tensor:
         """Indices, long (B,), of the batch at `step` (from 0)."""

@@ -22,7 +22,7 @@ def check_given(folder: Path, expected: Mapping[str, str], layout: str, *, verif
     Raises:
         DataError: files are missing, with the layout that is expected, or they differ.
     """
-    if not all(_place(folder, name).exists() for name in expected):
+    if not all(_is_there(folder, name) for name in expected):
         raise DataError(f"{folder} is missing or incomplete: {layout}")
     if not verify:
         return
@@ -37,11 +37,11 @@ def check_given(folder: Path, expected: Mapping[str, str], layout: str, *, verif
         )
 
 
-def _place(folder: Path, name: str) -> Path:
-    return (folder / name).parent if "*" in name else folder / name
+def _is_there(folder: Path, name: str) -> bool:
+    return (folder / name).parent.is_dir() if "*" in name else (folder / name).is_file()
 
 
 def _hash(folder: Path, name: str) -> str:
     if "*" in name:
-        return tree_hash(_place(folder, name), Path(name).suffix)
+        return tree_hash((folder / name).parent, Path(name).suffix)
     return hashlib.sha256((folder / name).read_bytes()).hexdigest()

@@ -150,6 +150,8 @@ def _tables(path: Path, asked: Asked, problems: Problems) -> dict[Split | None, 
         if Path(name).suffix in TABLES and Path(name).stem in SPLIT_NAMES
     }
     whole = [names[name] for name in WHOLE if name in names]
+    if not each and len(only := [p for n, p in names.items() if Path(n).suffix in TABLES]) == 1:
+        whole = whole or only
     if "train" in each and "test" in each:
         read = {split: problems.ask(_read, file, asked) for split, file in each.items()}
         return {split: table for split, table in read.items() if table is not None}

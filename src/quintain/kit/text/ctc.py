@@ -95,7 +95,8 @@ class Trie:
         for word in lexicon.words:
             for place, symbol in enumerate(word):
                 self._next[word[:place]].add(symbol)
-            self._next[word].add(self._between)
+            if self._between is not None:
+                self._next[word].add(self._between)
         self._words = set(lexicon.words)
 
     def follow(self, text: tuple[int, ...]) -> set[int]:
@@ -106,10 +107,17 @@ class Trie:
         """Whether the last word is one, or there is none."""
         return not text or self._last(text) in self._words
 
+    def whole(self, text: tuple[int, ...]) -> tuple[int, ...]:
+        """The text without a last word that is none, and without what stood before that."""
+        if self.ends(text):
+            return text
+        return text[: max(0, len(text) - len(self._last(text)) - 1)]
+
     def _last(self, text: tuple[int, ...]) -> tuple[int, ...]:
         backwards = text[::-1]
-        start = backwards.index(self._between) if self._between in backwards else len(text)
-        return text[len(text) - start :]
+        if self._between is None or self._between not in backwards:
+            return text
+        return text[len(text) - backwards.index(self._between) :]
 
 
 def prefix_beam(log_TK: list[list[float]], beam: int, trie: Trie | None = None) -> tuple[int, ...]:
@@ -117,7 +125,7 @@ def prefix_beam(log_TK: list[list[float]], beam: int, trie: Trie | None = None) 
 
     Adds up all paths of the `beam` likeliest beginnings, so that a text with many middling paths
     can win over that of the single best path. With a trie, of its words only; should none of the
-    beginnings that are left end with a word, the likeliest of them.
+    beginnings that are left end with a word, the likeliest of them without its unfinished one.
     """
     alive: dict[tuple[int, ...], _Chances] = {(): (0.0, -math.inf)}
     for row in log_TK:
@@ -125,8 +133,10 @@ def prefix_beam(log_TK: list[list[float]], beam: int, trie: Trie | None = None) 
         grown = _grow(alive, row, tried, trie)
         ranked = sorted(grown.items(), key=lambda item: (-_add(*item[1]), item[0]))
         alive = dict(ranked[:beam])
-    whole = (text for text in alive if trie is None or trie.ends(text))
-    return next(whole, next(iter(alive)))
+    likeliest = next(iter(alive))
+    if trie is None:
+        return likeliest
+    return next(filter(trie.ends, alive), trie.whole(likeliest))
 
 
 def _grow(

@@ -53,10 +53,12 @@ class Spelling:
 
     def lexicon(self, train: Iterable[str]) -> Lexicon | None:
         """The words of the train split as symbols; None where the symbols are words."""
-        if self._symbols == "words" or not (between := self.encode("a b")[1]):
+        if self._symbols == "words":
             return None
-        known = sorted({self.encode(word) for text in train for word in text.split()})
-        return Lexicon(words=tuple(known), between=between)
+        spelt = {self.encode(word) for text in train for word in text.split()}
+        known = sorted(word for word in spelt if UNKNOWN not in word)
+        between = self.encode("a b")[1]
+        return Lexicon(words=tuple(known), between=None if between == UNKNOWN else between)
 
     def longest(self, texts: Iterable[str]) -> int:
         """The most symbols that one of the texts has."""

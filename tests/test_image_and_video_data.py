@@ -273,8 +273,8 @@ def test_lips_that_do_not_fit_are_refused(tmp_path):
 
 
 def test_the_words_of_the_grammar():
-    assert [len(slot) for slot in grid_lips._SLOTS] == [4, 4, 4, 25, 10, 4]
-    assert len(set(grid_lips._WORDS)) == 51
+    assert [len(slot) for slot in grid_lips.SLOTS] == [4, 4, 4, 25, 10, 4]
+    assert len(set(grid_lips.WORDS)) == 51
 
 
 def records(count, first=0):

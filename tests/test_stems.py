@@ -225,6 +225,8 @@ def test_a_clip_is_cropped_in_time() -> None:
     assert stem.eval()(pixels[:1], None)[0][0, :, 0].tolist() == [1.0, 2.0, 3.0, 4.0, 5.0]
     with pytest.raises(ValueError, match=r"stem\.crop is from 1 to the clip's 7 frames; came 8"):
         Video(film, reads="sequence", crop=8)
+    with pytest.raises(ValueError, match=r"motion_std must be above 0, came 0; .*; stem\.crop is"):
+        Video(film, reads="sequence", sees="all", motion_std=0, crop=8)
     with pytest.raises(ValueError, match=r"stem\.crop needs clips of one length"):
         build("video", "grid", crop=2)
 

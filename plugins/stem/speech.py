@@ -90,7 +90,8 @@ class Speech(nn.Module):
         home = torch.get_default_device()
         self.register_buffer("filters", filters.to(home), persistent=False)
         self.register_buffer("window", hann.to(home), persistent=False)
-        steps = self._most_steps(spec)
+        self.longest = self._most_frames(spec)
+        steps = -(-self.longest // stack)
         self.grid = reads == "grid"
         dim, grid = (stack, (steps, mels)) if self.grid else (stack * mels, (steps,))
         self.out = Features(dim=dim, grid=grid, masked=spec.ragged)
@@ -116,12 +117,11 @@ class Speech(nn.Module):
         steps = self._stacked(logs)
         return (steps.transpose(2, 3) if self.grid else steps.flatten(2)), mask
 
-    def _most_steps(self, spec: DataSpec) -> int:
+    def _most_frames(self, spec: DataSpec) -> int:
         frames = 1 + max(0, spec.shape[0] - self.size) // self.hop
         if spec.ragged:
             frames = 1 + math.floor((frames - 1) * (1 + self.stretch))
-        self.longest = frames
-        return -(-frames // self.stack)
+        return frames
 
     def _varied(self, logs: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Stretched and partly hidden; (B, T, mels), of another T where the sounds are ragged."""
@@ -174,9 +174,7 @@ def _stretched(
     No sound gets more than `longest` frames, whatever rounding would make of the last one.
     """
     last_B = counts(logs_BTM, mask_BT).to(factor_B.device) - 1
-    ends_B = (
-        (last_B * factor_B).floor().long().clamp(max=longest - 1)
-    )  # of the new frames, the last
+    ends_B = (last_B * factor_B).long().clamp(max=longest - 1)  # of the new frames, the last
     size = logs_BTM.shape[1] if mask_BT is None else int(ends_B.max()) + 1
     place_T = torch.arange(size, device=factor_B.device)
     at_BT = torch.minimum(place_T / factor_B[:, None], last_B[:, None])

@@ -96,16 +96,18 @@ class Video(nn.Module):
 
 
 def _check(spec: DataSpec, sees: str, motion_std: float, crop: int | None) -> None:
+    """Raise ValueError with everything that is wrong."""
+    wrong = []
     if not motion_std > 0:
-        raise ValueError(f"stem.motion_std must be above 0, came {motion_std}")
+        wrong.append(f"stem.motion_std must be above 0, came {motion_std}")
     if sees not in get_args(Sees):
-        raise ValueError(f"stem.sees is one of {', '.join(get_args(Sees))}; came {sees!r}")
-    if crop is None:
-        return
-    if spec.ragged:
-        raise ValueError(f"stem.crop needs clips of one length, and those of {spec.name} differ")
-    if not 1 <= crop <= spec.shape[0]:
-        raise ValueError(f"stem.crop is from 1 to the clip's {spec.shape[0]} frames; came {crop}")
+        wrong.append(f"stem.sees is one of {', '.join(get_args(Sees))}; came {sees!r}")
+    if crop is not None and spec.ragged:
+        wrong.append(f"stem.crop needs clips of one length, and those of {spec.name} differ")
+    elif crop is not None and not 1 <= crop <= spec.shape[0]:
+        wrong.append(f"stem.crop is from 1 to the clip's {spec.shape[0]} frames; came {crop}")
+    if wrong:
+        raise ValueError("; ".join(wrong))
 
 
 def _mean_frame(x: Tensor, mask: Tensor | None) -> Tensor:

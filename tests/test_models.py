@@ -117,6 +117,7 @@ def test_no_input_is_jumped_over(stride, size):
 
 
 def test_the_causal_cnn_sees_at_least_64_steps():
+    torch.manual_seed(0)
     core = Cnn(CAUSAL, width=6.0).double()
     x = torch.randn(1, 70, 3, dtype=torch.float64, requires_grad=True)
     out, _ = core(x, None)

@@ -11,6 +11,7 @@ from quintain.compose.cells import make_cell
 from quintain.compose.config import compose_one, composer
 from quintain.compose.preflight import examine
 from quintain.kit.widths import count
+from quintain.run.parts import part
 from quintain.testing import fake_batch
 
 
@@ -50,3 +51,18 @@ def test_every_model_fits_every_dataset(hydra, dataset, model):
     torch.autograd.backward(loss)
     assert loss.isfinite()
     assert [n for n, p in whole.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_the_loss_of_a_batch_is_the_mean_of_its_parts_by_their_weights(hydra, dataset):
+    one = compose_one([f"dataset={dataset}", "model=lstm", "hardware=cpu"])
+    spec = instantiate(one.config["dataset"]).spec
+    torch.manual_seed(1)
+    whole = build_model(one.config, spec, 8.0).eval()
+    head, batch = whole.head, fake_batch(spec, batch_size=5)
+    halves = [part(batch, rows) for rows in (slice(0, 2), slice(2, None))]
+    weights = [head.weight(half) for half in halves]
+    losses = [head.loss(whole(half), half) for half in halves]
+    together = sum(w * loss for w, loss in zip(weights, losses, strict=True)) / sum(weights)
+    assert head.weight(batch) == sum(weights)
+    assert head.loss(whole(batch), batch).item() == pytest.approx(together.item(), rel=1e-5)

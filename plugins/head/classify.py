@@ -61,6 +61,10 @@ class Classify(nn.Module):
         """Cross-entropy in nats, mean over samples."""
         return F.cross_entropy(prediction, batch.y)
 
+    def weight(self, batch: Batch) -> int:
+        """Samples."""
+        return len(batch.y)
+
     def answer(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
         """The prediction."""
         return self(x, mask, batch)

@@ -105,6 +105,10 @@ class Forecast(nn.Module):
         """Mean squared error over samples, steps and targets."""
         return F.mse_loss(prediction, batch.y)
 
+    def weight(self, batch: Batch) -> int:
+        """Samples."""
+        return len(batch.y)
+
     def answer(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
         """The prediction."""
         return self(x, mask, batch)

@@ -129,6 +129,11 @@ class Generate(nn.Module):
         logits_NK = self._logits(prediction[real_BU])
         return F.cross_entropy(logits_NK, truth_BU[real_BU], label_smoothing=smooth)
 
+    def weight(self, batch: Batch) -> int:
+        """Symbols, with the end of each sample."""
+        assert batch.y_lengths is not None
+        return int((batch.y_lengths + 1).sum())
+
     def answer(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
         """Symbols found, long (B, U), -1 behind the end; at most `spec.target_length`."""
         memory = self._remember(x, mask)

@@ -63,6 +63,10 @@ class NextToken(nn.Module):
         logits_NV, y_N = _real(prediction, batch)
         return F.cross_entropy(logits_NV, y_N)
 
+    def weight(self, batch: Batch) -> int:
+        """Real tokens."""
+        return batch.y.numel() if batch.lengths is None else int(batch.lengths.sum())
+
     def answer(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
         """The prediction."""
         return self(x, mask, batch)

@@ -61,6 +61,10 @@ class Regress(nn.Module):
         """Mean squared error over samples and targets, standardised."""
         return F.mse_loss(prediction, batch.y)
 
+    def weight(self, batch: Batch) -> int:
+        """Samples."""
+        return len(batch.y)
+
     def answer(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
         """The prediction."""
         return self(x, mask, batch)

@@ -103,6 +103,10 @@ class Transcribe(nn.Module):
         nats_B = ctc.nats(prediction, batch.y, batch.y_lengths)
         return (nats_B / batch.y_lengths.clamp(min=1)).mean()
 
+    def weight(self, batch: Batch) -> int:
+        """Samples."""
+        return len(batch.y)
+
     def answer(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
         """The symbols that were found, long (B, U), -1 behind the end of each."""
         log_BTK = self(x, mask, batch)

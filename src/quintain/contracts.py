@@ -196,6 +196,14 @@ class Head(Protocol):
         """Prediction, batch → the scalar that training lowers (a mean over what is predicted)."""
         ...
 
+    def weight(self, batch: Batch) -> int:
+        """How many things `loss` is a mean over: samples, or the symbols that are predicted.
+
+        The loss of a batch is the mean of its parts' losses by their weights, which is what lets
+        several devices, or several smaller steps, train as one.
+        """
+        ...
+
     def answer(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
         """What is scored and shown, B first; must not read `batch.y`.
 

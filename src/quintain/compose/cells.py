@@ -13,7 +13,7 @@ import math
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ class Cell:
         plugins: folders of plugins that the configuration may name.
         width: of the core, as preflight solved it from the budget; not part of the key, because
             the configuration decides it.
+        changed: settings off their defaults, see `compose.changed`; not part of the key either.
     """
 
     key: str
@@ -54,6 +55,7 @@ class Cell:
     sources: dict[str, str]
     plugins: list[str]
     width: float | None = None
+    changed: dict[str, Any] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -70,7 +72,12 @@ class Cell:
 
 
 def make_cell(
-    config: dict[str, Any], names: dict[str, str], *, seed: int, reference: str | None = None
+    config: dict[str, Any],
+    names: dict[str, str],
+    *,
+    seed: int,
+    reference: str | None = None,
+    changed: dict[str, Any] | None = None,
 ) -> Cell:
     """Freeze a resolved configuration. A reference row has no model, optimizer or budget."""
     parts = PARTS if reference is None else ("dataset", "stem", "head", "hardware")
@@ -89,6 +96,7 @@ def make_cell(
         config=nodes,
         sources=sources,
         plugins=[p for p in os.environ.get("QUINTAIN_PLUGINS", "").split(os.pathsep) if p],
+        changed={k: v for k, v in (changed or {}).items() if k.split(".")[0] in parts},
     )
 
 

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, cast
 
@@ -31,10 +31,16 @@ VERSION_BASE = "1.3"
 
 @dataclass(frozen=True)
 class Composed:
-    """One resolved configuration and the option that was chosen in each group."""
+    """One resolved configuration and the option that was chosen in each group.
+
+    `words` are the overrides that made it, None where they do not tell all; `changed` are the
+    settings off their defaults (`compose.changed`), as soon as somebody has looked.
+    """
 
     config: dict[str, Any]
     choices: dict[str, str]
+    words: tuple[str, ...] | None = None
+    changed: dict[str, Any] = field(default_factory=dict)
 
 
 @contextmanager
@@ -92,7 +98,9 @@ def resolved(config: DictConfig) -> Composed:
         values = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise UsageError(str(error).splitlines()[0]) from error
-    return Composed(cast(dict[str, Any], values), choices)
+    ours = config.hydra.job.config_name == "config"
+    words = tuple(config.hydra.overrides.task) if ours else None
+    return Composed(cast(dict[str, Any], values), choices, words)
 
 
 def default_data_dir() -> str:
@@ -108,7 +116,7 @@ def option_config(group: str, name: str) -> dict[str, Any]:
     """
     path = f"{group}/{name}"
     for source in GlobalHydra.instance().config_loader().get_sources():
-        if source.is_config(path) and not (loaded := source.load_config(path)).defaults_list:
-            return cast(dict[str, Any], OmegaConf.to_container(loaded.config, resolve=True))
+        if source.is_config(path) and "defaults" not in (own := source.load_config(path).config):
+            return cast(dict[str, Any], OmegaConf.to_container(own, resolve=True))
     config = OmegaConf.to_container(compose(path), resolve=True)
     return cast(dict[str, Any], cast(dict[str, Any], config)[group])

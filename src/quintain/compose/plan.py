@@ -16,6 +16,7 @@ from typing import Literal
 
 from quintain.compose.bind import instantiate
 from quintain.compose.cells import Cell, make_cell
+from quintain.compose.changed import changed
 from quintain.compose.config import Composed, compose_one, composer, option_config
 from quintain.compose.diagnose import Uncomposable, first_line
 from quintain.compose.errors import UsageError
@@ -120,7 +121,9 @@ def plan_file(store: Path, name: str | None) -> Path:
 def plan_one(composed: Composed, status: Lookup, examine: Examine) -> Plan:
     """The plan of one configuration that Hydra has composed already; Hydra must be up."""
     settings = settings_of(composed.config)
-    return _plan(settings, [freeze(_with_hardware(composed))], status, examine)
+    composed = _with_hardware(composed)
+    composed = replace(composed, changed=changed(composed))
+    return _plan(settings, [freeze(composed)], status, examine)
 
 
 def _plan(
@@ -167,7 +170,7 @@ def compose_all(jobs: Sequence[Sequence[str]]) -> list[Composed]:
     if problems:
         problems += [text for one in composed for text in light_problems(one.config)]
         raise UsageError(dict.fromkeys(problems))
-    return composed
+    return [replace(one, changed=changed(one)) for one in composed]
 
 
 def _wrong_values(mended: Sequence[str]) -> list[str]:
@@ -193,20 +196,22 @@ def _with_hardware(composed: Composed) -> Composed:
         missing = instantiate(candidate).missing()
         if missing is None:
             choices = composed.choices | {"hardware": name}
-            return Composed(composed.config | {"hardware": candidate}, choices)
+            config = composed.config | {"hardware": candidate}
+            return replace(composed, config=config, choices=choices)
         reasons.append(f"{name} {missing}")
     raise UsageError(f"hardware={composed.choices['hardware']}: {'; '.join(reasons)}")
 
 
 def freeze(composed: Composed) -> Cell:
     """The cell of a composed configuration."""
-    return make_cell(composed.config, composed.choices, seed=composed.config["seed"])
+    seed = composed.config["seed"]
+    return make_cell(composed.config, composed.choices, seed=seed, changed=composed.changed)
 
 
 def reference_cells(composed: Sequence[Composed]) -> list[Cell]:
     """The reference rows that the head's card names, for every dataset once."""
     return [
-        make_cell(one.config, one.choices, seed=REFERENCE_SEED, reference=name)
+        make_cell(one.config, one.choices, seed=REFERENCE_SEED, reference=name, changed=one.changed)
         for one in composed
         for name in (one.config["head"].get("card") or {}).get("references", [])
     ]

@@ -11,6 +11,8 @@ from quintain.compose.cells import KEY_LENGTH, PARTS, Cell, keys, source_hash, t
 from quintain.compose.errors import UsageError
 from quintain.compose.providers import import_local, use_folder
 
+OPTIONAL = ("width", "changed")  # they decide no result
+
 
 def thaw(plain: dict[str, Any]) -> Cell:
     """The cell of a file's values.
@@ -22,7 +24,7 @@ def thaw(plain: dict[str, Any]) -> Cell:
     names = [field.name for field in fields(Cell)]
     if wrong := sorted(set(plain) - set(names)):
         raise UsageError(f"a cell has no field {', '.join(wrong)}")
-    if missing := [name for name in names if name not in plain and name != "width"]:
+    if missing := [name for name in names if name not in plain and name not in OPTIONAL]:
         raise UsageError(f"the cell is missing {', '.join(missing)}")
     if wrong := [name for name, fits in FITS.items() if not fits(plain.get(name))]:
         raise UsageError(f"the cell's {', '.join(wrong)} cannot be read")
@@ -72,4 +74,5 @@ FITS: dict[str, Callable[[Any], bool]] = {
     "sources": _is_words,
     "plugins": _is_list,
     "width": lambda value: value is None or type(value) in (int, float),
+    "changed": lambda value: isinstance(value, dict | None),
 }

@@ -226,6 +226,7 @@ class Record(_Part):
     names: Names
     seed: Whole
     cell: dict[str, JsonValue]
+    changed: dict[str, JsonValue] | None = None  # settings off their defaults; None: not kept then
     data: Data | None = None
     quality: Quality | None = None
     cost: Cost | None = None

@@ -18,7 +18,7 @@ _URL_USER = re.compile(
     r"(?<=://)(?:[^\s/@'\"<>]+|[^\s/:@]+:(?!\d+/)[^\s@]+)@"  # host:80/a@b is no user
 )
 _URL_QUERY = re.compile(r"([?&](?:\w*(?:token|key|secret|pass|auth|sig)\w*)=)[^\s&'\"<>]+", re.I)
-_PLACES = ("error", "reason", "cell", "machine", "trust", "nonfinite")
+_PLACES = ("error", "reason", "cell", "changed", "machine", "trust", "nonfinite")
 
 
 def secrets(environment: Mapping[str, str] | None = None) -> list[str]:
@@ -37,7 +37,7 @@ def scrub(value: T, hide: Iterable[str] | None = None) -> T:
 
 
 def scrub_record(record: Record) -> Record:
-    """The record with its error, reason, cell, machine and notes scrubbed."""
+    """The record with its error, reason, cell, settings, machine and notes scrubbed."""
     plain = record.dump()
     hide = secrets()
     clean = plain | {place: _scrub(plain[place], hide) for place in _PLACES}

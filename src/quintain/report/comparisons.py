@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from quintain.records.schema import Record
-from quintain.report.variants import settings, variants
+from quintain.report.variants import SHOWN, settings, spokesman, variants
 
 Group = list[Record]
 Key = tuple[str, ...]
@@ -29,7 +29,7 @@ def comparisons(groups: Sequence[Group]) -> Iterator[tuple[str, list[Group]]]:
         for key in [key for key in found if key[0] == data] or [(data, ())]:
             found.setdefault(key, []).append(group)
     for _, found in sorted(tables.items()):
-        told = _told([together[0][0] for together in found.values()])
+        told = _told([spokesman(together[0]) for together in found.values()])
         yield from sorted(zip(told, found.values(), strict=True), key=lambda pair: pair[0])
 
 
@@ -47,8 +47,13 @@ def _table(group: Group) -> Key:
     return group[0].names.dataset, main, group[0].quality.scores[main].direction
 
 
+def read_as(record: Record) -> Key:
+    """The settings of the dataset."""
+    return _settings(record, "dataset")
+
+
 def _data(record: Record) -> Key:
-    return _fingerprint(record), *_settings(record, "dataset")
+    return _fingerprint(record), *read_as(record)
 
 
 def _settings(record: Record, kind: str) -> Key:
@@ -57,11 +62,15 @@ def _settings(record: Record, kind: str) -> Key:
 
 
 def _told(records: Sequence[Record]) -> list[str]:
-    """For each comparison, by its first record, what differs; data by content if nothing else."""
-    told = variants(records, kinds=("dataset", "budget"), ignore=(_CARD,))
+    """For each comparison, by its first record, what differs or is off its default.
+
+    Data are told by content if nothing else differs.
+    """
+    kinds = ("dataset", "budget")
+    told = variants(records, kinds, always=kinds, ignore=(_CARD,))
     count = Counter(told)
     return [
-        ", ".join(filter(None, (line, f"data={_fingerprint(record)[:19]}" * (count[line] > 1))))
+        ", ".join(filter(None, (line, f"data={_fingerprint(record)[:SHOWN]}" * (count[line] > 1))))
         for line, record in zip(told, records, strict=True)
     ]
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from quintain.records.schema import Record
+from quintain.report.comparisons import read_as
 from quintain.report.rows import Row, by, parts, rows
 from quintain.report.variants import identity
 
@@ -57,13 +58,15 @@ def _newest(records: Sequence[Record]) -> tuple[list[list[Record]], int]:
 
 
 def _fingerprint_notes(groups: Sequence[list[Record]]) -> list[str]:
-    prints: dict[str, set[str]] = defaultdict(set)
+    """Data that were read alike and for one task have one content: one file may serve two tasks."""
+    prints: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for record in (record for group in groups for record in group):
-        prints[record.names.dataset].add(parts(record)[0].fingerprint)
+        data = parts(record)[0]
+        prints[record.names.dataset, data.task, *read_as(record)].add(data.fingerprint)
     return [
         f"{name}: the results come from {len(found)} different versions of the data "
         "(fingerprints differ) and do not compare"
-        for name, found in sorted(prints.items())
+        for (name, *_), found in sorted(prints.items())
         if len(found) > 1
     ]
 

@@ -10,11 +10,15 @@ from typing import Any, TypeVar
 from quintain.contracts import Direction
 from quintain.records.schema import Cost, Data, Quality, Record
 from quintain.report.comparisons import by_content, comparisons
-from quintain.report.variants import variants
+from quintain.report.variants import spokesman, variants
 from quintain.stats.intervals import mean_interval
 
 Item = TypeVar("Item")
 Key = TypeVar("Key", bound=Hashable)
+
+_SHOWS = ("stem", "head", "model", "optimizer", "hardware")
+"""Parts whose settings off their defaults a row shows; its comparison has the others."""
+_REFERENCE_SHOWS = ("stem", "head")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +27,11 @@ class Row:
 
     `ci_low`, `ci_high` bound the 95 % interval by Student's t; None for a single seed. Means are
     None where a seed's value is missing. `trust` holds the worst of each check over the seeds.
-    `comparison` says which budget or data sets these rows apart from others of the dataset, empty
-    where all compare; ranks are within it. `notes` say what differed between the seeds.
+    `comparison` says which settings of budget and data are off their defaults or set these rows
+    apart from others of the dataset, empty where there are none; ranks are within it, and equal
+    means have equal ranks: 1, 1, 3. `variant` says the same of the other parts. `changed` holds
+    all settings off their defaults, None where the records do not tell. `notes` say what differed
+    between the seeds.
     """
 
     dataset: str
@@ -40,6 +47,7 @@ class Row:
     hardware: str
     budget: str
     variant: str
+    changed: dict[str, Any] | None
     reference: bool
     mean: float | None
     ci_low: float | None
@@ -77,10 +85,11 @@ def by(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item
 
 
 def _with_variants(groups: Sequence[list[Record]]) -> list[tuple[list[Record], str]]:
-    """Each group and what sets it apart from those of its dataset, model and hardware."""
+    """Each group and what sets it apart from its defaults and from others of its names."""
     found = []
     for together in by(groups, _place).values():
-        told = variants([group[0] for group in together])
+        shows = _REFERENCE_SHOWS if together[0][0].reference else _SHOWS
+        told = variants([spokesman(group) for group in together], always=shows)
         found += list(zip(together, told, strict=True))
     return found
 
@@ -117,6 +126,7 @@ def _row(group: list[Record], comparison: str, variant: str) -> Row:
         hardware=first.names.hardware,
         budget=first.names.budget,
         variant=variant,
+        changed=spokesman(group).changed,
         reference=first.reference,
         mean=interval.mean,
         ci_low=interval.low,
@@ -162,11 +172,15 @@ def _worst(group: Sequence[Record]) -> dict[str, dict[str, Any]]:
 
 
 def _ranked(table: list[Row]) -> list[Row]:
-    found, rank = [], 0
+    """Best first; equal means share the better rank, and the next one counts them all."""
+    found: list[Row] = []
+    means: list[float] = []
     for row in sorted(table, key=_standing):
-        ranks = not row.reference and row.mean is not None
-        rank += ranks
-        found.append(replace(row, rank=rank if ranks else None))
+        rank = None
+        if not row.reference and row.mean is not None:
+            means.append(row.mean)
+            rank = means.index(row.mean) + 1
+        found.append(replace(row, rank=rank))
     return found
 
 

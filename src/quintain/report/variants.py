@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,9 @@ CODE = ("sources", "results_version", "code", "versions")
 """Parts of a cell that change with the code and not with the question asked."""
 
 _REFERENCE = ("dataset", "stem", "head", "model")
-_KINDS = ("dataset", "stem", "head", "model", "optimizer", "budget", "hardware")
+KINDS = ("dataset", "stem", "head", "model", "optimizer", "budget", "hardware")
+SHOWN = 19  # characters of a content's `sha256:…` that tell it from others
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def settings(record: Record) -> dict[str, str]:
@@ -33,22 +36,43 @@ def identity(record: Record) -> str:
     return json.dumps([names, found], sort_keys=True)
 
 
+def spokesman(group: Sequence[Record]) -> Record:
+    """The record that speaks for its group: one that keeps what is off its default, if any does."""
+    return next((record for record in group if record.changed is not None), group[0])
+
+
+def off_default(record: Record, kinds: Sequence[str]) -> dict[str, str]:
+    """The settings of these kinds that are off their defaults, as the record keeps them.
+
+    A record of a version that kept none has none; a head that is named like the task says nothing.
+    """
+    task = record.data.task if record.data else ""
+    return {
+        key: value
+        for key, value in _flat("", dict(record.changed or {})).items()
+        if key.split(".")[0] in kinds and (key, value) != ("head", task)
+    }
+
+
 def variants(
-    records: Sequence[Record], kinds: Sequence[str] = (), ignore: Sequence[str] = ()
+    records: Sequence[Record],
+    kinds: Sequence[str] = KINDS,
+    always: Sequence[str] = (),
+    ignore: Sequence[str] = (),
 ) -> list[str]:
     """For each record what sets it apart from the others, such as `optimizer.lr=0.001`.
 
     Where the option names differ, the name says it: `budget=large` and not each of its settings.
-    Only settings of these `kinds` count (all, if none are given), and those to `ignore` do not.
+    Only settings of these `kinds` count, and those to `ignore` do not. Settings of the kinds
+    `always` are told wherever they are off their defaults.
     """
     names = [record.names.model_dump() for record in records]
     found = [settings(record) for record in records]
-    asked = kinds or _KINDS
-    changed = [k for k in asked if len({each[k] for each in names}) > 1]
-    told = [[f"{kind}={each[kind]}" for kind in changed] for each in names]
+    changed = [k for k in kinds if len({each[k] for each in names}) > 1]
+    told = [{kind: each[kind] for kind in changed} for each in names]
     for key in sorted(set().union(*found)):
         kind = key.split(".")[0]
-        if key in ignore or (kinds and kind not in kinds):
+        if key in ignore or kind not in kinds:
             continue
         for mine, own, line in zip(names, found, told, strict=True):
             peers = [
@@ -57,8 +81,24 @@ def variants(
                 if kind not in changed or name[kind] == mine[kind]
             ]
             if len({peer.get(key) for peer in peers}) > 1:
-                line.append(f"{key}={own.get(key, 'unset')}")
-    return [", ".join(line) for line in told]
+                line[key] = own.get(key, "unset")
+    return [_line(record, line, always) for record, line in zip(records, told, strict=True)]
+
+
+def _line(record: Record, told: dict[str, str], always: Sequence[str]) -> str:
+    """What is told of a record, names first; the user's own files by their names."""
+    files = {k: v for k, v in told.items() if _DIGEST.fullmatch(v)}
+    known = off_default(record, KINDS)
+    for key, digest in files.items():
+        if key in known:
+            told[key] = known[key]
+        elif record.changed is None:
+            told[key] = digest[:SHOWN]
+        else:
+            del told[key]  # the folder beside a table, say: the table's name stands for it
+    told |= off_default(record, always)
+    order = sorted(told, key=lambda key: ("." in key, key if "." in key else ""))
+    return ", ".join(f"{key}={told[key]}" for key in order)
 
 
 def _flat(prefix: str, value: Any) -> dict[str, str]:

@@ -17,6 +17,7 @@ def identity(cell: Cell) -> dict[str, Any]:
         "reference": cell.reference is not None,
         "names": dict.fromkeys(PARTS, "none") | cell.names,
         "seed": cell.seed,
+        "changed": cell.changed,
         "cell": {**parts, "sources": cell.sources, "results_version": RESULTS_VERSION},
     }
 

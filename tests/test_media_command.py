@@ -56,7 +56,8 @@ def test_everything_wrong_is_told_at_once_before_anything_runs(tmp_path):
     code, _, said = quintain("run", *words, *WORDS, cwd=tmp_path, XDG_CACHE_HOME=cache)
     assert code == 2
     for text in (
-        "1 of 10 recordings cannot be used, more than bad_share=0.01 allows: low/bad.wav is empty",
+        "1 of 10 recordings (10 %) cannot be used, more than bad_share=0.01 allows; bad_share=0.1 "
+        "would go on without them: low/bad.wav is empty",
         "classes with one sample (equal ones count once) cannot be split: 'single'",
         "seconds must be a positive number, came -1",
     ):

@@ -242,7 +242,7 @@ def test_everything_that_is_wrong_comes_in_one_message(tmp_path: Path) -> None:
     expected = (
         "loop is a link to a folder that it lies in: remove it",
         "1 images lie in",
-        "4 of 45 images cannot be used, more than bad_share=0.01 allows",
+        "4 of 45 images (8.89 %) cannot be used, more than bad_share=0.01 allows; bad_share=0.09 ",
         "classes with one sample (equal ones count once) cannot be split: 'one'",
         "size must be a side or [height, width]",
     )
@@ -250,7 +250,7 @@ def test_everything_that_is_wrong_comes_in_one_message(tmp_path: Path) -> None:
     for words in expected:
         assert any(words in line for line in lines), words
     (bad,) = (line for line in lines if "cannot be used" in line)
-    for words in ("empty.png is empty", "text.png cannot be read", "half.png", "nowhere.png"):
+    for words in ("empty.png is empty", "text.png is no image", "half.png", "nowhere.png"):
         assert words in bad
 
 
@@ -258,7 +258,9 @@ def test_a_few_bad_files_are_left_out_and_named(tmp_path: Path) -> None:
     root = media.images(tmp_path)
     (root / "blue" / "bad.jpg").write_bytes(b"\xff\xd8\xff")
     data = ImageFolder(str(root), bad_share=0.05)
-    assert sum(sizes(data)) == 40 and said(data, "1 of 41 images left out: blue/bad.jpg cannot be")
+    assert sum(sizes(data)) == 40 and said(
+        data, "1 of 41 images left out: blue/bad.jpg is no image"
+    )
 
 
 def test_truncated_recordings_and_videos_are_found(tmp_path: Path) -> None:
@@ -268,7 +270,7 @@ def test_truncated_recordings_and_videos_are_found(tmp_path: Path) -> None:
     soundfile.write(sounds / "low" / "silent.wav", np.zeros(0), 8000)
     with pytest.raises(DataError, match=r"2 of 13 recordings .*s1_001.flac.*silent.wav has no sa"):
         AudioFolder(str(sounds))
-    with pytest.raises(DataError, match=r"1 of 8 videos cannot be used.*s1_001.mp4"):
+    with pytest.raises(DataError, match=r"1 of 8 videos \(12.5 %\) cannot be used.*s1_001.mp4"):
         VideoFolder(str(videos))
 
 

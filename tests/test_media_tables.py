@@ -161,9 +161,14 @@ def test_what_is_missing_on_either_side_is_told(tmp_path: Path) -> None:
         AudioTranscripts(str(root), group="LJ(")
     lines = str(error.value).splitlines()
     assert len(lines) == 2 and "group='LJ(' is no regular expression" in lines[1]
-    assert "4 of 32 recordings cannot be used, more than bad_share=0.01 allows" in lines[0]
-    for words in ("LJ003 is not in", "LJ004 is empty", "../../secret is not in", "LJ005 has no te"):
-        assert words in lines[0]
+    assert "4 of 32 recordings (12.5 %) cannot be used, more than bad_share=0.01 allows" in lines[0]
+    for words in (
+        "LJ003 (line 4) is not in",
+        "LJ004 (line 5) is empty",
+        "../../secret (line 31) is not in",
+        "LJ005 (line 32) has no text",
+    ):
+        assert words in lines[0] and "fits" not in lines[0]
     data = AudioTranscripts(str(root), bad_share=0.2)
     assert sum(sizes(data)) == 28 and said(data, "4 of 32 recordings left out")
     assert said(data, "1 recordings without a text: nobody's.wav")
@@ -190,7 +195,9 @@ def test_a_folder_without_a_table_says_what_is_expected(tmp_path: Path) -> None:
         AudioTranscripts(str(tmp_path))
     media.image(tmp_path / "a.png", (1, 2, 3), 0, (4, 4))
     (tmp_path / "captions.csv").write_text("file,caption\nb.png,text\n")
-    with pytest.raises(DataError, match=r"(?s)1 of 1 images cannot be used.*b.png is not in"):
+    with pytest.raises(
+        DataError, match=r"(?s)1 of 1 images \(100 %\) cannot be used.*b.png \(line 2\) is not in"
+    ):
         ImageCaptions(str(tmp_path))
     with pytest.raises(DataError, match="there is no such folder"):
         ImageCaptions(str(tmp_path), images=str(tmp_path / "absent"))
@@ -227,5 +234,7 @@ def test_a_bare_name_that_fits_several_files_takes_none(tmp_path: Path) -> None:
     root = lj_speech(tmp_path)
     wavs = root / "wavs"
     (wavs / "LJ003.flac").write_bytes((wavs / "LJ003.wav").read_bytes())
-    with pytest.raises(DataError, match=r"LJ003 is not in .*, or fits several"):
+    with pytest.raises(
+        DataError, match=r"LJ003 \(line 4\) fits 2 files of .*wavs: LJ003\.flac, LJ003\.wav"
+    ):
         AudioTranscripts(str(root), bad_share=0)

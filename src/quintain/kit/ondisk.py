@@ -22,12 +22,12 @@ from torch import Tensor
 from quintain.contracts import Batch, DataSpec, Split
 from quintain.kit.dataset import Base
 from quintain.kit.files.download import DataError
+from quintain.kit.files.problems import reason, some
 
 Asked = TypeVar("Asked")
 Found = TypeVar("Found")
 
 _MIB = 2**20
-_NAMED = 10  # unreadable files that a message names; the others are counted
 
 
 @dataclass(frozen=True)
@@ -159,13 +159,12 @@ class OnDisk(Base):
             x = self.read(item)
         except DataError as error:
             named = str(item.path) in str(error)
-            raise DataError(str(error) if named else f"{item.path}: {error}") from error
+            raise DataError(str(error) if named else f"{item.path} {error}") from error
         except MemoryError:
             raise
         except Exception as error:  # decoders raise whatever a broken file trips them over
-            raise DataError(
-                f"{item.path} cannot be read ({_words(error)}): mend or remove it"
-            ) from error
+            why = reason(error, item.path)
+            raise DataError(f"{item.path} cannot be read ({why}): mend or remove it") from error
         longest, *rest = self.spec.shape
         steps, *came = x.shape
         if came != rest or steps > longest or (steps != longest and not self.spec.ragged):
@@ -197,7 +196,7 @@ class OnDisk(Base):
 
         samples = self._at_once(attempt, range(len(items)))
         if problems:
-            raise DataError(_listed(problems))
+            raise DataError("\n".join(some(sorted(problems), "\n")))
         return samples if self.spec.ragged else whole
 
     def _targets(self, items: Sequence[Item]) -> tuple[Tensor, Tensor | None]:
@@ -236,22 +235,13 @@ def file_hash(path: Path) -> str:
 
 
 def _padded(samples: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """(steps, …) each → (B, longest, …) with zeros behind, and the steps, long (B,)."""
+    """(steps, …) each → (B, longest, …) with zeros behind, and the steps, long (B,).
+
+    One step stays where all are empty: no convolution or recurrent net reads zero steps.
+    """
     lengths = torch.tensor([len(sample) for sample in samples])
-    longest = int(lengths.max()) if len(samples) else 0
+    longest = max(1, int(lengths.max()))
     whole = samples[0].new_zeros(len(samples), longest, *samples[0].shape[1:])
     for row, sample in zip(whole, samples, strict=True):
         row[: len(sample)] = sample
     return whole, lengths
-
-
-def _listed(problems: Sequence[str]) -> str:
-    """One message: a line each, in order, the first few in full."""
-    more = f"\n… and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
-    return "\n".join(sorted(problems)[:_NAMED]) + more
-
-
-def _words(error: BaseException) -> str:
-    """The first line of a message, with the kind before it where the message is a bare key."""
-    kind, first = type(error).__name__, (str(error).splitlines() or [""])[0]
-    return f"{kind}: {first}" if first and isinstance(error, LookupError) else first or kind

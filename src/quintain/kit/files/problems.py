@@ -70,6 +70,21 @@ def short(value: object) -> str:
     return text if len(text) <= 40 else f"{text[:37]}…{text[-1]}"
 
 
+def reason(error: BaseException, path: Path) -> str:
+    """Why a file cannot be read, as its decoder says it, on one line and without the file's name.
+
+    With the kind of the error where the text is a bare key, and the kind alone where there is none.
+    """
+    kind = type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    first = (str(error).splitlines() or [""])[0]
+    for name in (repr(str(path)), str(path)):
+        before, named, after = first.partition(name)
+        first = (after.strip(" :") or before.strip(" :")) if named else first
+    return f"{kind}: {first}" if first and isinstance(error, LookupError) else first or kind
+
+
 def readable(path: str | Path) -> Path:
     """The path of a file that is there, `~` expanded.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from quintain.kit.files.download import DataError
@@ -24,7 +24,11 @@ _UNFIT = ("F",)  # floats without a known range
 
 def probe(path: Path) -> Facts:
     """Decode an image file: width, height, whether it is grey (1) or has colour (0)."""
-    with Image.open(path) as image:
+    try:
+        opened = Image.open(path)
+    except UnidentifiedImageError as error:
+        raise DataError("is no image that can be recognised") from error
+    with opened as image:
         if image.mode in _UNFIT:
             raise DataError(f"has pixels of mode {image.mode}, expected bytes or 16 bits")
         image.load()

@@ -16,6 +16,7 @@ from torchaudio.functional import resample
 
 from quintain.kit.files.download import DataError
 from quintain.kit.files.problems import Problems
+from quintain.kit.media.whole import check_whole
 from quintain.kit.own.scan import Facts, Kind
 
 MOST_SECONDS = 10.0  # of an inferred length
@@ -24,10 +25,11 @@ Others = Literal["convert", "refuse"]
 
 def probe(path: Path) -> Facts:
     """Open a sound file and read its end: sample rate in Hz, channels, samples of a channel."""
+    check_whole(path)
     with soundfile.SoundFile(path) as sound:
         frames = sound.frames
         if frames < 1:
-            raise DataError("has no samples")
+            raise DataError("has no samples, or is cut off")
         sound.seek(max(0, frames - 1))
         if len(sound.read(1)) != 1:
             raise DataError(f"ends before its {frames:,} samples")
@@ -38,6 +40,7 @@ SOUNDS = Kind(
     "recordings",
     frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au"}),
     probe,
+    version=2,
 )
 
 
@@ -50,11 +53,18 @@ def read_recording(path: Path, rate: int, longest: int) -> Tensor:
         path: of the file.
         rate: Hz.
         longest: samples at `rate`; what is behind them is not read.
+
+    Raises:
+        DataError: the file is cut off or damaged, so that less comes than it says.
     """
+    check_whole(path)
     with soundfile.SoundFile(path) as sound:
         own = sound.samplerate
         # Read as floats, whatever the file holds: libsndfile does not scale floats to integers.
-        some = sound.read(math.ceil((longest + 1) * own / rate), "float32", always_2d=True)
+        most = math.ceil((longest + 1) * own / rate)
+        some = sound.read(most, "float32", always_2d=True)
+        if len(some) < min(most, sound.frames):
+            raise DataError(f"is damaged: {len(some):,} of {sound.frames:,} samples can be read")
     mono = torch.from_numpy(np.ascontiguousarray(some.mean(axis=1)))
     if own != rate:
         mono = resample(mono, own, rate)

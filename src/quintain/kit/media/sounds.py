@@ -10,18 +10,24 @@ import torch
 from torch import Tensor
 
 from quintain.kit.files.download import DataError
+from quintain.kit.files.problems import reason
+from quintain.kit.media.whole import check_whole
 
 
 def read_sound(path: Path, rate: int) -> Tensor:
     """A WAV or FLAC file of one channel → int16 (N,).
 
     Raises:
-        DataError: it cannot be read, is empty, or has another rate or more channels.
+        DataError: it cannot be read, is empty or cut off, or has another rate or more channels.
     """
     try:
+        check_whole(path)
         sound, came = soundfile.read(path, dtype="int16")
+    except DataError as error:
+        raise DataError(f"{path} {error}; get it anew") from error
     except (OSError, RuntimeError) as error:  # libsndfile's errors are RuntimeErrors
-        raise DataError(f"{path} cannot be read as sound ({error}); get it anew") from error
+        why = reason(error, path)
+        raise DataError(f"{path} cannot be read as sound ({why}); get it anew") from error
     if came != rate or sound.ndim != 1:
         channels = 1 if sound.ndim == 1 else sound.shape[1]
         raise DataError(f"{path} has {came} Hz and {channels} channels, expected {rate} Hz mono")

@@ -89,14 +89,18 @@ def class_folder(
     Raises:
         DataError: there is no usable file at all.
     """
-    files = _listed(Path(path).expanduser().absolute(), kind, problems, workers)
+    root = Path(path).expanduser().absolute()
+    files = _listed(root, kind, problems, workers)
     wrong = [(f"{f.label}/{f.name}", f.seen.wrong) for f in files if f.seen.wrong]
     notes = [*sift(wrong, len(files), kind.name, bad_share, problems)]
     usable = [file for file in files if not file.seen.wrong]
+    bare = [*_without_files(root, usable, kind)]
+    if len({file.label for file in usable}) < 2:
+        problems.add(*bare)
     if not usable:
         problems.add(f"{shown(path)} has no usable {kind.name}")
         problems.check()
-    return _sorted(usable, kind, group, shares, problems, notes)
+    return _sorted(usable, kind, group, shares, problems, [*notes, *bare])
 
 
 def walk(folder: Path, problems: Problems) -> Iterator[Path]:
@@ -128,11 +132,7 @@ def _listed(root: Path, kind: Kind, problems: Problems, workers: int) -> list[Na
         what = "is a file" if root.exists() else "is not there"
         problems.add(f"{shown(root)} {what}; expected a folder with one folder a class")
         problems.check()
-    inner = [p for p in sorted(root.iterdir()) if p.is_dir() and not p.name.startswith(".")]
-    given = {p: SPLIT_NAMES[p.name.lower()] for p in inner if p.name.lower() in SPLIT_NAMES}
-    tops: Mapping[Path, Split | None] = {root: None}
-    if given and len(given) == len(inner):
-        tops = given
+    tops = _tops(root)
     found = {top: [*_of_kind(top, kind, problems)] for top in tops}
     seen = scan([path for paths in found.values() for path in paths], kind, workers)
     return [
@@ -141,6 +141,36 @@ def _listed(root: Path, kind: Kind, problems: Problems, workers: int) -> list[Na
         for path in paths
         for label, *inside in [path.relative_to(top).parts]
     ]
+
+
+def _tops(root: Path) -> Mapping[Path, Split | None]:
+    """The folders that hold class folders: one for each split, or the root for all."""
+    inner = _folders(root)
+    given = {p: SPLIT_NAMES[p.name.lower()] for p in inner if p.name.lower() in SPLIT_NAMES}
+    return given if given and len(given) == len(inner) else {root: None}
+
+
+def _folders(folder: Path) -> list[Path]:
+    if not os.access(folder, os.R_OK | os.X_OK):
+        return []  # `walk` says so
+    return [p for p in sorted(folder.iterdir()) if p.is_dir() and not p.name.startswith(".")]
+
+
+def _without_files(root: Path, files: Sequence[Named], kind: Kind) -> Iterator[str]:
+    """Notes on class folders with no usable file, at all or in a split of their own."""
+    known = {(file.label, file.given) for file in files}
+    classes = {label for label, _ in known}
+    lacking = [
+        (shown(path.name), split)
+        for top, split in _tops(root).items()
+        for path in _folders(top)
+        if (shown(path.name), split) not in known and not top.is_relative_to(path.resolve())
+    ]
+    if never := sorted({repr(label) for label, _ in lacking if label not in classes}):
+        yield f"classes without usable {kind.name}, left out: {', '.join(some(never))}"
+    for one in SPLITS:
+        if names := [repr(label) for label, split in lacking if split == one and label in classes]:
+            yield f"classes without usable {kind.name} in {one}: {', '.join(some(names))}"
 
 
 def _of_kind(top: Path, kind: Kind, problems: Problems) -> Iterator[Path]:

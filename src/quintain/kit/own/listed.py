@@ -9,7 +9,7 @@ train.tsv, dev.tsv, test.tsv   path, sentence   as Common Voice has it; or one t
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,10 +44,14 @@ UNSEEN = Seen("")
 
 @dataclass(frozen=True)
 class Line:
-    """A row of a table: the file it names and its text; where the row is silent, "" or None."""
+    """A row of a table: the file it names and its text; where the row is silent, "" or None.
+
+    `place` is where the row stands, for people; `wrong` is why it cannot be used.
+    """
 
     name: str
     text: str
+    place: str
     group: str = ""
     given: Split | None = None
     path: Path = Path()
@@ -129,7 +133,7 @@ def listed(path: str, kind: Kind, asked: Asked, problems: Problems, *, workers: 
     seen = scan(list(dict.fromkeys(line.path for line in lines if not line.wrong)), kind, workers)
     lines = [replace(line, seen=seen.get(line.path, UNSEEN)) for line in lines]
     lines = [replace(line, wrong=line.wrong or line.seen.wrong) for line in lines]
-    wrong = [(line.name, line.wrong) for line in lines if line.wrong]
+    wrong = [(f"{line.name} ({line.place})", line.wrong) for line in lines if line.wrong]
     notes += sift(wrong, len(lines), kind.name, asked.bad_share, problems)
     usable = [line for line in lines if not line.wrong]
     if not usable:
@@ -192,10 +196,18 @@ def _lines(given: Split | None, table: Table, asked: Asked, notes: list[str]) ->
     notes.extend(table.notes if given in (None, "train") else ())
     if given in (None, "train"):
         notes.append(f"files from column {file!r}, texts from column {text!r}")
+    table_is = f"{shown(table.path.name)}, " if given else ""
+    places = [f"{table_is}{table.unit} {place}" for place in table.places]
     return [
-        Line(name.strip(), words.strip(), one, split, wrong="" if words.strip() else "has no text")
-        for name, words, one, split in zip(*values, splits, strict=True)
+        Line(name.strip(), words.strip(), place, one, split, wrong=_silent(name, words))
+        for name, words, one, place, split in zip(*values, places, splits, strict=True)
     ]
+
+
+def _silent(name: str, words: str) -> str:
+    if not name.strip():
+        return "names no file"
+    return "" if words.strip() else "has no text"
 
 
 def _column(
@@ -245,33 +257,41 @@ def _with_paths(
         problems.add(f"files={asked.files}: there is no such folder")
         problems.check()
     known = {folder: _known(folder, kind, problems) for folder in folders}
-    found = {f: [_place(f, line.name, known[f]) for line in lines] for f in folders}
-    best = max(folders, key=lambda f: sum(path is not None for path in found[f]))
-    used = {path for path in found[best] if path is not None}
-    if unused := sorted(set(known[best].values()) - used):
+    found = {f: [_fitting(f, line.name, known[f]) for line in lines] for f in folders}
+    best = max(folders, key=lambda f: sum(map(bool, found[f])))
+    used = {path for paths in found[best] for path in paths}
+    if unused := sorted({path for paths in known[best].values() for path in paths} - used):
         names = some((shown(path.relative_to(best)) for path in unused), shown=3)
         notes.append(f"{len(unused):,} {kind.name} without a text: {', '.join(names)}")
-    return [
-        replace(line, path=path, name=shown(line.name))
-        if path
-        else replace(line, name=shown(line.name), wrong=f"is not in {shown(best)}, or fits several")
-        for line, path in zip(lines, found[best], strict=True)
-    ]
+    return [_placed(*pair, best) for pair in zip(lines, found[best], strict=True)]
 
 
-def _known(folder: Path, kind: Kind, problems: Problems) -> dict[str, Path]:
-    """Name below the folder, with its ending, and without where that fits one file → file."""
+def _known(folder: Path, kind: Kind, problems: Problems) -> dict[str, list[Path]]:
+    """Name below the folder, with its ending (one file) and without (often one) → files."""
     files = [p for p in walk(folder, problems) if p.suffix.lower() in kind.endings]
-    bare = [path.relative_to(folder).with_suffix("").as_posix() for path in files]
-    count = Counter(bare)
-    only = {name: path for name, path in zip(bare, files, strict=True) if count[name] == 1}
-    return only | {path.relative_to(folder).as_posix(): path for path in files}
+    known = defaultdict(list)
+    for path in files:
+        known[path.relative_to(folder).with_suffix("").as_posix()].append(path)
+    return known | {path.relative_to(folder).as_posix(): [path] for path in files}
 
 
-def _place(folder: Path, name: str, known: Mapping[str, Path]) -> Path | None:
-    """The file of that name; an absolute one has to lie in the folder, and so has one with ..."""
+def _fitting(folder: Path, name: str, known: Mapping[str, list[Path]]) -> Sequence[Path]:
+    """The files of that name; an absolute one has to lie in the folder, and so has one with ..."""
     inside = os.path.relpath(os.path.normpath(folder / name), folder)
-    return known.get(Path(inside).as_posix())
+    return known.get(Path(inside).as_posix(), ())
+
+
+def _placed(line: Line, fitting: Sequence[Path], folder: Path) -> Line:
+    """The line with its file; wrong where none fits, or several do."""
+    line = replace(line, name=shown(line.name))
+    if len(fitting) == 1:
+        return replace(line, path=fitting[0])
+    if line.wrong:
+        return line
+    if not fitting:
+        return replace(line, wrong=f"is not in {shown(folder)}")
+    names = some((shown(path.relative_to(folder)) for path in fitting), shown=5)
+    return replace(line, wrong=f"fits {len(fitting)} files of {shown(folder)}: {', '.join(names)}")
 
 
 def _split(lines: Sequence[Line], asked: Asked, problems: Problems, notes: list[str]) -> Listing:

@@ -19,7 +19,7 @@ from typing import Any
 import pooch
 
 from quintain.kit.files.download import DataError
-from quintain.kit.files.problems import Problems, some
+from quintain.kit.files.problems import Problems, reason, some
 from quintain.kit.ondisk import file_hash
 
 Facts = tuple[float, ...]
@@ -85,14 +85,28 @@ def sift(
     """
     if not wrong:
         return
-    told = list(dict.fromkeys(f"{name} {why}" for name, why in wrong))
+    told = "; ".join(some(dict.fromkeys(f"{name} {why}" for name, why in wrong)))
     count = f"{len(wrong):,} of {total:,} {kind}"
-    if len(wrong) <= bad_share * total:
-        yield f"{count} left out: {'; '.join(some(told))}"
+    share = len(wrong) / total
+    if share <= bad_share:
+        yield f"{count} left out: {told}"
         return
+    enough = _enough(len(wrong), total)
+    way = f"; bad_share={enough:g} would go on without them" if share < 1 else ""
     problems.add(
-        f"{count} cannot be used, more than bad_share={bad_share:g} allows: {'; '.join(some(told))}"
+        f"{count} ({100 * share:.3g} %) cannot be used, more than bad_share={bad_share:g} "
+        f"allows{way}: {told}"
     )
+
+
+def _enough(few: int, total: int) -> float:
+    """The share of a few in hundredths, rounded up; below one of them with a single digit.
+
+    >>> _enough(3, 40), _enough(1, 3000)
+    (0.08, 0.0004)
+    """
+    fine: int = max(100, 10 ** len(str((total - 1) // few)))
+    return -(-few * fine // total) / fine
 
 
 def copies(hashes: Collection[str], kind: str) -> Iterator[str]:
@@ -121,8 +135,7 @@ def _look(file: Path, kind: Kind) -> Seen:
     except (ImportError, MemoryError):  # no fault of the file
         raise
     except Exception as error:  # decoders raise anything for a file that is none of theirs
-        words = (str(error).splitlines() or [""])[0].replace(str(file), "it")
-        return Seen(content, wrong=f"cannot be read ({words or type(error).__name__})")
+        return Seen(content, wrong=f"cannot be read ({reason(error, file)})")
 
 
 def _stamp(file: Path) -> list[int]:

@@ -49,6 +49,18 @@ def test_classify_loss_is_scikit_learns_log_loss():
     assert float(head.loss(logits, batch)) == pytest.approx(expected, rel=1e-5)
 
 
+def test_smoothed_labels_are_counted_by_hand_and_only_in_training():
+    head, batch = Classify(Features(dim=4, grid=(3,)), IMAGE, label_smoothing=0.3), fake_batch(IMAGE)
+    logits = torch.randn(len(batch.x), 3)
+    truth = np.eye(3)[batch.y] * 0.7 + 0.1  # 0.3 spread over three classes
+    expected = -(truth * logits.double().log_softmax(1).numpy()).sum(1).mean()
+    assert head.loss(logits, batch).item() == pytest.approx(expected, rel=1e-5)
+    plain = Classify(Features(dim=4, grid=(3,)), IMAGE).loss(logits, batch)
+    assert head.eval().loss(logits, batch).item() == pytest.approx(plain.item())
+    with pytest.raises(ValueError, match=r"label_smoothing must be in \[0, 1\), came 1"):
+        Classify(Features(dim=4, grid=(3,)), IMAGE, label_smoothing=1)
+
+
 def test_forecast_scores_agree_with_scikit_learn_on_ragged_batches():
     head = Forecast(Features(dim=4, grid=(3,)), SERIES)
     batches = [fake_batch(SERIES, size, seed=size) for size in (5, 2)]

@@ -30,7 +30,16 @@ from quintain.kit.references import simple as references
 
 
 class Classify(nn.Module):
-    """Mean over all real positions beside the last real step → logits (B, K)."""
+    """Mean over all real positions beside the last real step → logits (B, K).
+
+    Args:
+        inp, spec, make_core: as every head; no other core is needed.
+        label_smoothing: share of each target that is spread over all classes, in training alone
+            (Szegedy et al. 2016, https://arxiv.org/abs/1512.00567, section 7).
+
+    Raises:
+        ValueError: fewer than two classes, or a label_smoothing outside [0, 1).
+    """
 
     causal: ClassVar[bool] = False
     asks: ClassVar[Asks] = "summary"
@@ -43,13 +52,23 @@ class Classify(nn.Module):
         "linear": references.linear_classifier,
     }
 
-    def __init__(self, inp: Features, spec: DataSpec, make_core: MakeCore | None = None) -> None:
+    def __init__(
+        self,
+        inp: Features,
+        spec: DataSpec,
+        make_core: MakeCore | None = None,
+        *,
+        label_smoothing: float = 0.0,
+    ) -> None:
         super().__init__()
         check_task(spec, "classify")
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"label_smoothing must be in [0, 1), came {label_smoothing}")
         if len(spec.classes) < 2:
             raise ValueError(f"{spec.name} names {len(spec.classes)} classes; two are needed")
         self.classes = spec.classes
         self.num_classes = len(spec.classes)
+        self.label_smoothing = label_smoothing
         self.summary = Summary(inp)
         self.logits = nn.Linear(self.summary.dim, self.num_classes)
 
@@ -59,7 +78,8 @@ class Classify(nn.Module):
 
     def loss(self, prediction: Tensor, batch: Batch) -> Tensor:
         """Cross-entropy in nats, mean over samples."""
-        return F.cross_entropy(prediction, batch.y)
+        smooth = self.label_smoothing if self.training else 0.0
+        return F.cross_entropy(prediction, batch.y, label_smoothing=smooth)
 
     def weight(self, batch: Batch) -> int:
         """Samples."""

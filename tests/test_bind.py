@@ -46,7 +46,7 @@ def test_what_fits_has_no_problems():
         ({"count": 1.5}, "expects int, came 1.5"),
         ({"count": True}, "expects int, came True"),
         ({"count": 1, "rate": "x"}, "expects float, came 'x'"),
-        ({"count": 1, "kind": "c"}, "expects Literal['a', 'b'], came 'c'"),
+        ({"count": 1, "kind": "c"}, "thing.kind: expected a or b, came 'c'"),
         ({"count": 1, "name": 3}, "expects str | None, came 3"),
         ({"count": 1, "flag": 1}, "expects bool, came 1"),
         ({"count": 1, "raet": 1}, "Thing has no setting raet; did you mean rate?"),

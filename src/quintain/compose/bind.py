@@ -13,6 +13,8 @@ from typing import Any
 from quintain.compose.errors import UsageError, nearest
 
 RESERVED = ("_target_", "_partial_", "card")
+GIVEN = {"stem": 1, "head": 3, "model": 1}  # positional arguments that the engine passes
+FILLED = {"stem": {"reads"}, "model": {"width"}}
 
 
 def locate(target: str) -> Callable[..., Any]:
@@ -62,6 +64,26 @@ def accepts(node: Mapping[str, Any], name: str) -> bool:
     return name in parameters
 
 
+def omitted(part: str, node: Mapping[str, Any]) -> list[str]:
+    """Settings that a node's target takes and the node does not have, in the signature's order.
+
+    Args:
+        part: where the node stands ("model", "model.cnn").
+        node: with a target; where it has none, or one that cannot be imported, there are none.
+    """
+    try:
+        parameters = list(inspect.signature(locate(node["_target_"])).parameters.values())
+    except (KeyError, UsageError, TypeError, ValueError):
+        return []
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    given = GIVEN.get(part, int(bool(node.get("_partial_"))))  # whoever completes it gives one
+    return [
+        p.name
+        for p in parameters[given:]
+        if p.kind in named and p.name not in node and p.name not in FILLED.get(part, ())
+    ]
+
+
 def problems(path: str, node: Mapping[str, Any], *, given: int = 0, extra: set[str]) -> list[str]:
     """What is wrong with a node's settings and those of nodes in it, without calling a target.
 
@@ -103,8 +125,7 @@ def _check(
             known = [p for p in parameters if p not in extra]
             found.append(f"{path}.{key}: {name} has no setting {key}{nearest(key, known)}")
         elif key in hints and key not in extra and not _fits(value, hints[key]):
-            want = inspect.formatannotation(hints[key]).replace("typing.", "")
-            found.append(f"{path}.{key}: {name} expects {want}, came {value!r}")
+            found.append(f"{path}.{key}: {_expected(name, hints[key])}, came {value!r}")
     found += [
         f"{path}: {name} needs a value for {key}"
         for key, p in parameters.items()
@@ -127,10 +148,9 @@ def _hints(target: Callable[..., Any]) -> dict[str, Any]:
 
 def _fits(value: Any, hint: Any) -> bool:
     """Whether a plain value fits a simple annotation; other annotations are not judged."""
-    origin = typing.get_origin(hint)
-    if origin in (typing.Union, types.UnionType):
+    if _is_union(hint):
         return any(_fits(value, option) for option in typing.get_args(hint))
-    if origin is typing.Literal:
+    if _is_choice(hint):
         return value in typing.get_args(hint)
     if hint is type(None):
         return value is None
@@ -141,6 +161,27 @@ def _fits(value: Any, hint: Any) -> bool:
     if hint in (bool, str):
         return isinstance(value, hint)
     return True
+
+
+def _expected(name: str, hint: Any) -> str:
+    """What a setting takes, in words: its choices where it has any, else its type."""
+    options = typing.get_args(hint) if _is_union(hint) else (hint,)
+    choices = [value for o in options if _is_choice(o) for value in typing.get_args(o)]
+    if not choices:
+        return f"{name} expects {inspect.formatannotation(hint).replace('typing.', '')}"
+    others = [o for o in options if not _is_choice(o)]
+    words = [str(value) for value in choices]
+    words += ["null" if o is type(None) else inspect.formatannotation(o) for o in others]
+    *first, last = words
+    return f"expected {', '.join(first)} or {last}" if first else f"expected {last}"
+
+
+def _is_union(hint: Any) -> bool:
+    return typing.get_origin(hint) in (typing.Union, types.UnionType)
+
+
+def _is_choice(hint: Any) -> bool:
+    return typing.get_origin(hint) is typing.Literal
 
 
 def _cause(error: BaseException) -> str:

@@ -13,6 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
+from quintain.compose.bind import omitted
 from quintain.compose.errors import UsageError, guess, nearest
 from quintain.compose.providers import options
 from quintain.compose.raw import COMPOSE_ERRORS, compose_raw
@@ -104,22 +105,34 @@ def _unknown_setting(override: Override, config: DictConfig) -> str:
         if step not in node:
             if last and depth and (override.is_add() or override.is_force_add()):
                 return ""
-            names = [k for k in node if not str(k).startswith("_") and k not in ("card", "hydra")]
-            return f"{override.input_line}: {_lacks(steps[: depth + 1], names, config)}"
+            chosen = config.hydra.runtime.choices.get(path)
+            return f"{override.input_line}: {_lacks(override, depth, node, chosen)}"
         node = node[step]
     return ""
 
 
-def _lacks(steps: Sequence[str], names: Sequence[str], config: DictConfig) -> str:
-    """What has no such setting, and the nearest that it has."""
-    *above, last = steps
-    chosen = config.hydra.runtime.choices.get(".".join(above))
-    if chosen is None:
-        return f"there is no setting {'.'.join(steps)}{nearest(last, names)}"
-    hint = nearest(last, names)
-    return (
-        f"{above[0]}={chosen} has no setting {last}{hint} (one that its YAML omits: put + before)"
-    )
+def _lacks(override: Override, depth: int, node: dict[str, Any], chosen: str | None) -> str:
+    """What has no such setting, and what to type instead, with a + where its YAML omits that.
+
+    Only here is a plugin imported before preflight, to read its signature.
+    """
+    steps = override.key_or_group.split(".")
+    path, step = ".".join(steps[:depth]), steps[depth]
+    names = [k for k in node if not str(k).startswith("_") and k not in ("card", "hydra")]
+    absent = [] if override.is_delete() else omitted(path, node)
+    what = f"{path}={chosen}" if chosen else path
+    plus = f"+{(override.input_line or '').lstrip('+')}"
+    if step in absent:
+        return f"the YAML of {what} does not list {step}; type {plus}"
+    wrong = ".".join(steps[: depth + 1])
+    lacks = f"{what} has no setting {step}" if chosen else f"there is no setting {wrong}"
+    close = guess(step, [*names, *absent])
+    if close in absent:
+        close = plus.replace(wrong, f"{path}.{close}", 1)
+    meant = f"; did you mean {close}?" if close else "."
+    known = f"Known: {', '.join(sorted(names)) or 'none'}"
+    more = f"; not in its YAML: {', '.join(absent)} (+{path}.{absent[0]}=…)" if absent else ""
+    return f"{lacks}{meant} {known}{more}"
 
 
 def first_line(error: Exception) -> str:

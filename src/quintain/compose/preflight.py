@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from quintain.compose.bind import instantiate, locate, problems
+from quintain.compose.bind import FILLED, GIVEN, instantiate, locate, problems
 from quintain.compose.cells import PARTS, Cell
 from quintain.compose.errors import UsageError, nearest
 from quintain.compose.needs import install_hint
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 LIGHT = ("budget", "optimizer")
 HEAVY = tuple(part for part in PARTS if part not in LIGHT)
-GIVEN = {"stem": 1, "head": 3, "model": 1}  # positional arguments that the engine passes
-FILLED = {"stem": {"reads"}, "model": {"width"}}
 
 
 @dataclass

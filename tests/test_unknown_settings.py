@@ -1,0 +1,82 @@
+"""Settings that are not there, or not in the YAML: what a user is told to type."""
+
+import inspect
+from typing import Literal
+
+import pytest
+from words import composed, told
+
+from quintain.compose.bind import omitted, problems
+from quintain.compose.preflight import misfits
+from quintain.plugins.stem.speech import Speech
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("stem.window=32", "the YAML of stem=speech does not list window; type +stem.window=32"),
+        (
+            "stem.windw=32",
+            "has no setting windw; did you mean +stem.window=32? Known: faster, hop,",
+        ),
+        ("stem.hopp=3", "stem=speech has no setting hopp; did you mean hop? Known: faster, hop,"),
+        ("stem.xyz=3", "has no setting xyz. Known: faster, "),
+        ("stem.xyz=3", "stretch; not in its YAML: window, lowest, mean, std (+stem.window=…)"),
+        ("stem.window.x=3", "type +stem.window.x=3"),
+        ("~stem.window", "stem=speech has no setting window. Known: faster, "),
+        ("dataset.memory=9", "the YAML of dataset=yesno does not list memory; type +dataset.memor"),
+        ("head.lexico=true", "did you mean lexicon?"),
+        (
+            "launch.wrkers=3",
+            "there is no setting launch.wrkers; did you mean workers? Known: time_",
+        ),
+        ("lanch.workers=3", "there is no setting lanch; did you mean launch?"),
+        ("head.rank_by=x", "head.rank_by: expected wer, cer or exact_match, came 'x'"),
+    ],
+)
+def test_a_setting_that_is_not_there(word: str, says: str) -> None:
+    (sentence,) = told("dataset=yesno", "hardware=cpu", "model=lstm", word)
+    assert says in sentence
+
+
+@pytest.mark.parametrize("word", ["+stem.window=32", "+dataset.memory=9"])
+def test_what_is_told_to_type_fits(word: str) -> None:
+    (one,) = composed("dataset=yesno", "model=lstm", word)
+    assert misfits(one.config) == []
+
+
+def test_settings_of_a_model_in_a_model() -> None:
+    (sentence,) = told("model=cnn_lstm", "dataset=digits", "hardware=cpu", "model.eye.init=x")
+    assert "the YAML of model.eye does not list init; type +model.eye.init=x" in sentence
+
+
+def test_what_a_yaml_omits_is_what_the_signature_has_more() -> None:
+    (one,) = composed("dataset=yesno", "model=lstm")
+    node = one.config["stem"]
+    own = [*inspect.signature(Speech).parameters][1:]
+    assert sorted([*omitted("stem", node), "reads", *(k for k in node if k in own)]) == sorted(own)
+    assert omitted("model", {"_target_": "nowhere.Model"}) == omitted("launch", {}) == []
+
+
+class Choosy:
+    def __init__(
+        self,
+        one: Literal["a"] = "a",
+        three: Literal["a", "b", 3] = "a",
+        free: Literal["a", "b"] | None = None,
+        size: Literal["auto"] | int = "auto",
+    ) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("one", "expected a, came 'x'"),
+        ("three", "expected a, b or 3, came 'x'"),
+        ("free", "expected a, b or null, came 'x'"),
+        ("size", "expected auto or int, came 'x'"),
+    ],
+)
+def test_choices_are_listed_as_a_user_types_them(setting: str, says: str) -> None:
+    node = {"_target_": f"{__name__}.Choosy", setting: "x"}
+    assert problems("thing", node, extra=set()) == [f"thing.{setting}: {says}"]

@@ -14,7 +14,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from quintain.records import faults
 from quintain.records.faults import StoreError
+from quintain.records.glance import glance
 from quintain.records.schema import SCHEMA, Record, Status
 from quintain.records.scrub import scrub_record
 
@@ -108,6 +109,29 @@ class Store:
         """The status of a cell's record, or None; a record that cannot be read counts as none."""
         record = self.read(key)
         return record.status if record else None
+
+    def statuses(self, keys: Iterable[str]) -> dict[str, Status]:
+        """The statuses of many cells' records; cells without a usable record are left out.
+
+        Made for ten thousand cells: each folder is listed once, and of a record only the first
+        lines and the end are read. So one that was edited by hand counts as what its head says;
+        one that is cut short, misnamed or of a newer schema counts as none, as in `status`.
+        """
+        found: dict[str, Status] = {}
+        for folder, wanted in _by_folder(keys).items():
+            for key in wanted & _listed(self.path / "records" / folder):
+                if status := self._status_of(key):
+                    found[key] = status
+        return found
+
+    def _status_of(self, key: str) -> Status | None:
+        try:
+            seen = glance(self.file(key))
+        except OSError:
+            return self.status(key)  # says why
+        if seen is None or seen.key != key or seen.schema > SCHEMA:
+            return self.status(key)
+        return seen.status
 
     def all(self) -> list[Record]:
         """Every usable record, in the order of the keys.
@@ -204,6 +228,23 @@ class Store:
         if sentence not in self.problems:
             self.problems.append(sentence)
             log.warning("%s", sentence)
+
+
+def _by_folder(keys: Iterable[str]) -> dict[str, set[str]]:
+    folders: dict[str, set[str]] = {}
+    for key in keys:
+        folders.setdefault(key[:2], set()).add(key)
+    return folders
+
+
+def _listed(folder: Path) -> set[str]:
+    """The keys of the records in a folder."""
+    try:
+        return {name[:-5] for name in os.listdir(folder) if _NAME.fullmatch(name)}
+    except (
+        OSError
+    ):  # not there; where it is and cannot be listed, `check_writable` or `all` says so
+        return set()
 
 
 def _is_record(path: Path) -> bool:

@@ -65,7 +65,7 @@ def test_datasets_keep_the_contract_and_their_cards(name):
         pytest.skip(f"{name} needs files: set QUINTAIN_DATA to a folder that has them")
     with composer():
         config = compose_one([f"dataset={name}", f"data_dir={folder}"]).config["dataset"]
-    case = Case.load(lambda: instantiate(config), config["card"])
+    case = Case.load(lambda **other: instantiate(config, **other), config["card"])
     assert case.card["counts"] and case.dataset.fingerprint() == case.card["fingerprint"]
     for check_name, check in DATASET_CHECKS:
         if check_name != "fingerprint":  # it would load the data again

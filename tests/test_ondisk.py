@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,61 @@ def test_a_split_without_samples_is_refused(files: list[Path]) -> None:
         Sounds(files).size("train")
     with pytest.raises(ValueError, match="workers must be at least 1"):
         Sounds(files, workers=0)
+
+
+@pytest.mark.parametrize("memory", [1024, 0])
+def test_lengths_are_those_of_the_samples_either_way(files: list[Path], memory: float) -> None:
+    data = Sounds(files, memory=memory)
+    data.setup()
+    found = data.lengths("val")
+    assert found is not None and found.tolist() == [110 + 30 * n for n in range(10)]
+
+    class Knowing(Sounds):
+        def items(self) -> Mapping[Split, Sequence[Item]]:
+            return {
+                split: [replace(item, steps=7 + n) for n, item in enumerate(items)]
+                for split, items in super().items().items()
+            }
+
+    knowing = Knowing(files, memory=memory)
+    knowing.setup()
+    said = knowing.lengths("val")
+    assert said is not None and said.tolist() == [*range(7, 17)]  # no file is read for it
+
+
+def test_batches_of_like_length_are_the_same_from_memory_and_from_disk(files: list[Path]) -> None:
+    padded, found = {}, []
+    for memory in (1024, 0):
+        data = Sounds(files, memory=memory)
+        data.setup()
+        lengths = data.lengths("train")
+        for pool in (1, 2):
+            order = Order(10, 4, 1, lengths if pool > 1 else None, pool)
+            assert order.grouped == (pool > 1)
+            batches = [*chain(*TrainFeed(data, order, steps=8, chunk=2))]
+            padded[pool] = sum(int((b.x.shape[1] - b.lengths).sum()) for b in batches)
+        found.append(batches)
+    assert all(equal(a, b) for a, b in zip(*found, strict=True))
+    assert padded[2] < 0.8 * padded[1]
+    assert not Order(10, 4, 1, torch.full((10,), 3), 2).grouped
+    assert not Order(10, 6, 1, torch.arange(10), 2).grouped
+
+
+@pytest.mark.parametrize("memory", [1024, 0])
+def test_samples_without_steps_keep_one_column(files: list[Path], memory: float) -> None:
+    class Empty(Sounds):
+        def items(self) -> Mapping[Split, Sequence[Item]]:
+            return {s: [replace(item, y=()) for item in i] for s, i in super().items().items()}
+
+        def read(self, item: Item) -> Tensor:
+            return super().read(item)[:0]
+
+    data = Empty(files, memory=memory)
+    data.setup()
+    x, y, lengths, y_lengths = data.take("train", torch.tensor([1, 2]))
+    assert x.shape == y.shape == (2, 1) and not x.any() and not y.any()
+    assert lengths is not None and y_lengths is not None
+    assert lengths.tolist() == y_lengths.tolist() == [0, 0]
 
 
 def chunks_of(data: Sounds, seed: int = 1) -> list[list[Batch]]:

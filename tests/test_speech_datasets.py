@@ -184,7 +184,7 @@ def test_letters_are_symbols_in_order() -> None:
         letters.encode("bad", "x")
 
 
-def passes_checks(make: Callable[[], Any], about: dict[str, Any]) -> Any:
+def passes_checks(make: Callable[..., Any], about: dict[str, Any]) -> Any:
     case = Case.load(make, about)
     for _, check in DATASET_CHECKS:
         check(case)
@@ -201,7 +201,7 @@ def test_yesno(
     for k, name in enumerate(yesno_names()):
         write(tmp_path / "made" / f"{name}.wav", 2000 + 10 * k, k, rate=8000)
     monkeypatch.setattr(yesno, "_REMOTE", serve(tmp_path / "made", "waves_yesno"))
-    data = passes_checks(lambda: Yesno(str(tmp_path)), card("yesno"))
+    data = passes_checks(lambda **other: Yesno(str(tmp_path), **other), card("yesno"))
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".lock") == [
         "site",
         "waves_yesno",
@@ -238,7 +238,7 @@ def test_speech_commands(
     monkeypatch.setattr(speech_commands, "_REMOTE", serve(tmp_path / "made", "."))
     monkeypatch.setattr(speech_commands, "_RECORDINGS", 9)
     about = card("speech_commands") | {"counts": {"train": 3, "val": 3, "test": 3}}
-    data = passes_checks(lambda: SpeechCommands(str(tmp_path)), about)
+    data = passes_checks(lambda **other: SpeechCommands(str(tmp_path), **other), about)
     classes = data.spec.classes
     assert len(set(classes)) == 35 and list(classes) == sorted(classes)
     assert [classes[k] for k in data.take("val", torch.arange(3)).y] == ["no", "yes", "zero"]
@@ -289,7 +289,7 @@ def test_librispeech(
     monkeypatch.setattr(librispeech, "_SITE", remote.url.rpartition("/")[0])
     about = card("librispeech") | {"counts": {"train": 3, "val": 1, "test": 2}}
     both = "train-clean-100+train-clean-360"
-    data = passes_checks(lambda: Librispeech(str(tmp_path), train=both), about)
+    data = passes_checks(lambda **other: Librispeech(str(tmp_path), train=both, **other), about)
     batch = data.take("train", torch.arange(3))
     assert batch.lengths.tolist() == [4000, 4100, 4000]
     rows = zip(batch.y.tolist(), batch.y_lengths.tolist(), strict=True)

@@ -46,8 +46,9 @@ def test_what_is_told_to_type_fits(word: str) -> None:
 
 
 def test_settings_of_a_model_in_a_model() -> None:
-    (sentence,) = told("model=cnn_lstm", "dataset=digits", "hardware=cpu", "model.eye.init=x")
-    assert "the YAML of model.eye does not list init; type +model.eye.init=x" in sentence
+    (sentence,) = told("model=cnn_lstm", "dataset=digits", "hardware=cpu", "model.eye.num_block=3")
+    assert "width" not in sentence and "+" not in sentence
+    assert "no setting model.eye.num_block; did you mean num_blocks? Known: init, max_" in sentence
 
 
 def test_what_a_yaml_omits_is_what_the_signature_has_more() -> None:

@@ -80,7 +80,9 @@ def omitted(part: str, node: Mapping[str, Any]) -> list[str]:
     return [
         p.name
         for p in parameters[given:]
-        if p.kind in named and p.name not in node and p.name not in FILLED.get(part, ())
+        if p.kind in named
+        and p.name not in node
+        and p.name not in FILLED.get(part.partition(".")[0], ())
     ]
 
 

@@ -205,10 +205,11 @@ def deciding(node: dict[str, Any]) -> dict[str, Any]:
 
     Where the data lie does not matter if the card has their fingerprint or their content; else it
     is all that is known of them. A text that comes with Python (`card.python_text`) differs between
-    releases.
+    releases. Settings that change no result (`card.neutral`) decide nothing.
     """
     card = node.get("card") or {}
-    kept = {k: v for k, v in node.items() if k != "card"}
+    idle = {"card", *(card.get("neutral") or ())}
+    kept = {k: v for k, v in node.items() if k not in idle}
     if fingerprint := card.get("fingerprint"):
         kept.pop("data_dir", None)
         kept["fingerprint"] = fingerprint

@@ -65,8 +65,12 @@ def examine(cell: Cell) -> Verdict:
             found.append(f"dataset={cell.names['dataset']}: {_words(error)}")
     if found:
         return Verdict(problems=found)
-    verdict = _reference(cell) if cell.reference else _meta_build(cell, spec)
-    return replace(verdict, notes=notes)
+    if cell.reference:
+        return replace(_reference(cell), notes=notes)
+    if (pool := config["budget"].get("group_by_length", 1)) > 1 and not spec.ragged:
+        why = "all samples have one length"
+        notes = (*notes, f"budget.group_by_length={pool} has no effect: {why}")
+    return replace(_meta_build(cell, spec), notes=notes)
 
 
 @cache

@@ -67,6 +67,7 @@ class OnDisk(Base):
         self._memory, self._workers = memory, workers
         self._items: Mapping[Split, Sequence[Item]] = {}
         self._decoded: dict[Split, Tensor | list[Tensor]] = {}
+        self._lengths: dict[Split, Tensor] = {}
         self._fingerprint = ""
         self.streams = False
 
@@ -121,6 +122,25 @@ class OnDisk(Base):
             x = x.float().div_(32768)
         y, y_lengths = self._targets(items)
         return Batch(x, y, lengths if self.spec.ragged else None, y_lengths)
+
+    def lengths(self, split: Split) -> Tensor | None:
+        """Valid steps of `x` of each sample of a ragged dataset, long (N,).
+
+        As the items say; where they do not, of what is in memory, else each file is read once.
+        """
+        if not self.spec.ragged:
+            return None
+        if split not in self._lengths:
+            items = self._listed(split)
+            steps = [item.steps for item in items]
+            if not all(steps):
+                steps = (
+                    self._at_once(lambda item: len(self._read(item)), items)
+                    if self.streams
+                    else [len(sample) for sample in self._decoded[split]]
+                )
+            self._lengths[split] = torch.tensor(steps)
+        return self._lengths[split]
 
     def fingerprint(self) -> str:
         """`sha256:` over shape and classes and, for each sample, split, part, target and content.

@@ -99,7 +99,7 @@ def common(run: Run, reading: str) -> dict[str, Any]:
             "fingerprint": run.dataset.fingerprint(),
             "card_fingerprint": card.get("fingerprint"),
             "sizes": sizes,
-            "notes": list(getattr(run.dataset, "notes", ())),
+            "notes": [*getattr(run.dataset, "notes", ()), *run.notes],
         },
         "machine": machine(run.hardware.threads()),
         "versions": versions(),
@@ -186,6 +186,7 @@ def _target(curve: list[Point], score: Score, value: float | None) -> dict[str, 
 def _fingerprint_label(run: Run) -> dict[str, Any]:
     """The card speaks of the default settings only."""
     node = run.cell.config["dataset"]
-    changed = bool(set(node) - {"_target_", "card", "data_dir"})
-    card = (node.get("card") or {}).get("fingerprint")
-    return trust.same_data(run.dataset.fingerprint(), card, changed)
+    card = node.get("card") or {}
+    idle = {"_target_", "card", "data_dir", *(card.get("neutral") or ())}
+    changed = bool(set(node) - idle)
+    return trust.same_data(run.dataset.fingerprint(), card.get("fingerprint"), changed)

@@ -16,7 +16,7 @@ class Budget:
         validations: how often the validation split is read during training, evenly spread.
         group_by_length: so many batches are drawn together and sorted by length, so that samples of
             like length share a batch and less of it is padding; 1: batches are drawn by chance
-            alone. Without effect where samples have one length or are read from disk.
+            alone. Without effect where samples have one length, which a note then says.
         seconds: of training, validation not counted; None: no limit.
         target: value of the main score on validation whose step and seconds are recorded.
 

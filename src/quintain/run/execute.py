@@ -45,6 +45,7 @@ class Run:
     samples: Path | None = None
     cpu_share: float = 0.0
     nondeterministic: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def execute(
@@ -100,7 +101,7 @@ def _train(run: Run, progress: Progress) -> Record:
         synchronize=hardware.synchronize,
         each_step=arguments["accelerator"] == "cpu",
     )
-    feed = _feed(dataset, budget, run.cell.seed)
+    feed = _feed(run, budget)
     trainer = make_trainer(arguments, feed, budget)
     meters = hardware.meters()
     for meter in meters:
@@ -118,9 +119,14 @@ def _train(run: Run, progress: Progress) -> Record:
     return record
 
 
-def _feed(dataset: Dataset, budget: Budget, seed: int) -> TrainFeed:
-    lengths = dataset.lengths("train") if budget.group_by_length > 1 else None
-    order = Order(dataset.size("train"), budget.batch_size, seed, lengths, budget.group_by_length)
+def _feed(run: Run, budget: Budget) -> TrainFeed:
+    """The batches of training; where grouping them by length does nothing, the run's notes say."""
+    dataset, pool = run.dataset, budget.group_by_length
+    lengths = dataset.lengths("train") if pool > 1 else None
+    order = Order(dataset.size("train"), budget.batch_size, run.cell.seed, lengths, pool)
+    if pool > 1 and not order.grouped:
+        why = "all samples have one length" if lengths is None else "there is nothing to sort"
+        run.notes += (f"budget.group_by_length={pool} has no effect: {why}",)
     return TrainFeed(
         dataset, order, steps=budget.steps, chunk=_chunk(budget), validations=budget.validations
     )

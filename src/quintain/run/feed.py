@@ -60,6 +60,12 @@ class Order:
         # Of more than one epoch, copies of a sample would lie side by side and share a batch.
         self._pool = max(1, min(pool, size // batch_size))
 
+    @property
+    def grouped(self) -> bool:
+        """Whether lengths change the order: several batches are drawn together, and they differ."""
+        lengths = self._lengths
+        return lengths is not None and self._pool > 1 and bool((lengths != lengths[0]).any())
+
     def __call__(self, step: int) -> torch.Tensor:
         """Indices, long (B,), of the batch at `step` (from 0)."""
         if self._lengths is None:

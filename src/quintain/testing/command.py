@@ -15,7 +15,7 @@ from quintain.compose.config import compose_one, composer
 from quintain.compose.errors import UsageError
 from quintain.compose.expand import expand
 from quintain.compose.preflight import misfits
-from quintain.contracts import DataSpec, Skip
+from quintain.contracts import Dataset, DataSpec, Skip
 from quintain.testing.dataset_checks import DATASET_CHECKS, Case
 from quintain.testing.model_checks import MODEL_CHECKS
 from quintain.testing.specs import EXAMPLE_SPECS
@@ -89,9 +89,12 @@ def _datasets(job: Sequence[str], named: set[str]) -> Iterator[Finding]:
     _bind(composed)
     config, name = composed.config, composed.choices["dataset"]
 
+    def make(**other: Any) -> Dataset:
+        return build_dataset(config | {"dataset": config["dataset"] | other})
+
     def arguments() -> tuple[Any, ...]:
         card = config["dataset"].get("card") or {}
-        return (Case.load(lambda: build_dataset(config), card),)
+        return (Case.load(make, card),)
 
     yield from _run(f"dataset={name}", DATASET_CHECKS, arguments)
 

@@ -20,19 +20,23 @@ CARD = ("about", "source", "licence", "citation")
 PIXELS = (torch.uint8, torch.float32)
 DTYPES = {"text": (torch.long,), "image": PIXELS, "video": PIXELS}
 CUT = ("next_token", "transcribe", "generate")
+COMPARED = 64  # samples of a split
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 @dataclass(frozen=True)
 class Case:
-    """A loaded dataset, how to make another, and its card (`dataset.card` of its YAML)."""
+    """A loaded dataset, how to make another, and its card (`dataset.card` of its YAML).
+
+    Where the card has `neutral` settings, `make` takes them as keyword arguments.
+    """
 
     dataset: Dataset
-    make: Callable[[], Dataset]
+    make: Callable[..., Dataset]
     card: Mapping[str, Any]
 
     @classmethod
-    def load(cls, make: Callable[[], Dataset], card: Mapping[str, Any]) -> Case:
+    def load(cls, make: Callable[..., Dataset], card: Mapping[str, Any]) -> Case:
         """Prepare and set up a fresh dataset."""
         return cls(_loaded(make), make, card)
 
@@ -119,6 +123,23 @@ def fingerprint(case: Case) -> None:
     assert stated in (None, first), f"the card says {stated}, the data {first}"
 
 
+def neutral(case: Case) -> None:
+    """Settings that the card calls neutral change neither the data nor their lengths."""
+    others = case.card.get("neutral") or {}
+    if not others:
+        return
+    ours, other = case.dataset, _loaded(lambda: case.make(**others))
+    said = ", ".join(f"{name}={value}" for name, value in others.items())
+    assert other.fingerprint() == ours.fingerprint(), f"with {said} the fingerprint is another"
+    for split in SPLITS:
+        size = ours.size(split)
+        assert other.size(split) == size, f"with {said} {split} has another size"
+        some = torch.arange(size).flip(0)[:COMPARED]
+        pairs = [*zip(ours.take(split, some), other.take(split, some), strict=True)]
+        pairs.append((ours.lengths(split), other.lengths(split)))
+        assert all(_same(one, two) for one, two in pairs), f"with {said} {split} is another"
+
+
 def card_complete(case: Case) -> None:
     """The card says what the data is, where it comes from, its licence and whom to cite."""
     missing = [key for key in CARD if not case.card.get(key)]
@@ -135,6 +156,7 @@ DATASET_CHECKS: tuple[tuple[str, Check], ...] = (
     ("lengths", lengths),
     ("splits", splits),
     ("fingerprint", fingerprint),
+    ("neutral", neutral),
     ("card_complete", card_complete),
 )
 """What a dataset must pass."""
@@ -145,6 +167,12 @@ def _loaded(make: Callable[[], Dataset]) -> Dataset:
     dataset.prepare_data()
     dataset.setup("fit")
     return dataset
+
+
+def _same(one: Tensor | None, two: Tensor | None) -> bool:
+    if one is None or two is None:
+        return one is two
+    return one.dtype == two.dtype and torch.equal(one, two)
 
 
 def _all(case: Case) -> Iterator[tuple[Split, Batch]]:

@@ -12,6 +12,7 @@ NOISE = (
     r".*`isinstance\(treespec, LeafSpec\)`",  # Lightning 2.6 with torch 2.11
     r"TF32 acceleration on top of oneDNN",  # mkldnn.flags on a CPU
     r".*does not have many workers",  # data is in memory and indexed by batch
+    r"The `srun` command is available",  # a run under Slurm starts its own ranks
 )
 
 

@@ -89,6 +89,13 @@ def test_the_leaderboard_has_the_promised_fields(swept):
     assert {row["model"]: row["reference"] for row in board["rows"]}["persistence"] is True
 
 
+def test_reading_takes_the_words_of_running(swept):
+    words = ("launch.workers=1", "launch.time_limit=9", "wandb.mode=disabled", "data_dir=x")
+    for command in ("records", "leaderboard"):
+        found = as_json(swept[0], command, "plugins_dir=own", *words)
+        assert found == as_json(swept[0], command)
+
+
 def test_what_is_done_is_not_done_again(swept):
     folder, _ = swept
     words = [w.replace("good,bad,shy", "good") for w in SWEEP]
@@ -145,6 +152,8 @@ def test_an_unknown_model(usage, command):
         (("leaderboard", "store=nowhere"), "there is no store at nowhere"),
         (("records", "stor=x"), "stor: no such setting here; did you mean store?"),
         (("records", "store"), "'store' is no setting"),
+        (("records", "launch.worker=2"), "did you mean launch.workers?"),
+        (("leaderboard", "model.width=3"), "leaderboard takes no choice of cells; it shows all"),
         (("check", "dataset.path=x"), "say what to check"),
         (("check", "model=rnn", "model.widht=3"), "did you mean width?"),
         (("run", "plugins_dir=nowhere"), "nowhere is not a folder"),

@@ -38,6 +38,24 @@ def test_cfg_shows_the_configuration_and_runs_nothing(tmp_path):
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("model=lstm", "--cfg", "job", "seed=3"),
+        ("-c", "job", "model=lstm", "seed=3"),
+        ("model=lstm", "--cfg=job", "seed=3"),
+        ("model=lstm", "-p", "model", "seed=3", "--cfg", "job"),
+        ("--info", "config", "model=lstm", "seed=3"),
+        ("model=lstm", "--info", "seed=3"),
+    ],
+)
+def test_a_flag_stands_anywhere(words, tmp_path):
+    code, out, err = quintain("run", *words, cwd=tmp_path)
+    assert code == 0, err
+    assert "cell: lstm" in out
+    assert ("seed: 3" in out) == ("-p" not in words)
+
+
 def test_info_shows_the_search_path(tmp_path):
     code, out, err = quintain("run", "--info", "searchpath", cwd=tmp_path)
     assert code == 0, err

@@ -138,6 +138,57 @@ def test_rows_are_apart_by_hardware_without_variant() -> None:
     assert {(row.hardware, row.variant) for row in rows} == {("cpu", ""), ("cuda", "")}
 
 
+def test_what_is_off_its_default_is_shown_with_nothing_beside_it() -> None:
+    mine = {"optimizer.lr": 0.01, "stem": "strips", "head": "classify", "dataset.path": "a.csv"}
+    made = make(changed=mine | {"budget.steps": 7})
+    (row,) = leaderboard([made]).rows
+    assert row.variant == "stem=strips, optimizer.lr=0.01"  # the title has the task, as it is
+    assert row.comparison == "budget.steps=7, dataset.path=a.csv"
+    assert row.changed == made.changed
+    text = shown([made], width=80)
+    assert "stem=strips" in text and "optimizer.lr=0.01" in text and "dataset.path=a.csv" in text
+    (reference,) = leaderboard([make(model="linear", reference=True, changed=mine)]).rows
+    assert reference.variant == "stem=strips"
+
+
+def test_older_records_tell_no_defaults_and_seeds_may_be_of_both() -> None:
+    (row,) = leaderboard([make()]).rows
+    assert (row.changed, row.variant) == (None, "")
+    newer = {"changed": {"optimizer.lr": 0.01}}
+    (row,) = leaderboard([make(seed=1), make(seed=2, **newer)]).rows
+    assert (row.n, row.variant) == (2, "optimizer.lr=0.01")
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_the_users_files_go_by_name_and_of_one_name_stay_apart(kept: bool) -> None:
+    def of(digit: str) -> Record:
+        cell = {"dataset": {"path": f"sha256:{digit * 64}", "root": f"sha256:{digit * 64}"}}
+        name = {"changed": {"dataset.path": "a.csv"}} if kept else {}
+        return make(cell=cell, data=data() | {"fingerprint": f"sha256:{digit * 64}"}, **name)
+
+    told = [row.comparison for row in leaderboard([of("1"), of("2")]).rows]
+    if kept:
+        assert told == [f"dataset.path=a.csv, data=sha256:{d * 12}" for d in "12"]
+    else:  # by an older version: nothing but the content is known
+        assert told == [f"dataset.{{}}=sha256:{d * 12}".format("path")
+                        + f", dataset.root=sha256:{d * 12}" for d in "12"]  # fmt: skip
+
+
+def test_equal_means_share_a_rank() -> None:
+    scores = {"a": 0.5, "b": 0.9, "c": 0.5, "d": 0.9, "e": 0.1}
+    rows = leaderboard([make(model=model, score=score) for model, score in scores.items()]).rows
+    assert [(row.model, row.rank) for row in rows] == [
+        ("b", 1), ("d", 1), ("a", 3), ("c", 3), ("e", 5)]  # fmt: skip
+
+
+def test_one_file_for_two_tasks_is_no_second_version_of_the_data() -> None:
+    other = data("forecast") | {"fingerprint": "sha256:22"}
+    two_tasks = [make(), make(task="forecast", data=other)]
+    assert leaderboard(two_tasks).notes == []
+    cell = {"dataset": {"_target_": "dataset.digits", "word": "colour"}}
+    assert leaderboard([make(), make(cell=cell, data=data() | {"fingerprint": "x"})]).notes == []
+
+
 def test_only_the_newest_code_counts() -> None:
     newer = {"cell": {"sources": {"model": "bb"}}, "finished": "2026-11-02T00:00:00.5Z"}
     older_failure = make(seed=7, status="failed")
@@ -235,6 +286,47 @@ def test_eighty_columns_fold_and_pipes_do_not(monkeypatch: pytest.MonkeyPatch) -
     assert name in shown(records)
     monkeypatch.setenv("COLUMNS", "80")
     assert shown(records) == narrow
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 140, 1000])
+def test_a_narrow_terminal_gets_fewer_columns_and_whole_numbers(width: int) -> None:
+    name = "transformer_with_a_long_name_v2"
+    records = [
+        *seeds(0.9, 0.8, model=name),
+        *seeds(0.7, 0.6, model="cnn", names={"hardware": "a_far_away_accelerator"}),
+        *(make(dataset=f"dataset_{i}", score=i / 7, model="cnn") for i in range(12)),
+    ]
+    text = shown(records, width=width)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= width and "…" not in text
+    for number in ("0.8500 ± 0.6353", "0.6500 ± 0.6353", *(f"{i / 7:.4f}" for i in range(1, 7))):
+        assert number in text
+    said = " ".join(text.split())
+    assert ("no room in" in said) == (width < 106)
+    if width < 106:
+        needed = int(said.partition("COLUMNS=")[2].split()[0])
+        assert "no room" not in shown(records, width=needed)
+        assert "no room" in shown(records, width=needed - 1)
+    matrix = text.partition("all datasets")[2]
+    assert all(f"dataset_{i}" in matrix for i in range(12))
+
+
+def test_the_matrix_says_once_what_all_have_and_marks_what_it_does_not_say() -> None:
+    few = {"budget.steps": 7}
+    slow = {"optimizer": {"_target_": "optimizer.adam", "lr": 0.1}}
+    records = [
+        make(changed=few),
+        make(changed=few | {"optimizer.lr": 0.1}, cell=slow, score=0.5),
+        make(dataset="b", changed=few | {"model.depth": 3}, score=0.25),
+        make(dataset="b", changed=few, model="cnn", score=0.75),
+    ]
+    matrix = shown(records).partition("all datasets")[2]
+    assert matrix.count("budget.steps=7") == 1
+    rows = {line.split("  ")[0]: line.split()[-2:] for line in matrix.splitlines() if "." in line}
+    assert rows["lstm"] == ["–", "0.9000"]
+    assert rows["lstm (optimizer.lr=0.1)"] == ["–", "0.5000"]
+    assert rows["cnn"] == ["0.7500", "–"]
+    assert "0.2500" in matrix and "model.depth=3" not in matrix.partition("*")[2]
 
 
 def test_list_of_records() -> None:

@@ -117,6 +117,38 @@ def test_lines_for_logs_and_pipes():
     ]
 
 
+def test_a_log_is_told_what_runs_when_nothing_was_said_for_a_minute(now):
+    cells = planned(cell("digits", "cnn"), cell("digits", "rnn"))
+    console = Console(file=io.StringIO(), width=40)
+    with make_view(console, cells, 2) as lines:
+        lines.show(Event("tick"))
+        lines.show(Event("started", cells[0].cell))
+        now[0] += 59
+        lines.show(Event("started", cells[1].cell))
+        lines.show(Event("tick"))
+        assert console.file.getvalue() == ""
+        now[0] += 1
+        lines.show(Event("step", cells[0].cell, step=1, steps=4))
+        for _ in range(3):
+            lines.show(Event("tick"))
+        first = "running: digits/cnn/cpu/s1 25% after 60 s, digits/rnn/cpu/s1 0% after 1 s"
+        assert console.file.getvalue().splitlines() == [first]
+        now[0] += 59
+        lines.show(Event("ended", cells[0].cell, ending="ok", seconds=119.0))
+        now[0] += 59  # since something was said
+        lines.show(Event("tick"))
+        now[0] += 1
+        lines.show(Event("tick"))
+        lines.show(Event("ended", cells[1].cell, ending="ok", seconds=120.0))
+        now[0] += 100
+        lines.show(Event("tick"))  # nothing runs
+    assert console.file.getvalue().splitlines()[1:] == [
+        "[1/2] ok       digits/cnn/cpu/s1  119.0 s",
+        "running: digits/rnn/cpu/s1 0% after 120 s",
+        "[2/2] ok       digits/rnn/cpu/s1  120.0 s",
+    ]
+
+
 def test_the_live_grid_on_a_terminal_and_lines_on_a_dumb_one(monkeypatch):
     cells = planned(cell("digits", "cnn"))
     screen = io.StringIO()

@@ -173,16 +173,16 @@ def _sweep_with(arguments: argparse.Namespace, references: bool) -> int:
     outcome = run_plan(plan, console)
     say(plan, outcome, console)
     if sweeping and arguments.leaderboard:
-        _show_leaderboard(plan.settings.store, [p.cell.key for p in plan.cells], console)
+        _show_leaderboard(plan.settings.store, [p.cell.key for p in plan.cells])
     return outcome.exit_code
 
 
-def _show_leaderboard(store: Path, keys: Sequence[str], console: Console) -> None:
+def _show_leaderboard(store: Path, keys: Sequence[str]) -> None:
     from quintain.records.store import Store
     from quintain.report.table import print_leaderboard
 
     wanted = set(keys)
-    print_leaderboard([r for r in Store(store).all() if r.key in wanted], console)
+    print_leaderboard([r for r in Store(store).all() if r.key in wanted])
 
 
 def _hydra(arguments: argparse.Namespace) -> int:
@@ -201,7 +201,7 @@ def _leaderboard(arguments: argparse.Namespace) -> int:
     if arguments.format == "json":
         print(json.dumps(leaderboard_json(store.all()), indent=1, allow_nan=False))
     else:
-        print_leaderboard(store.all(), _console())
+        print_leaderboard(store.all())
     return 0
 
 
@@ -214,7 +214,7 @@ def _records(arguments: argparse.Namespace) -> int:
     if arguments.format == "json":
         print(json.dumps(records_json(store.all()), indent=1, allow_nan=False))
     else:
-        print_records(store.all(), _console())
+        print_records(store.all())
     return 0
 
 
@@ -222,7 +222,7 @@ def _existing_store(arguments: argparse.Namespace):  # type: ignore[no-untyped-d
     from quintain.compose.errors import UsageError
     from quintain.records.store import Store
 
-    values = _plain_settings(arguments, {"store": "results"})
+    values = _plain_settings(arguments, {"store": "results"}, lives_on=True)
     path = Path(values["store"]).expanduser()
     if not path.exists():
         raise UsageError(f"there is no store at {path}; run quintain sweep, or give store=FOLDER")
@@ -255,21 +255,41 @@ def _doctor(arguments: argparse.Namespace) -> int:
     return doctor(_plain_settings(arguments, {"store": "results", "data_dir": ""}), _console())
 
 
-def _plain_settings(arguments: argparse.Namespace, known: dict[str, str]) -> dict[str, str]:
-    """key=value settings of a command that composes nothing; raises UsageError."""
-    from quintain.compose.errors import UsageError, nearest
+def _plain_settings(
+    arguments: argparse.Namespace, known: dict[str, str], *, lives_on: bool = False
+) -> dict[str, str]:
+    """key=value settings of a command that composes nothing; raises UsageError.
 
-    values = dict(known)
+    With `lives_on` the words may be those of the sweep that made the store: what says only how
+    cells run changes nothing and is taken; what chooses cells is refused, since it would seem to
+    choose among the results.
+    """
+    from quintain.compose.errors import UsageError, nearest
+    from quintain.compose.settings import PLACES, TABLES
+
+    running = [*PLACES, *(f"{table}.{key}" for table, keys in TABLES.items() for key in keys)]
+    values, problems = dict(known), []
     for setting in arguments.settings:
         key, equals, value = setting.partition("=")
         if not equals:
             raise UsageError(f"{setting!r} is no setting; expected key=value, as in store=results")
-        if key == "plugins_dir":
-            continue
-        if key not in known:
-            raise UsageError(f"{key}: no such setting here{nearest(key, known)}")
-        values[key] = value
+        if key in known:
+            values[key] = value
+        elif lives_on and _chooses_cells(key):
+            problems.append(f"{setting}: {arguments.command} takes no choice of cells; "
+                            "it shows all that store=FOLDER holds")  # fmt: skip
+        elif key != "plugins_dir" and not (lives_on and key in running):
+            options = list(dict.fromkeys([*known, *(running if lives_on else ())]))
+            problems.append(f"{key}: no such setting here{nearest(key, options)}")
+    if problems:
+        raise UsageError(problems)
     return values
+
+
+def _chooses_cells(key: str) -> bool:
+    from quintain.compose.cells import PARTS
+
+    return key.lstrip("+~").split(".")[0] in (*PARTS, "seed", "suite")
 
 
 def _at_home(setting: str) -> str:

@@ -31,6 +31,10 @@ from quintain.records.store import Store, StoreError
 ENDINGS = "QUINTAIN_ENDINGS"
 OTHER_CONFIG = ("--package", "-cn", "-cp", "-cd", "--config", "--info", "-i", "--hydra-help", "-p")
 
+VALUED = ("-c", "--cfg", "-p", "--package", "-cn", "--config-name", "-cp", "--config-path", "-cd",
+          "--config-dir", "--experimental-rerun")  # fmt: skip
+INFOS = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+
 
 def run_hydra(words: Sequence[str]) -> int:
     """Hand the words to Hydra; 1 if a job failed, 2 if one could not be done, 130 if interrupted.
@@ -38,15 +42,20 @@ def run_hydra(words: Sequence[str]) -> int:
     Raises:
         UsageError: words that do not compose, told before Hydra sees them.
     """
-    if not any(word.startswith(OTHER_CONFIG) for word in words):
-        _check(words)
+    flags, settings = _sorted(words)
+    if not any(flag.startswith(OTHER_CONFIG) for flag in flags):
+        _check(flags, settings)
     register()
     before = sys.argv
     with tempfile.TemporaryDirectory() as folder:
         endings = Path(folder) / "endings"
         endings.touch()
         os.environ[ENDINGS] = str(endings)
-        sys.argv = ["quintain run", *words]
+        sys.argv = [
+            "quintain run",
+            *settings,
+            *flags,
+        ]  # a bare --info would take a setting for its kind
         try:
             _main()
         except ValueError as error:  # flags that exclude each other
@@ -57,12 +66,24 @@ def run_hydra(words: Sequence[str]) -> int:
     return max(codes, default=OK)
 
 
-def _check(words: Sequence[str]) -> None:
-    pairs = zip(["", *words], words, strict=False)
-    flagless = [w for flag, w in pairs if not w.startswith("-") and flag not in ("-c", "--cfg")]
-    sweeps = bool(set(words) & {"-m", "--multirun"})
+def _sorted(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Flags, each with its value, and settings: Hydra's own parser wants all settings in one row.
+
+    A flag's value is the word after it: of `--info` only one of its kinds, which may be left out;
+    of the others any.
+    """
+    flags: list[str] = []
+    settings: list[str] = []
+    for before, word in zip(["", *words], words, strict=False):
+        valued = before in VALUED or (before in ("-i", "--info") and word in INFOS)
+        (flags if word.startswith("-") or valued else settings).append(word)
+    return flags, settings
+
+
+def _check(flags: Sequence[str], settings: Sequence[str]) -> None:
+    sweeps = bool(set(flags) & {"-m", "--multirun"})
     with composer():
-        jobs = expand(flagless)
+        jobs = expand(settings)
         if len(jobs) > 1 and not sweeps:
             raise UsageError(f"these settings make {len(jobs)} cells; {HOW_TO_SWEEP}")
         compose_all(jobs)

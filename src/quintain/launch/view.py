@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from quintain.compose.plan import Planned
 from quintain.launch.local import Event
 
 SENTENCE = 160  # characters of a failure in its line; all of it comes at the end
+QUIET = 60.0  # seconds after which a log is told what still runs
 
 
 class View(Protocol):
@@ -42,12 +44,17 @@ def make_view(console: Console, cells: Sequence[Planned], workers: int) -> View:
 
 
 class Lines:
-    """One line for each cell that ends: for logs and pipes."""
+    """One line for each cell that ends: for logs and pipes.
+
+    Where nothing was said for a minute, a line names the cells that run.
+    """
 
     def __init__(self, console: Console, cells: Sequence[Planned]) -> None:
         self._console = console
         self._total = sum(planned.action == "run" for planned in cells)
         self._done = 0
+        self._said = time.monotonic()
+        self._running: dict[str, _Runs] = {}
 
     def __enter__(self) -> Lines:
         return self
@@ -55,13 +62,40 @@ class Lines:
     def __exit__(self, *_: object) -> None: ...
 
     def show(self, event: Event) -> None:
-        if event.kind != "ended" or event.cell is None:
+        if event.cell is None:
+            if self._running and time.monotonic() - self._said >= QUIET:
+                self._say(f"running: {', '.join(map(str, self._running.values()))}")
             return
+        if event.kind == "started":
+            self._running[event.cell.key] = _Runs(event.cell.label, time.monotonic())
+        elif event.kind == "step" and event.cell.key in self._running:
+            self._running[event.cell.key].share = event.step / event.steps
+        elif event.kind == "ended":
+            self._running.pop(event.cell.key, None)
+            self._ended(event, event.cell.label)
+
+    def _ended(self, event: Event, label: str) -> None:
         self._done += 1
-        words = f"[{self._done}/{self._total}] {event.ending:<8} {event.cell.label}"
+        words = f"[{self._done}/{self._total}] {event.ending:<8} {label}"
         words += f"  {event.seconds:.1f} s" if event.seconds else ""
         words += f"  {event.sentence.splitlines()[0][:SENTENCE]}" if event.sentence else ""
+        self._say(words)
+
+    def _say(self, words: str) -> None:
+        self._said = time.monotonic()
         self._console.print(Text(words), soft_wrap=True)
+
+
+@dataclass
+class _Runs:
+    """A cell that runs; the share of its steps that it has done."""
+
+    label: str
+    began: float
+    share: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.label} {self.share:.0%} after {time.monotonic() - self.began:.0f} s"
 
 
 class Grid:

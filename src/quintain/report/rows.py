@@ -84,6 +84,12 @@ def by(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item
     return found
 
 
+def usual(row: Row) -> bool:
+    """Whether all settings that a row itself shows are at their defaults, as far as is known."""
+    shows = _REFERENCE_SHOWS if row.reference else _SHOWS
+    return row.changed is not None and not any(k.split(".")[0] in shows for k in row.changed)
+
+
 def _with_variants(groups: Sequence[list[Record]]) -> list[tuple[list[Record], str]]:
     """Each group and what sets it apart from its defaults and from others of its names."""
     found = []

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from rich.console import Console
 from rich.text import Text
 
 from quintain.records.schema import Record
+from quintain.report.layout import NAME, dropped, total, widest
 from quintain.report.leaderboard import Board, leaderboard
+from quintain.report.matrix import print_matrix
 from quintain.report.rows import Row, by
 from quintain.report.text import (
     ABSENT,
+    ARROW,
     console,
     count,
     decimals,
@@ -22,7 +26,11 @@ from quintain.report.text import (
     seconds,
 )
 
-ARROW = {"max": "↑", "min": "↓"}
+SCORE = "score"
+FOLDS = {"model": NAME, "hardware": NAME}
+"""Columns of words; a number is never folded."""
+DROPPABLE = ("samples/s", "train s", "params", "n")
+"""Columns that a narrow terminal goes without, the least important first."""
 TIMING = ("input_bound", "other_process", "noise_floor", "throttled")
 """Checks that speak of times and costs; the others speak of the result."""
 BUDGET_TOLERANCE = 0.02  # share of the asked parameters within which a model met its budget
@@ -32,13 +40,14 @@ def print_leaderboard(records: Iterable[Record], to: Console | None = None) -> B
     """Print the leaderboard of these records, and return it."""
     board, out = leaderboard(records), to or console()
     tables = list(by(board.rows, _column).values())
-    for rows in tables:
-        _print_dataset(out, rows)
+    hidden = [_print_dataset(out, rows) for rows in tables]
     if len(tables) > 1:
-        _print_matrix(out, tables)
+        print_matrix(out, tables)
     _print_lost(out, board)
     for note in board.notes:
         out.print(plain(f"note: {note}", "dim"))
+    if any(columns for columns, _ in hidden):
+        _print_hidden(out, hidden)
     if not board.rows:
         out.print(plain("no finished results to rank"))
     return board
@@ -48,24 +57,48 @@ def _column(row: Row) -> tuple[str, str, str, str]:
     return row.dataset, row.metric, row.direction, row.comparison
 
 
-def _print_dataset(out: Console, rows: Sequence[Row]) -> None:
+def _print_dataset(out: Console, rows: Sequence[Row]) -> tuple[list[str], int]:
+    """Print a table; gives the columns that did not fit, and the width at which all do."""
     out.print(_title(rows))
     several = len({row.hardware for row in rows if not row.reference}) > 1
-    table = grid()
-    table.add_column("#", justify="right", no_wrap=True)
-    table.add_column("model", overflow="fold")
-    if several:
-        table.add_column("hardware", overflow="fold")
-    table.add_column(plain(f"{rows[0].metric} {ARROW[rows[0].direction]}"), no_wrap=True)
-    for name in ("n", "params", "train s", "samples/s"):
-        table.add_column(name, justify="right", no_wrap=True)
     places = decimals(row.mean for row in rows)
-    for row in rows:
-        table.add_row(*_cells(row, places, several), style=_style(row))
+    lines = [_cells(row, places, several) for row in rows]
+    widths = {
+        name: widest([name, *(line[name].plain for line in lines)], FOLDS.get(name))
+        for name in lines[0]
+    }
+    hidden = dropped(widths, DROPPABLE, out.width)
+    shown = [name for name in widths if name not in hidden]
+    table = grid()
+    for name in shown:
+        left = name in FOLDS or name == SCORE
+        head = f"{rows[0].metric} {ARROW[rows[0].direction]}" if name == SCORE else name
+        overflow: Literal["fold", "ellipsis"] = "fold" if name in FOLDS else "ellipsis"
+        table.add_column(
+            plain(head),
+            justify="left" if left else "right",
+            no_wrap=name not in FOLDS,
+            overflow=overflow,
+        )
+    for row, line in zip(rows, lines, strict=True):
+        table.add_row(*(line[name] for name in shown), style=_style(row))
     out.print(table)
-    for line in _footer(rows):
-        out.print(plain(line, "dim"))
+    for text in _footer(rows):
+        out.print(plain(text, "dim"))
     out.print()
+    return hidden, total([*widths.values()])
+
+
+def _print_hidden(out: Console, hidden: Sequence[tuple[list[str], int]]) -> None:
+    names = [name for name in reversed(DROPPABLE) if any(name in gone for gone, _ in hidden)]
+    width = max(needed for _, needed in hidden)
+    out.print(
+        plain(
+            f"no room in {out.width} columns for {', '.join(names)}; "
+            f"COLUMNS={width} or --format json shows all",
+            "dim",
+        )
+    )
 
 
 def _title(rows: Sequence[Row]) -> Text:
@@ -86,22 +119,22 @@ def _style(row: Row) -> str:
     return "dim" if row.reference else "bold" if row.rank == 1 else ""
 
 
-def _cells(row: Row, places: int, several: bool) -> list[Text]:
+def _cells(row: Row, places: int, several: bool) -> dict[str, Text]:
     rank = "ref" if row.reference else ABSENT if row.rank is None else str(row.rank)
     doubt = " !" if _doubts(row, timing=False) else ""
     rough = "~" if _doubts(row, timing=True) else ""
     label = plain(f"{row.model}{doubt}")
     if row.variant:
         label.append_text(plain(f"\n{row.variant}", "dim"))
-    hardware = [plain(ABSENT if row.reference else row.hardware)] if several else []
-    numbers = [
-        _mean(row, places),
-        str(row.n),
-        count(row.params),
-        rough + seconds(row.train_seconds),
-        rough + count(row.samples_per_second),
-    ]
-    return [plain(rank), label, *hardware, *(plain(value) for value in numbers)]
+    hardware = {"hardware": plain(ABSENT if row.reference else row.hardware)} if several else {}
+    numbers = {
+        SCORE: _mean(row, places),
+        "n": str(row.n),
+        "params": count(row.params),
+        "train s": rough + seconds(row.train_seconds),
+        "samples/s": rough + count(row.samples_per_second),
+    }
+    return {"#": plain(rank), "model": label} | hardware | {k: plain(v) for k, v in numbers.items()}
 
 
 def _mean(row: Row, places: int) -> str:
@@ -148,39 +181,6 @@ def _doubtful(rows: Sequence[Row], *, timing: bool, mark: str) -> Iterable[str]:
     for name, doubts in failed.items():
         models = ", ".join(dict.fromkeys(model for model, _ in doubts))
         yield f"{mark}: {name}: {models}" + (f" (first: {doubts[0][1]})" if doubts[0][1] else "")
-
-
-def _print_matrix(out: Console, tables: Sequence[Sequence[Row]]) -> None:
-    """Means of every model (row) in every comparison (column)."""
-    rows = [row for rows_of in tables for row in rows_of]
-    several = len({row.hardware for row in rows if not row.reference}) > 1
-    table = grid()
-    table.add_column("model", overflow="fold")
-    for rows_of in tables:
-        head = f"{rows_of[0].dataset}\n{rows_of[0].metric} {ARROW[rows_of[0].direction]}"
-        head += f"\n{rows_of[0].comparison}" if rows_of[0].comparison else ""
-        table.add_column(plain(head), justify="right", overflow="fold")
-    places = [decimals(row.mean for row in rows_of) for rows_of in tables]
-    labels = by(sorted(rows, key=lambda row: row.reference), lambda row: _label(row, several))
-    for label, mine in labels.items():
-        found = {_column(row): row for row in mine}
-        line = [found.get(_column(rows_of[0])) for rows_of in tables]
-        values = [_entry(row, digits) for row, digits in zip(line, places, strict=True)]
-        table.add_row(plain(label), *values, style="dim" if mine[0].reference else "")
-    out.print(plain("all datasets", "bold"))
-    out.print(table)
-    out.print()
-
-
-def _label(row: Row, several: bool) -> str:
-    hardware = f" on {row.hardware}" if several and not row.reference else ""
-    return f"{row.model}{hardware}" + (f" ({row.variant})" if row.variant else "")
-
-
-def _entry(row: Row | None, places: int) -> Text:
-    if row is None:
-        return plain(ABSENT)
-    return plain(number(row.mean, places), "bold" if row.rank == 1 else "")
 
 
 def _print_lost(out: Console, board: Board) -> None:

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 ABSENT = "–"
+ARROW = {"max": "↑", "min": "↓"}
 _PIPED_WIDTH = 10_000  # columns; a pipe has no edge to fold at
 
 

@@ -8,21 +8,21 @@ corrupt/                       files that could not be read, set aside
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import re
-import tempfile
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from quintain.records import faults
+from quintain.records import disk, faults, outbox
 from quintain.records.faults import StoreError
 from quintain.records.glance import glance
+from quintain.records.rank import Rank, digest, rank
 from quintain.records.schema import SCHEMA, Record, Status
 from quintain.records.scrub import scrub_record
 
@@ -33,8 +33,9 @@ __all__ = ["Claim", "Store", "StoreError"]
 
 log = logging.getLogger(__name__)
 
-STALE = 3600.0  # seconds after which a half-written file belongs to no living process
+PROBE = 65536  # bytes; as large as a record may be
 LOCK_WAIT = 30.0  # seconds; the lock is held for a rename only
+_NEWER_HELP = "update quintain, or choose another store"
 _NAME = re.compile(r"[0-9a-f]{8,64}\.json")
 
 
@@ -87,16 +88,64 @@ class Store:
         Raises:
             StoreError: the folder cannot be written; nothing half-written stays.
         """
-        target, text = self.file(record.key), scrub_record(record).to_json().encode()
+        text = scrub_record(record).to_json().encode()
+        return self._put(record.key, text, lambda: self._may_replace(record))
+
+    def adopt(self, key: str, text: bytes, *, announce: bool = True) -> bool:
+        """Take a record that another store wrote, byte for byte, where it is the better one.
+
+        Which one that is does not depend on the order, see `records.rank`.
+
+        Args:
+            key: of the cell.
+            text: the content of the record's file.
+            announce: send it to the remote, if this store is the working store of one.
+
+        Raises:
+            ValueError: the text is no record of this cell.
+            StoreError: the folder cannot be written; nothing half-written stays.
+        """
+        theirs = rank(text)
+        if theirs.schema <= SCHEMA:
+            _parse(self.file(key), text)
+        return self._put(key, text, lambda: self._yields(key, theirs), announce=announce)
+
+    def merge(self, other: Store) -> int:
+        """Adopt every record of another store that is better than ours; how many were.
+
+        Samples come along with their record. What cannot be read is said in `problems`, and merging
+        goes on.
+
+        Raises:
+            StoreError: a store is no folder, or this one cannot be written.
+        """
+        adopted = 0
+        for file in other.files():
+            try:
+                if self.adopt(file.stem, file.read_bytes()):
+                    adopted += 1
+                    disk.copy_folder(other.samples(file.stem), self.samples(file.stem))
+            except StoreError:
+                raise
+            except (OSError, ValueError, RecursionError) as error:
+                self._problem(f"{file} cannot be merged ({_first_line(error)}); left out")
+        return adopted
+
+    def _put(
+        self, key: str, text: bytes, may: Callable[[], bool], *, announce: bool = True
+    ) -> bool:
+        target = self.file(key)
         with faults.explained(self.path):
             target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = _write_beside(target, text)
+            temporary = disk.write_beside(target, text)
             try:
                 with self._lock("write"):
-                    if not self._may_replace(record):
+                    if not may():
                         return False
+                    if announce:
+                        outbox.post(self.path, temporary, f"{key}.{digest(text)}.json")
                     os.replace(temporary, target)
-                    _sync_folder(target.parent)
+                    disk.sync_folder(target.parent)
             finally:
                 temporary.unlink(missing_ok=True)
         return True
@@ -139,12 +188,19 @@ class Store:
         Raises:
             StoreError: the store's path is not a folder, or cannot be read.
         """
+        loaded = (self._load(file) for file in self.files())
+        return [record for record in loaded if record is not None]
+
+    def files(self) -> list[Path]:
+        """The files that may be records, in the order of the keys.
+
+        Raises:
+            StoreError: the store's path is not a folder, or cannot be read.
+        """
         if self.path.exists() and not self.path.is_dir():
             raise StoreError(f"{self.path} is not a folder: give the path of a store")
         with faults.explained(self.path):
-            files = sorted(p for p in (self.path / "records").glob("??/*.json") if _is_record(p))
-        loaded = (self._load(file) for file in files)
-        return [record for record in loaded if record is not None]
+            return sorted(p for p in (self.path / "records").glob("??/*.json") if _is_record(p))
 
     def claim(self, key: str) -> Claim | None:
         """The claim to a cell, or None where another process holds it. Never waits.
@@ -166,15 +222,28 @@ class Store:
         """Try to write as `write` does, so that a sweep fails before its first run and not after.
 
         Raises:
-            StoreError: one sentence: read-only, full, not permitted or not a folder.
+            StoreError: one sentence: read-only, full, not permitted, not a folder, or with records
+                of a newer quintain.
         """
         with faults.explained(self.path):
             folder = self.path / "records"
             folder.mkdir(parents=True, exist_ok=True)
-            _write_beside(folder / "probe", b" " * 65536).unlink()  # as large as a record may be
-            _remove_stale(folder)
+            disk.write_beside(
+                folder / "probe", b" " * 65536
+            ).unlink()  # as large as a record may be
+            disk.remove_stale(folder)
             with self._lock("write"):
                 pass
+        if (schema := self._newest_schema()) > SCHEMA:
+            raise StoreError(f"{_newer(self.path, schema)}, so it is read-only: {_NEWER_HELP}")
+
+    def _newest_schema(self) -> int:
+        newest = 0
+        for file in self.files():
+            with contextlib.suppress(OSError):
+                seen = glance(file)
+                newest = max(newest, seen.schema if seen else _schema(file.read_bytes()))
+        return newest
 
     def _lock(self, name: str) -> BaseFileLock:
         from filelock import FileLock  # 0.1 s to import; readers never lock
@@ -191,6 +260,15 @@ class Store:
         if standing is None:
             return not file.exists()  # set aside, or of a newer schema and left in place
         return record.status == "ok" or standing.status != "ok"
+
+    def _yields(self, key: str, theirs: Rank) -> bool:
+        file = self.file(key)
+        if self._load(file) is None and not file.exists():
+            return True
+        try:
+            return theirs > rank(file.read_bytes())
+        except ValueError:
+            return True
 
     def _load(self, file: Path) -> Record | None:
         try:
@@ -209,10 +287,8 @@ class Store:
     def _reject(self, file: Path, identity: tuple[int, int], text: bytes, why: str) -> None:
         """Set a bad file aside, or leave it where a newer quintain or a newer writer put it."""
         if (schema := _schema(text)) > SCHEMA:
-            self._problem(
-                f"{file} has schema {schema} and this quintain reads up to {SCHEMA}; "
-                "left in place and ignored: update quintain to use it"
-            )
+            left = "these are left in place and ignored"
+            self._problem(f"{_newer(self.path, schema)}; {left}: {_NEWER_HELP}")
             return
         place = self.path / "corrupt" / f"{file.stem}.{time.time_ns()}.json"
         try:
@@ -228,6 +304,10 @@ class Store:
         if sentence not in self.problems:
             self.problems.append(sentence)
             log.warning("%s", sentence)
+
+
+def _newer(path: Path, schema: int) -> str:
+    return f"the store {path} has records of schema {schema}, this quintain knows up to {SCHEMA}"
 
 
 def _by_folder(keys: Iterable[str]) -> dict[str, set[str]]:
@@ -273,46 +353,3 @@ def _schema(text: bytes) -> int:
 def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return ": ".join(lines[1:3]) if len(lines) > 2 else " ".join(lines)
-
-
-def _write_beside(target: Path, content: bytes) -> Path:
-    """A synced temporary file in the target's folder; removed again if it cannot be finished."""
-    with _temporary(target) as (handle, path):
-        view = memoryview(content)
-        while view:
-            view = view[os.write(handle, view) :]
-        os.fsync(handle)
-    return path
-
-
-@contextmanager
-def _temporary(target: Path) -> Iterator[tuple[int, Path]]:
-    handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=".tmp", dir=target.parent)
-    try:
-        try:
-            yield handle, Path(name)
-        finally:
-            os.close(handle)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":
-        return  # a folder cannot be opened there
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _remove_stale(folder: Path) -> None:
-    """Remove what killed processes left half-written."""
-    for path in folder.rglob(".*.tmp"):
-        try:
-            if time.time() - path.stat().st_mtime > STALE:
-                path.unlink(missing_ok=True)
-        except FileNotFoundError:
-            continue

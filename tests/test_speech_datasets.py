@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import lzma
 import os
-import random
 import shutil
-import tarfile
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +13,25 @@ import pytest
 import soundfile
 import torch
 import yaml
+from sound_sites import serve, sound, write
 
-from quintain.contracts import DataSpec, Split
+from quintain.contracts import Split
 from quintain.kit.files.download import DataError, Remote
-from quintain.kit.files.tarballs import fetch_folder, unpack_tar
 from quintain.kit.media.sounds import Letters, read_sound
 from quintain.plugins.dataset import librispeech, speech_commands, yesno
 from quintain.plugins.dataset.grid_speech import GridSpeech
 from quintain.plugins.dataset.librispeech import Librispeech
 from quintain.plugins.dataset.speech_commands import SpeechCommands
 from quintain.plugins.dataset.yesno import Yesno
-from quintain.plugins.stem.speech import Speech
 from quintain.testing import DATASET_CHECKS, Case
 
+__all__ = ["serve"]  # a fixture
 ROOT = Path(__file__).parents[1]
+
+
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
 GRID = Path(os.environ.get("QUINTAIN_DATA", ROOT.parent / "shared" / "data")) / "grid_s1"
 
 
@@ -43,118 +39,6 @@ def card(name: str) -> dict[str, Any]:
     text = (ROOT / "conf" / "dataset" / f"{name}.yaml").read_text()
     found: dict[str, Any] = yaml.safe_load(text)["dataset"]["card"]
     return found
-
-
-def sound(samples: int, seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(-9000, 9000, samples, dtype=np.int16)
-
-
-def write(path: Path, samples: int, seed: int, rate: int = 16_000) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, sound(samples, seed), rate, subtype="PCM_16")
-
-
-@pytest.fixture
-def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Remote]]:
-    """Packs a folder, which then is gone, and serves the archive."""
-    site = tmp_path / "site"
-    site.mkdir()
-
-    class Handler(SimpleHTTPRequestHandler):
-        def __init__(self, *args: Any) -> None:
-            super().__init__(*args, directory=str(site))
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    thread = threading.Thread(target=http.serve_forever, args=(0.02,))
-    thread.start()
-
-    def pack(folder: Path, top: str, name: str = "set.tar.gz") -> Remote:
-        with tarfile.open(site / name, "w:gz") as archive:
-            archive.add(folder, top)
-        shutil.rmtree(folder)
-        digest = hashlib.sha256((site / name).read_bytes()).hexdigest()
-        return Remote(url=f"http://127.0.0.1:{http.server_port}/{name}", sha256=digest)
-
-    yield pack
-    http.shutdown()
-    thread.join()
-    http.server_close()
-
-
-def left_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.suffix != ".lock")
-
-
-def test_a_folder_comes_out_of_a_tar_archive_once(
-    serve: Callable[..., Remote], tmp_path: Path
-) -> None:
-    write(tmp_path / "made" / "a.wav", 5, 0)
-    remote = serve(tmp_path / "made", "top/inner")
-    folder = tmp_path / "data" / "inner"
-    for _ in range(2):
-        assert fetch_folder(folder, remote, "top/inner") == folder
-        assert left_in(folder) == ["a.wav"] and left_in(folder.parent) == ["inner"]
-    with pytest.raises(DataError, match="has no folder elsewhere"):
-        fetch_folder(tmp_path / "data" / "other", remote, "elsewhere")
-    wrong = Remote(url=remote.url, sha256="0" * 64)
-    with pytest.raises(DataError, match="expected 0000"):
-        fetch_folder(tmp_path / "data" / "other", wrong, "top/inner")
-    assert [name for name in left_in(folder.parent) if "verified" not in name] == [
-        "inner",
-        "set.tar.gz",
-    ]
-
-
-def test_an_archive_that_lies_there_is_used_and_kept(tmp_path: Path) -> None:
-    write(tmp_path / "made" / "a.wav", 5, 0)
-    with tarfile.open(tmp_path / "set.tar.gz", "w:gz") as archive:
-        archive.add(tmp_path / "made", "in")
-    digest = hashlib.sha256((tmp_path / "set.tar.gz").read_bytes()).hexdigest()
-    remote = Remote(url="http://nowhere.invalid/set.tar.gz", sha256=digest)
-    fetch_folder(tmp_path / "in", remote, "in")
-    assert {"in", "set.tar.gz"} <= set(left_in(tmp_path))
-    (tmp_path / "taken").write_text("a file where a folder should be")
-    with pytest.raises(DataError, match="cannot be written to"):
-        fetch_folder(tmp_path / "taken" / "in", remote, "in")
-
-
-def hostile(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        entry = tarfile.TarInfo(name)
-        entry.type, entry.linkname, entry.size = kind, target, 0
-        archive.addfile(entry, io.BytesIO())
-    return buffer.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        (hostile("../evil"), "unpacking was stopped"),
-        (hostile("a/../../evil"), "unpacking was stopped"),
-        (hostile("link", tarfile.SYMTYPE, "/etc/passwd"), "neither a file nor a folder"),
-        (hostile("hard", tarfile.LNKTYPE, "../x"), "neither a file nor a folder"),
-        (hostile("pipe", tarfile.FIFOTYPE), "neither a file nor a folder"),
-        (hostile("a" * 50)[:-20], "no complete tar"),
-        (b"no archive", "no complete tar"),
-        (b"", "no complete tar"),
-    ],
-)
-def test_hostile_and_broken_archives_are_refused(content: bytes, says: str, tmp_path: Path) -> None:
-    (tmp_path / "evil.tar.gz").write_bytes(content)
-    with pytest.raises(DataError, match=says):
-        unpack_tar(tmp_path / "evil.tar.gz", tmp_path / "into")
-    assert {path.name for path in tmp_path.rglob("*")} <= {"evil.tar.gz", "into"}
-
-
-def test_an_absolute_path_stays_inside(tmp_path: Path) -> None:
-    (tmp_path / "odd.tar.gz").write_bytes(hostile("/odd"))
-    unpack_tar(tmp_path / "odd.tar.gz", tmp_path / "into")
-    assert left_in(tmp_path / "into") == ["odd"]
 
 
 def test_sounds_are_read_strictly(tmp_path: Path) -> None:
@@ -383,123 +267,3 @@ def test_the_real_grid_sentences_are_those_of_the_card(tmp_path: Path) -> None:
     victim.write_bytes(victim.read_bytes()[:-2])
     with pytest.raises(DataError, match=r"wav/\*\.wav has .*expected a0b4c6"):
         GridSpeech(str(tmp_path)).prepare_data()
-
-
-SPOKEN = DataSpec(
-    name="made_up",
-    modality="speech",
-    task="classify",
-    shape=(2000,),
-    sample_rate=8000,
-    ragged=True,
-)
-
-
-def test_stacked_frames_are_frames_side_by_side() -> None:
-    draw = torch.Generator().manual_seed(0)
-    x, lengths = torch.rand(2, 2000, generator=draw) - 0.5, torch.tensor([2000, 900])
-    frames, real = Speech(SPOKEN, reads="sequence", mels=5)(x, lengths)  # 22 and 9 of them
-    stem = Speech(SPOKEN, reads="sequence", mels=5, stack=4)
-    steps, mask = stem(x, lengths)
-    assert steps.shape == (2, *stem.out.grid, stem.out.dim) == (2, 6, 20)
-    assert real is not None and mask is not None
-    assert mask.sum(1).tolist() == [6, 3]  # 22 / 4 and 9 / 4, what is left over counts
-    assert torch.equal(steps[:, :5].unflatten(2, (4, 5)).flatten(1, 2), frames[:, :20])
-    assert torch.equal(steps[0, 5], torch.cat([frames[0, 20:].flatten(), torch.zeros(10)]))
-    grid, same = Speech(SPOKEN, reads="grid", mels=5, stack=4)(x, lengths)
-    assert grid.shape == (2, 6, 5, 4) and torch.equal(same, mask)
-    assert torch.equal(grid[0, 2, 3], frames[0, 8:12, 3])
-
-
-@pytest.mark.parametrize("reads", ["grid", "sequence"])
-@pytest.mark.parametrize("length", [1, 300, 1000, 1999])
-def test_stacked_frames_do_not_see_padding(reads: Any, length: int) -> None:
-    stem = Speech(SPOKEN, reads=reads, stack=3)
-    x, n = torch.rand(1, 2000) - 0.5, torch.tensor([length])
-    alone, mask = stem(x[:, :length], n)
-    soiled = x.clone()
-    soiled[:, length:] = torch.nan
-    padded, wide = stem(soiled, n)
-    assert int(mask.sum()) == mask.shape[1] == int(wide.sum())
-    torch.testing.assert_close(padded[:, : mask.shape[1]], alone, rtol=0, atol=1e-6)
-    assert not padded[:, mask.shape[1] :].any()
-
-
-def test_hidden_mels_and_frames() -> None:
-    """Only in training, drawn by torch's generator, up to so many, all of them real ones."""
-    settings: dict[str, Any] = {"mask_mels": 6, "mask_frames": 4}
-    stem = Speech(SPOKEN, reads="sequence", **settings)
-    x, lengths = torch.rand(400, 2000) - 0.5, torch.full((400,), 1000)  # 10 frames
-    plain, mask = Speech(SPOKEN, reads="sequence")(x, lengths)
-    assert torch.equal(stem.eval()(x, lengths)[0], plain)
-    stem.train()
-    torch.manual_seed(1)
-    first = stem(x, lengths)[0]
-    torch.manual_seed(1)
-    assert torch.equal(stem(x, lengths)[0], first) and not torch.equal(stem(x, lengths)[0], first)
-    gone = (first == 0) & (plain != 0)
-    frames, mels = gone.all(2).sum(1), (gone | ~mask[..., None]).all(1).sum(1)
-    assert set(frames.tolist()) == set(range(5)) and set(mels.tolist()) == set(range(7))
-    assert torch.equal(first[~gone], plain[~gone])
-    with pytest.raises(ValueError, match=r"stack must .* 0; mask_mels must .* -1; mask_frames"):
-        Speech(SPOKEN, reads="grid", stack=0, mask_mels=-1, mask_frames=-2)
-
-
-def test_stretched_time() -> None:
-    """Each sound has a tempo of its own, between frames as NumPy interpolates."""
-    stem = Speech(SPOKEN, reads="sequence", stretch=0.2)
-    plain = Speech(SPOKEN, reads="sequence")
-    x, lengths = torch.rand(300, 2000) - 0.5, torch.tensor([2000, 900, 200]).repeat(100)
-    logs, _ = plain(x, lengths)
-    assert torch.equal(stem.eval()(x, lengths)[0], logs)
-    assert stem.out.grid == (26,) and plain.out.grid == (22,)  # 1 + 21 · 1.2 frames
-    drawn, real = stem.train()(x, lengths)
-    for length, frames, least, most in ((2000, 22, 17, 26), (900, 9, 7, 10), (200, 1, 1, 1)):
-        rows = torch.nonzero(lengths == length).flatten().tolist()
-        sizes = [int(real[row].sum()) for row in rows]
-        assert (min(sizes), max(sizes)) == (least, most)
-        for row, size in zip(rows, sizes, strict=True):
-            assert not drawn[row, size:].any()
-            old = logs[row, :frames].numpy()
-            tempo = _tempo(old, drawn[row, :size].numpy()) if frames > 1 else 1.0
-            places = np.minimum(np.arange(size) / tempo, frames - 1)
-            for mel in range(0, 40, 13):
-                expected = np.interp(places, np.arange(frames), old[:, mel])
-                np.testing.assert_allclose(drawn[row, :size, mel], expected, atol=2e-4)
-    with pytest.raises(ValueError, match="stretch must"):
-        Speech(SPOKEN, reads="grid", stretch=1.0)
-
-
-def _tempo(old: Any, new: Any) -> float:
-    """The factor by which time was stretched, from the place of the second frame."""
-    change = old[1:3] - old[0:2]
-    share = float((new[1] - old[0]) @ change[0] / (change[0] @ change[0]))
-    if not np.allclose(old[0] + share * change[0], new[1], atol=1e-4):  # beyond the next frame
-        share = 1 + float((new[1] - old[1]) @ change[1] / (change[1] @ change[1]))
-    return 1 / share
-
-
-def test_stretched_sounds_of_one_length_keep_it() -> None:
-    stem = Speech(replace(SPOKEN, ragged=False), reads="sequence", stretch=0.2)
-    logs, mask = stem.train()(torch.rand(50, 2000) - 0.5, None)
-    assert logs.shape == (50, 22, 40) == (50, *stem.out.grid, stem.out.dim) and mask is None
-    ends = (logs != 0).any(2).sum(1)
-    assert int(ends.min()) < 20 and int(ends.max()) == 22
-
-
-def test_a_damaged_xz_archive_is_refused(tmp_path: Path) -> None:
-    packed = bytearray(lzma.compress(tarfile_of_noise()))
-    packed[len(packed) // 2 :] = b"\xff" * (len(packed) // 2)
-    (tmp_path / "odd.tar.xz").write_bytes(packed)
-    with pytest.raises(DataError, match="no complete tar"):
-        unpack_tar(tmp_path / "odd.tar.xz", tmp_path / "into")
-
-
-def tarfile_of_noise() -> bytes:
-    """A tar file of one entry that cannot be packed."""
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w") as entries:
-        info = tarfile.TarInfo("a")
-        info.size = 200_000
-        entries.addfile(info, io.BytesIO(random.Random(0).randbytes(info.size)))
-    return made.getvalue()

@@ -1,0 +1,137 @@
+"""A user's own texts and pairs of texts: tokens, splits, and what is left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from user_tables import make_files, reviews
+from words import write
+
+from quintain.kit.files.download import DataError
+from quintain.plugins.dataset.parallel_text import ParallelText
+from quintain.plugins.dataset.text_csv import TextCsv
+
+
+def test_texts_become_tokens_of_the_train_split(tmp_path: Path) -> None:
+    frame = reviews()
+    frame.loc[3, "review"] = " "
+    frame.loc[4, "verdict"] = None
+    frame = pd.concat([frame, frame.iloc[[7, 8]]])
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    data = TextCsv(str(tmp_path / "t.csv"), "review", "verdict", max_length=6)
+    data.setup()
+    assert data.spec.classes == ("no", "yes")
+    notes = "\n".join(data.notes)
+    assert "rows without a text, left out: 1 (line 5)" in notes
+    assert "rows without a label, left out: 1 (line 6)" in notes
+    assert "texts that equal an earlier one: 2" in notes
+    assert "texts cut to 6 tokens: 120" in notes
+    x, y, lengths, _ = data.take("test", torch.tensor([0]))
+    # Numbers stand once each, and so are unknown.
+    said = f"a {['bad', 'good'][int(y[0])]} film , number <unk>"
+    assert data.text(x[0, : lengths[0]].tolist(), "x") == said
+
+
+def test_given_splits_and_their_leaks(tmp_path: Path) -> None:
+    frame = reviews()
+    frame[:100].to_csv(tmp_path / "t.csv", index=False)
+    frame[95:].to_csv(tmp_path / "u.csv", index=False)
+    t, u = str(tmp_path / "t.csv"), str(tmp_path / "u.csv")
+    data = TextCsv(t, "review", "verdict", test_path=u)
+    data.setup()
+    assert data.size("test") == 25 and data.size("train") + data.size("val") == 100
+    assert any("5 of 25 samples of test stand in an earlier split" in note for note in data.notes)
+    frame.replace({"verdict": {"no": "maybe"}}).to_csv(tmp_path / "u.csv", index=False)
+    with pytest.raises(DataError, match="labels of test that train does not have: 'maybe'"):
+        TextCsv(t, "review", "verdict", test_path=u)
+
+
+def test_a_group_of_texts_stays_in_one_split(tmp_path: Path) -> None:
+    frame = reviews().assign(author=[f"author {k % 12}" for k in range(120)])
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    data = TextCsv(str(tmp_path / "t.csv"), "review", "verdict", group="author")
+    data.setup()
+    assert all(data.size(split) % 10 == 0 for split in ("train", "val", "test"))
+
+
+def test_problems_of_several_texts_come_together(tmp_path: Path) -> None:
+    reviews().drop(columns="verdict").to_csv(tmp_path / "t.csv", index=False)
+    write(tmp_path / "u.csv", "review,verdict\n")
+    with pytest.raises(DataError) as error:
+        TextCsv(str(tmp_path / "t.csv"), "reviews", "verdict", test_path=str(tmp_path / "u.csv"))
+    for says in ("did you mean 'review'?", "no column 'verdict'", "no rows"):
+        assert says in str(error.value)
+    with pytest.raises(ValueError, match="give label=COLUMN to classify, or target=COLUMN"):
+        TextCsv(str(tmp_path / "t.csv"), "review")
+
+
+def test_numbers_of_texts_come_back(tmp_path: Path) -> None:
+    reviews().to_parquet(tmp_path / "t.parquet")
+    data = TextCsv(str(tmp_path / "t.parquet"), "review", target="stars")
+    data.setup()
+    y = data.take("train", torch.arange(data.size("train"))).y
+    assert abs(float(y.mean())) < 1e-5 and abs(float(y.std(correction=0)) - 1) < 1e-5
+    assert set(data.restore(y)[:, 0].mul(2).round().tolist()) <= {3, 4, 5, 9, 10, 11}
+
+
+def test_pairs_need_equally_many_lines(tmp_path: Path) -> None:
+    write(tmp_path / "t.de", "eins\nzwei\ndrei\n")
+    write(tmp_path / "t.en", "one\ntwo\n")
+    path, other = str(tmp_path / "t.de"), str(tmp_path / "t.en")
+    with pytest.raises(DataError, match=r"t\.de has 3 lines and .*t\.en 2; expected line by line"):
+        ParallelText(path, other)
+    with pytest.raises(ValueError, match="give target_path=FILE"):
+        ParallelText(path)
+    with pytest.raises(ValueError, match="val_path and val_target_path go together"):
+        ParallelText(path, other, val_path=path)
+
+
+def test_pairs_from_a_table_and_from_lines_are_the_same(tmp_path: Path) -> None:
+    make_files(tmp_path)
+    sources, targets = ((tmp_path / f"t.{s}").read_text().splitlines() for s in ("de", "en"))
+    pd.DataFrame({"de": sources, "en": targets}).to_parquet(tmp_path / "p.parquet")
+    lines = ParallelText(str(tmp_path / "t.de"), str(tmp_path / "t.en"), min_count=1)
+    table = ParallelText(str(tmp_path / "p.parquet"), source="de", target="en", min_count=1)
+    lines.setup()
+    table.setup()
+    assert lines.fingerprint() == table.fingerprint()
+    x, y, lengths, y_lengths = lines.take("train", torch.arange(lines.size("train")))
+    for k in range(len(x)):
+        source = lines.text(x[k, : lengths[k]].tolist(), "x")
+        assert lines.text(y[k, : y_lengths[k]].tolist(), "y") == source.upper()
+
+
+def test_long_and_empty_pairs_are_left_out_and_counted(tmp_path: Path) -> None:
+    write(tmp_path / "t.tsv", "a\tb\n" + "".join(f"x {k}\ty {k}\n" for k in range(30)) + "z\t\n"
+          + "\n".join(f"{'long ' * 9}{k}\ty" for k in range(10)))  # fmt: skip
+    data = ParallelText(str(tmp_path / "t.tsv"), source="a", target="b", max_length=5)
+    data.setup()
+    assert sum(data.size(split) for split in ("train", "val", "test")) == 30
+    assert "pairs with an empty side, left out: 1" in data.notes
+    assert any(note.startswith("pairs with more than 5 tokens, left out") for note in data.notes)
+
+
+def test_texts_that_differ_by_case_or_blanks_share_a_split(tmp_path: Path) -> None:
+    ways = (str, str.upper, lambda text: text.replace(" ", "  "))
+    texts = [way(f"this is text {k}") for k in range(60) for way in ways]
+    frame = pd.DataFrame({"a": texts, "b": [f"y {k // 3}" for k in range(180)]})
+    frame["c"] = ["yes" if k % 6 < 3 else "no" for k in range(180)]
+    path = str(tmp_path / "t.csv")
+    frame.to_csv(path, index=False)
+    pairs = ParallelText(path, source="a", target="b", lower=True, min_count=1)
+    for data in (pairs, TextCsv(path, "a", "c", lower=True)):
+        data.setup()
+        assert all(data.size(split) % 3 == 0 for split in ("train", "val", "test"))
+        assert any("that equal an earlier one: 120" in note for note in data.notes)
+    frame[-3:-2].to_csv(tmp_path / "u.csv", index=False)
+    frame[-2:-1].to_csv(tmp_path / "v.csv", index=False)
+    u, v = str(tmp_path / "u.csv"), str(tmp_path / "v.csv")
+    small = pd.concat([frame[:6], frame[-1:]])
+    small.to_csv(path, index=False)
+    given = ParallelText(
+        path, source="a", target="b", val_path=u, test_path=v, lower=True, min_count=1
+    )
+    assert sum("1 of 1 samples of" in note for note in given.notes) == 2

@@ -185,6 +185,7 @@ class Cost(_Part):
     energy_kwh: float | None = None
     mfu: float | None = None
     data_wait_share: float | None = None
+    resumed: Count = 0  # how many times the run was interrupted and went on
     absent: dict[str, str] = {}
 
     @model_validator(mode="before")

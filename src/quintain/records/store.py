@@ -2,6 +2,7 @@
 
 records/<key[:2]>/<key>.json   one record a file, written whole or not at all
 samples/<key>/                 a few test samples of the run, see run.samples
+checkpoints/<key>/             the state of an interrupted run, see run.checkpoint
 claims/                        locks of cells that are being run
 corrupt/                       files that could not be read, set aside
 """
@@ -79,6 +80,10 @@ class Store:
     def samples(self, key: str) -> Path:
         """Where the samples of a cell's run stand, if it kept any."""
         return self.path / "samples" / key
+
+    def checkpoints(self, key: str) -> Path:
+        """Where the state of a cell's interrupted run stands, if there is one."""
+        return self.path / "checkpoints" / key
 
     def write(self, record: Record) -> bool:
         """Write a record, scrubbed, in one step; False where a better one is there already.

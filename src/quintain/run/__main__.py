@@ -1,5 +1,8 @@
 """`python -m quintain.run FILE [--key KEY] [--store FOLDER]`: run one frozen cell, here and now.
 
+With a store, SIGTERM and SIGUSR2 end the run with exit code 75 and no record: its state is kept in
+the store, and the same command goes on from there.
+
 FILE is a cell, or a plan as a sweep writes it into its store (plans/*.json); `--key` then says
 which of the plan's cells, by the first digits of its key. Both name Python
 classes and are code: run only those that you made yourself.
@@ -26,11 +29,19 @@ def main() -> int:
     parser.add_argument("file", type=Path, help="a cell or a plan")
     parser.add_argument("--key", default="", help="of the cell in the plan")
     parser.add_argument("--store", type=Path, help="write the record here instead of printing it")
+    parser.add_argument(
+        "--checkpoint-every",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="keep the state this often (600); a run that is killed goes on from there",
+    )
     arguments = parser.parse_args()
     from quintain.compose.errors import UsageError
     from quintain.compose.thaw import thaw
     from quintain.records.store import Store, StoreError
     from quintain.run.attempt import attempt
+    from quintain.run.checkpoint import AGAIN, Interrupted, Keeper
 
     try:
         cell = thaw(_choose(arguments.file, arguments.key))
@@ -39,12 +50,20 @@ def main() -> int:
     except (OSError, ValueError, TypeError, StoreError, UsageError) as error:
         print(f"quintain.run: {error}", file=sys.stderr)
         return USAGE
-    store = None if arguments.store is None else Store(arguments.store)
-    record = attempt(cell, samples=store.samples(cell.key) if store else None)
-    if store is None:
+    if arguments.store is None:
+        record = attempt(cell)
         print(record.to_json())
     else:
+        store = Store(arguments.store)
+        keeper = Keeper(store.checkpoints(cell.key), cell.key, arguments.checkpoint_every)
+        try:
+            keeper.hear()
+            record = attempt(cell, samples=store.samples(cell.key), keeper=keeper)
+        except Interrupted:
+            print("quintain.run: interrupted; the same command goes on", file=sys.stderr)
+            return AGAIN
         store.write(record)
+        keeper.ended(record)
     return 0 if record.status == "ok" else 1
 
 

@@ -47,6 +47,7 @@ def trained(
         "samples_per_second": task.steps_done * budget.batch_size / training,
         "step_ms": measure.percentiles(trace.step_ms, 50, 95, 99),
         "data_wait_share": share,
+        "resumed": resumed(run),
         **_inference(run, forward, budget),
     }
     cost |= _utilisation(cost, forward.peak_flops(run.hardware.synchronize))
@@ -80,7 +81,44 @@ def _labels(
         "fingerprint_matches": _fingerprint_label(run),
         "budget_met": trust.budget_met(asked, params),
         "throttled": trust.unknown("this machine tells no throttling"),
+        **_interruptions(run),
     }
+
+
+def _interruptions(run: Run) -> dict[str, Any]:
+    """How often the run was interrupted, and which of its checkpoints were no use."""
+    notes = list(run.keeper.notes) if run.keeper else []
+    if run.before is not None:
+        times, step = resumed(run), run.before["steps"]
+        notes.insert(0, f"resumed {times} time{'s'[: times > 1]}, last at step {step}")
+    return {"interruptions": trust.unknown("; ".join(notes))} if notes else {}
+
+
+def about(run: Run, feed: TrainFeed, meters: list[Meter]) -> dict[str, Any]:
+    """What a checkpoint keeps beside the state of training."""
+    values, _ = measure.read_meters(meters)
+    return {
+        "started": run.started,
+        "waited": feed.seconds,
+        "resumed": resumed(run),
+        "meters": _with_earlier(values, run),
+    }
+
+
+def resumed(run: Run) -> int:
+    """How many times the run went on from a checkpoint."""
+    return 0 if run.before is None else run.before["about"]["resumed"] + 1
+
+
+def _with_earlier(values: dict[str, float | None], run: Run) -> dict[str, float | None]:
+    """Readings, and those of the run's earlier parts: energy adds up, of peaks the highest."""
+    earlier = {} if run.before is None else run.before["about"]["meters"]
+    found = dict(values)
+    for name in earlier.keys() & values.keys():
+        now, then = values[name], earlier[name]
+        if now is not None and then is not None:
+            found[name] = max(now, then) if name.endswith("_peak_mb") else now + then
+    return found
 
 
 def common(run: Run, reading: str) -> dict[str, Any]:
@@ -109,6 +147,7 @@ def common(run: Run, reading: str) -> dict[str, Any]:
 def metered(cost: dict[str, Any], run: Run, meters: list[Meter]) -> dict[str, Any]:
     """`cost` with clocks and meters, and a reason for each value that is absent."""
     values, reasons = measure.read_meters(meters)
+    values = _with_earlier(values, run)
     absent = {**cost.pop("absent", {}), **reasons}
     return cost | {
         "seconds": {p: run.clocks.read(p) for p in PHASES} | {"total": run.clocks.total()},

@@ -6,6 +6,7 @@ import contextlib
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from quintain.compose.cells import Cell
 from quintain.compose.providers import import_local, use_folder
@@ -13,6 +14,9 @@ from quintain.contracts import Skip
 from quintain.records.schema import Record, utc_now
 from quintain.records.scrub import scrub, secrets
 from quintain.run.identity import failed, skipped
+
+if TYPE_CHECKING:
+    from quintain.run.checkpoint import Keeper
 
 LOG_TAIL = 4000  # characters
 
@@ -22,8 +26,15 @@ def attempt(
     progress: Callable[[int, int], None] = lambda step, steps: None,
     log: Path | None = None,
     samples: Path | None = None,
+    keeper: Keeper | None = None,
 ) -> Record:
-    """Execute a cell; what is raised becomes a failed (or skipped) record."""
+    """Execute a cell; what is raised becomes a failed (or skipped) record.
+
+    Raises:
+        Interrupted: the run was asked to leave and can go on later; there is no record.
+    """
+    from quintain.run.checkpoint import Interrupted
+
     started = utc_now()
     try:
         for folder in cell.plugins:
@@ -33,7 +44,9 @@ def attempt(
         from quintain.run.execute import execute
 
         keep_freed_memory()
-        return execute(cell, progress, samples)
+        return execute(cell, progress, samples, keeper)
+    except Interrupted:
+        raise
     except Skip as reason:
         return skipped(cell, str(reason))
     except (Exception, KeyboardInterrupt, SystemExit) as error:

@@ -20,13 +20,14 @@ from quintain.contracts import Dataset, Hardware
 from quintain.records.schema import Record, utc_now
 from quintain.run import assemble
 from quintain.run.budget import Budget
+from quintain.run.checkpoint import Keeper, State, words
 from quintain.run.clocks import Clocks
 from quintain.run.feed import EvaluationFeed, Order, TrainFeed
 from quintain.run.measure import Forward
 from quintain.run.optimize import Recipe
 from quintain.run.quiet import collecting, quiet
 from quintain.run.samples import keep_samples
-from quintain.run.task import Task
+from quintain.run.task import Task, Unfit
 
 CHUNK = 20  # optimizer steps in one Lightning step, see run.feed
 
@@ -46,12 +47,15 @@ class Run:
     cpu_share: float = 0.0
     nondeterministic: str = ""
     notes: tuple[str, ...] = ()
+    keeper: Keeper | None = None
+    before: State | None = None  # what an interrupted run has left; see run.state
 
 
 def execute(
     cell: Cell,
     progress: Progress = lambda step, steps: None,
     samples: Path | None = None,
+    keeper: Keeper | None = None,
 ) -> Record:
     """Run a cell in this process; whatever goes wrong is raised.
 
@@ -59,10 +63,14 @@ def execute(
         cell: what to run.
         progress: called with steps done and steps in all.
         samples: folder for a few test samples and what was said of them; None keeps none.
+        keeper: keeps the run's state while it trains, and may have that of an interrupted one.
+
+    Raises:
+        Interrupted: the run was asked to leave, and can go on later.
     """
     with quiet():
         run = _prepare(cell)
-        run.samples = samples
+        run.samples, run.keeper = samples, keeper
         if cell.reference:
             from quintain.run.reference import execute_reference
 
@@ -82,41 +90,69 @@ def _prepare(cell: Cell) -> Run:
 
 
 def _train(run: Run, progress: Progress) -> Record:
-    config, hardware, dataset = run.cell.config, run.hardware, run.dataset
+    hardware = run.hardware
+    run.before = run.keeper.load() if run.keeper else None
+    task, feed, budget, width = _made(run, progress)
+    trainer = make_trainer(hardware.trainer_arguments(), feed, budget)
+    meters = hardware.meters()
+    for meter in meters:
+        meter.start()
+    if run.keeper is not None:
+        run.keeper.about = lambda: assemble.about(run, feed, meters)
+    try:
+        run.nondeterministic = fit(run, trainer, task, feed)
+    except Unfit as error:
+        return _train(_anew(run, error), progress)
+    for meter in meters:
+        meter.stop()
+    run.clocks.switch("test")
+    task.load_best()
+    trainer.test(task, EvaluationFeed(run.dataset, "test"), verbose=False)
+    run.clocks.switch("measuring")
+    forward = Forward(task.model, trainer)
+    record = assemble.trained(run, task, forward, feed, budget, width, meters)
+    keep_samples(run.samples, run.dataset, task.model.head, task.model.stem, forward.answer)
+    return record
+
+
+def _made(run: Run, progress: Progress) -> tuple[Task, TrainFeed, Budget, float | None]:
+    """Task, feed, budget and width; where an earlier run's state does not fit, all begins anew."""
+    config, dataset = run.cell.config, run.dataset
     budget = cast(Budget, instantiate(config["budget"]))
     width = run.cell.width
     if width is None and (chosen := choose_width(config, dataset.spec)) is not None:
         width = chosen.width
     pl.seed_everything(run.cell.seed, workers=True, verbose=False)
-    model = build_model(config, dataset.spec, width)
-    arguments = hardware.trainer_arguments()
     task = Task(
-        model,
+        build_model(config, dataset.spec, width),
         cast(Recipe, instantiate(config["optimizer"])),
         dataset,
         steps=budget.steps,
         clocks=run.clocks,
         seconds=budget.seconds,
         progress=lambda step: progress(step, budget.steps),
-        synchronize=hardware.synchronize,
-        each_step=arguments["accelerator"] == "cpu",
+        synchronize=run.hardware.synchronize,
+        each_step=run.hardware.trainer_arguments()["accelerator"] == "cpu",
+        keeper=run.keeper,
     )
     feed = _feed(run, budget)
-    trainer = make_trainer(arguments, feed, budget)
-    meters = hardware.meters()
-    for meter in meters:
-        meter.start()
-    run.nondeterministic = fit(run, trainer, task, feed)
-    for meter in meters:
-        meter.stop()
-    run.clocks.switch("test")
-    task.load_best()
-    trainer.test(task, EvaluationFeed(dataset, "test"), verbose=False)
-    run.clocks.switch("measuring")
-    forward = Forward(model, trainer)
-    record = assemble.trained(run, task, forward, feed, budget, width, meters)
-    keep_samples(run.samples, dataset, model.head, model.stem, forward.answer)
-    return record
+    if run.before is not None:
+        try:
+            feed.go_on(run.before["steps"], run.before["stage"])
+            feed.seconds, run.started = (run.before["about"][k] for k in ("waited", "started"))
+            task.resume(run.before)
+        except Exception as error:
+            return _made(_anew(run, error), progress)
+    return task, feed, budget, width
+
+
+def _anew(run: Run, error: Exception) -> Run:
+    """The run without the state that an earlier one has left, which does not fit."""
+    assert run.keeper is not None
+    run.keeper.refuse(f"it does not fit ({words(error)})")
+    run.keeper.remove()
+    run.before, run.notes = None, ()
+    return run
 
 
 def _feed(run: Run, budget: Budget) -> TrainFeed:
@@ -150,11 +186,11 @@ def fit(run: Run, trainer: pl.Trainer, task: Task, feed: TrainFeed) -> str:
 
 def make_trainer(arguments: dict[str, Any], feed: TrainFeed, budget: Budget) -> pl.Trainer:
     """Lightning's Trainer with everything off that costs time in each step."""
-    every = max(1, len(feed) // min(budget.validations, budget.steps))
+    every = max(1, feed.whole // min(budget.validations, budget.steps))
     if arguments["accelerator"] == "cpu":
         # Lightning sets it, and then each optimizer step opens NVML to ask for a GPU: 75 µs.
         os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
-    return pl.Trainer(
+    trainer = pl.Trainer(
         plugins=[LightningEnvironment()],  # not Slurm's: each run is a process of its own
         max_epochs=1,
         limit_train_batches=len(feed),
@@ -169,6 +205,9 @@ def make_trainer(arguments: dict[str, Any], feed: TrainFeed, budget: Budget) -> 
         use_distributed_sampler=False,
         **arguments,
     )
+    # Lightning validates by its count of batches: a run that goes on has some behind it.
+    trainer.fit_loop.epoch_loop.batch_progress.total.ready = feed.whole - len(feed)
+    return trainer
 
 
 def _chunk(budget: Budget) -> int:

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from quintain.contracts import Batch, Dataset, Split
+from quintain.run.checkpoint import Stage
 
 Found = TypeVar("Found")
 
@@ -121,7 +122,8 @@ class TrainFeed:
 
     A chunk is gathered before its first step: between two steps the samples and the code that
     gathers them have left the cache, and digits waited 2.3 % of their training instead of 1 %.
-    Streamed data are held to chunks of `AHEAD` bytes.
+    Streamed data are held to chunks of `AHEAD` bytes. `whole` counts all chunks of the run, the
+    length those that are still to come.
     """
 
     def __init__(
@@ -131,7 +133,21 @@ class TrainFeed:
         if _streams(dataset):
             chunk = max(1, min(chunk, AHEAD // max(1, order.batch_size * _bytes(dataset))))
         self._chunks = cut(steps, chunk, validations)
+        self.whole = len(self._chunks)
         self.seconds = 0.0
+
+    def go_on(self, done: int, stage: Stage) -> None:
+        """Leave out the chunks of the first `done` steps. Where the last one's validation is to
+        come, an empty chunk stands for it.
+
+        Raises:
+            ValueError: no chunk ends there.
+        """
+        first = sum(chunk.stop <= done for chunk in self._chunks)
+        if stage == "training" and done not in (0, *(chunk.stop for chunk in self._chunks)):
+            raise ValueError(f"no chunk ends at step {done}")
+        rest = [] if stage == "over" else self._chunks[first:]
+        self._chunks = [range(done, done), *rest] if stage == "validating" else rest
 
     def __len__(self) -> int:
         return len(self._chunks)

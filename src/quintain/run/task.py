@@ -14,12 +14,18 @@ from torch import Tensor
 
 from quintain.compose.build import Model
 from quintain.contracts import Batch, Dataset, Score
+from quintain.run import state
+from quintain.run.checkpoint import Keeper, Stage, State, words
 from quintain.run.clocks import Clocks
 from quintain.run.optimize import Recipe
 
 
 class NonFiniteLoss(ArithmeticError):
     """The training loss or a gradient is no longer a number."""
+
+
+class Unfit(ValueError):
+    """What an earlier run has kept does not fit this one."""
 
 
 @dataclass
@@ -57,6 +63,7 @@ class Task(pl.LightningModule):
         synchronize: waits for the device, before a clock is read.
         each_step: operations have ended when they return, so that a step can be timed alone; where
             they have not (a GPU), the steps of a chunk share its time evenly.
+        keeper: keeps the state between two chunks, so that an interrupted run can go on.
     """
 
     def __init__(
@@ -71,6 +78,7 @@ class Task(pl.LightningModule):
         progress: Callable[[int], None] = lambda step: None,
         synchronize: Callable[[], None] = lambda: None,
         each_step: bool = True,
+        keeper: Keeper | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -79,31 +87,79 @@ class Task(pl.LightningModule):
         self.trace = Trace()
         self.steps_done = 0
         self._steps, self._seconds = steps, seconds
-        self._clocks, self._progress, self._synchronize = clocks, progress, synchronize
+        self.clocks, self._progress, self._synchronize = clocks, progress, synchronize
         self._each_step = each_step
-        self._losses: list[Tensor] = []
+        self._keeper = keeper
+        self._before_me: State | None = None
+        self._kept: tuple[int, Stage] = (0, "training")
+        self.losses: list[Tensor] = []
         self._norms: list[Tensor] = []
         self._metrics = model.head.metrics(dataset)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return self.recipe.build(self.model)
 
+    def resume(self, before: State) -> None:
+        """Go on from what an earlier run kept; see `run.state`."""
+        state.put_back(self, before)
+        self._before_me, self._kept = before, (self.steps_done, before["stage"])
+
     def on_train_start(self) -> None:
-        self._clocks.switch("training")  # Lightning has set itself and the device up
+        self._stepper = self._optimizer()
+        if self._keeper is not None:
+            self._keeper.hear()
+            self._keeper.patient = True
+        if self._before_me is not None:
+            self._put_back(self._before_me)
+            self._before_me = None
+        self.clocks.switch("training")  # Lightning has set itself and the device up
+
+    def _put_back(self, before: State) -> None:
+        """What can be put back only when the optimizer and the device are there."""
+        try:
+            self._stepper.load_state_dict(before["optimizer"])
+            self.losses = [loss.to(self.device) for loss in self.losses]
+            state.draw_on(before["draws"])
+        except Exception as error:
+            raise Unfit(words(error)) from error
+
+    def on_train_batch_start(self, batch: list[Batch], batch_idx: int) -> None:
+        if self._keeper is not None and self._keeper.due():
+            self._keep_state("training", state.draws())
+
+    def _leave_if_asked(self, stage: Stage, draws: State) -> None:
+        if self._keeper is not None and self._keeper.asked:
+            self._keep_state(stage, draws)
+
+    def _keep_state(self, stage: Stage, draws: State) -> None:
+        """Write a checkpoint, unless it is there; the time for it is not counted as training."""
+        assert self._keeper is not None
+        phase = self.clocks.switch("logging")
+        what: State = {}
+        if self._kept != (self.steps_done, stage):
+            what = state.captured(self, self._stepper) | {"stage": stage, "draws": draws}
+        self._kept = (self.steps_done, stage)
+        self._keeper.save(self.steps_done, what)
+        self.clocks.switch(phase)
 
     def on_train_end(self) -> None:
         self._synchronize()
-        self._clocks.switch("setup")
+        self.clocks.switch("setup")
 
     def training_step(self, chunk: list[Batch], batch_idx: int) -> None:
         """A chunk of batches: one optimizer step each, timed each without the wait for its data."""
-        optimizer = self.optimizers(use_pl_optimizer=False)
-        assert isinstance(optimizer, torch.optim.Optimizer)
+        if chunk:
+            self._train(chunk)
+        if self._time_is_up():
+            self.trainer.should_stop = True
+
+    def _train(self, chunk: list[Batch]) -> None:
+        optimizer = self._optimizer()
         seconds = []
         first = time.perf_counter()
         for batch in chunk:
             began = time.perf_counter()
-            self._losses.append(self._step(batch, optimizer))
+            self.losses.append(self._step(batch, optimizer))
             seconds.append(time.perf_counter() - began)
             if self._each_step and self._time_is_up():
                 break
@@ -113,11 +169,14 @@ class Task(pl.LightningModule):
         self.trace.step_ms += [1e3 * s for s in seconds]
         self._check(len(seconds))
         self._progress(self.steps_done)
-        if self._time_is_up():
-            self.trainer.should_stop = True
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, torch.optim.Optimizer)
+        return optimizer
 
     def _time_is_up(self) -> bool:
-        return self._seconds is not None and self._clocks.read("training") >= self._seconds
+        return self._seconds is not None and self.clocks.read("training") >= self._seconds
 
     def _step(self, batch: Batch, optimizer: torch.optim.Optimizer) -> Tensor:
         rate = self.recipe.rate(self.steps_done, self._steps)
@@ -147,7 +206,7 @@ class Task(pl.LightningModule):
 
         A gradient that is no number spoils the weights, so it is not left to the next loss to tell.
         """
-        seen, self._norms = [*self._losses[-count:], *self._norms], []
+        seen, self._norms = [*self.losses[-count:], *self._norms], []
         read = torch.stack(seen).tolist()
         bad = [(i % count, i // count) for i, value in enumerate(read) if not math.isfinite(value)]
         if bad:
@@ -160,21 +219,24 @@ class Task(pl.LightningModule):
             )
 
     def on_validation_epoch_start(self) -> None:
-        self._before = self._clocks.switch("validation")
+        self._before = self.clocks.switch("validation")
+        self._draws = state.draws() if self._keeper is not None else {}
         self._start_metrics()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._leave_if_asked("validating", self._draws)
         self.model.head.update(self._metrics, self.model.answer(batch), batch)
 
     def on_validation_epoch_end(self) -> None:
         scores = self._read_metrics()
-        recent = torch.stack(self._losses).mean().item() if self._losses else math.nan
-        self._losses.clear()
-        seconds = self._clocks.read("training")
+        recent = torch.stack(self.losses).mean().item() if self.losses else math.nan
+        self.losses.clear()
+        seconds = self.clocks.read("training")
         self._keep(Point(self.steps_done, seconds, recent, scores))
-        self._clocks.switch(self._before)
+        self.clocks.switch(self._before)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._leave_if_asked("over", {})
         self.model.head.update(self._metrics, self.model.answer(batch), batch)
 
     def on_test_epoch_start(self) -> None:

@@ -52,7 +52,7 @@ def test_numpys_memory_error_is_out_of_memory():
 def test_lightning_turns_ctrl_c_into_an_exit(monkeypatch, capfd):
     import quintain.run.execute as execution
 
-    def interrupted(cell, progress, samples):
+    def interrupted(cell, progress, samples, keeper):
         try:
             raise KeyboardInterrupt
         except KeyboardInterrupt:

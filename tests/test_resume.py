@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,9 @@ import torch
 from cells_factory import cell, own_threads
 
 from quintain.compose.cells import Cell
-from quintain.kit.ondisk import Item, OnDisk
-from quintain.contracts import DataSpec
 from quintain.records.schema import Record
-from quintain.run import assemble, execute as execution, measure
+from quintain.run import execute as execution
+from quintain.run import measure
 from quintain.run.checkpoint import Interrupted, Keeper
 from quintain.run.execute import execute
 
@@ -24,7 +22,7 @@ BUDGET = {"steps": 11, "validations": 3, "params": None}
 
 
 class Stops(Keeper):
-    """Is asked to leave when training has come so far; `during` a validation or the test."""
+    """Is asked to leave when training has come so far."""
 
     def __init__(self, folder: Path, key: str, chunks: int) -> None:
         super().__init__(folder, key, every=None)

@@ -14,13 +14,55 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from quintain.compose.cells import Cell
+    from quintain.records.store import Store
 
 USAGE = 2
 
 
 def main() -> int:
     """Runs the cell and prints its record, or writes it into a store; 1 where the run failed."""
+    arguments = _parser().parse_args()
+    from quintain.compose.errors import UsageError
+    from quintain.compose.thaw import thaw
+    from quintain.records.store import Store, StoreError
+    from quintain.run.attempt import attempt
+
+    try:
+        cell = thaw(_choose(arguments.file, arguments.key))
+        if arguments.store is not None:
+            Store(arguments.store).check_writable()
+    except (OSError, ValueError, TypeError, StoreError, UsageError) as error:
+        print(f"quintain.run: {error}", file=sys.stderr)
+        return USAGE
+    if arguments.store is not None:
+        return _into(Store(arguments.store), cell, arguments.checkpoint_every)
+    record = attempt(cell)
+    print(record.to_json())
+    return 0 if record.status == "ok" else 1
+
+
+def _into(store: Store, cell: Cell, every: float) -> int:
+    """Run a cell and write its record, or keep its state where it is interrupted."""
+    from quintain.run.attempt import attempt
+    from quintain.run.checkpoint import AGAIN, Interrupted, Keeper
+
+    keeper = Keeper(store.checkpoints(cell.key), cell.key, every)
+    try:
+        keeper.hear()
+        record = attempt(cell, samples=store.samples(cell.key), keeper=keeper)
+    except Interrupted:
+        print("quintain.run: interrupted; the same command goes on", file=sys.stderr)
+        return AGAIN
+    store.write(record)
+    keeper.ended(record)
+    return 0 if record.status == "ok" else 1
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m quintain.run",
         description=__doc__,
@@ -36,35 +78,7 @@ def main() -> int:
         metavar="SECONDS",
         help="keep the state this often (600); a run that is killed goes on from there",
     )
-    arguments = parser.parse_args()
-    from quintain.compose.errors import UsageError
-    from quintain.compose.thaw import thaw
-    from quintain.records.store import Store, StoreError
-    from quintain.run.attempt import attempt
-    from quintain.run.checkpoint import AGAIN, Interrupted, Keeper
-
-    try:
-        cell = thaw(_choose(arguments.file, arguments.key))
-        if arguments.store is not None:
-            Store(arguments.store).check_writable()
-    except (OSError, ValueError, TypeError, StoreError, UsageError) as error:
-        print(f"quintain.run: {error}", file=sys.stderr)
-        return USAGE
-    if arguments.store is None:
-        record = attempt(cell)
-        print(record.to_json())
-    else:
-        store = Store(arguments.store)
-        keeper = Keeper(store.checkpoints(cell.key), cell.key, arguments.checkpoint_every)
-        try:
-            keeper.hear()
-            record = attempt(cell, samples=store.samples(cell.key), keeper=keeper)
-        except Interrupted:
-            print("quintain.run: interrupted; the same command goes on", file=sys.stderr)
-            return AGAIN
-        store.write(record)
-        keeper.ended(record)
-    return 0 if record.status == "ok" else 1
+    return parser
 
 
 def _choose(file: Path, key: str) -> dict[str, Any]:

@@ -4,6 +4,9 @@ Imports only: a tensor operation before the fork would start threads that do not
 Data libraries too: scikit-learn and statsmodels take half a second, in every run otherwise.
 """
 
+import atexit
+import os
+
 import pytorch_lightning
 import scipy.ndimage
 import sklearn.datasets
@@ -21,3 +24,6 @@ import quintain.run.execute
 
 __all__ = ["pytorch_lightning", "quintain", "scipy", "sklearn", "soundfile", "statsmodels", "torch"]
 __all__ += ["torchaudio", "torchmetrics"]
+
+# Python takes seconds to clear all this away, and a server whose sweep was killed has nothing to do.
+atexit.register(os._exit, 0)

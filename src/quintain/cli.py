@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 USAGE = 2
 SETTINGS = "settings as key=value, for example model=lstm seed=3; `quintain list` shows the options"
+MAKES_RECORDS = ("run", "sweep", "tune", "doctor")  # doctor asks whether it could
 HYDRA_FLAGS = ("-m", "--multirun", "-c", "--cfg", "-i", "--info", "--hydra-help", "-p", "--package")
 
 
@@ -44,7 +45,7 @@ def _guarded(arguments: argparse.Namespace) -> int:
     try:
         arguments.settings = [_at_home(str(setting)) for setting in arguments.settings]
         _use_plugin_folders(arguments)
-        code: int = arguments.run(arguments)
+        code = _on_its_store(arguments)
     except UsageError as error:
         for problem in error.problems:
             _error(problem)
@@ -59,6 +60,19 @@ def _guarded(arguments: argparse.Namespace) -> int:
         sys.stderr.close()
         return 0
     return code
+
+
+def _on_its_store(arguments: argparse.Namespace) -> int:
+    """Run the command; where `store=` is a URL, on its working store, which is kept in step."""
+    if not any("://" in setting for setting in arguments.settings):
+        return int(arguments.run(arguments))
+    from quintain.records.courier import mirrored
+
+    writes = arguments.command in MAKES_RECORDS
+    with mirrored(arguments.settings, writes=writes, say=_error) as trip:
+        arguments.settings = trip.settings
+        code = int(arguments.run(arguments))
+    return max(code, trip.code)
 
 
 Add = Callable[..., argparse.ArgumentParser]

@@ -83,5 +83,7 @@ def _wrong_rest(config: Mapping[str, Any]) -> Iterator[str]:
         yield f"seed must be a whole number from 0 to 2^31 - 1, came {seed!r}"
     if not isinstance(store, str) or not store:
         yield f"store must be the name of a folder, came {store!r}"
+    elif "://" in store:
+        yield f"store={store}: a URL is taken from the command line only; expected a folder here"
     elif (place := Path(store).expanduser()).exists() and not place.is_dir():
         yield f"store={store} is a file; expected a folder, or a name that is free"

@@ -25,5 +25,5 @@ import quintain.run.execute
 __all__ = ["pytorch_lightning", "quintain", "scipy", "sklearn", "soundfile", "statsmodels", "torch"]
 __all__ += ["torchaudio", "torchmetrics"]
 
-# Python takes seconds to clear all this away, and a server whose sweep was killed has nothing to do.
+# Clearing all this away takes seconds, and a server whose sweep was killed has nothing to do.
 atexit.register(os._exit, 0)

@@ -73,5 +73,18 @@ def copy_folder(source: Path, target: Path) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
+def write_folder(target: Path, files: dict[str, bytes]) -> None:
+    """A new folder with these files; whole or not at all."""
+    part = target.with_name(f".{target.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        for name, content in files.items():
+            (part / name).write_bytes(content)
+        os.replace(part, target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
 def _links(folder: str, names: list[str]) -> list[str]:
     return [name for name in names if Path(folder, name).is_symlink()]

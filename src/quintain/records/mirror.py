@@ -185,7 +185,7 @@ def _send(record: Record, store: Store, mode: Sent, project: str, entity: str | 
     )
     try:
         _fill(run, record)
-        show_samples(run, store.samples(record.key))
+        show_samples(run, store.bring_samples(record.key))
     except Exception:
         run.finish(exit_code=1)
         raise

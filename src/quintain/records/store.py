@@ -40,6 +40,10 @@ _NEWER_HELP = "update quintain, or choose another store"
 _NAME = re.compile(r"[0-9a-f]{8,64}\.json")
 
 
+fetchers: dict[Path, Callable[[str], Path]] = {}
+"""Path of each working store of this process → what fetches a cell's samples from its remote."""
+
+
 class Claim:
     """The right to run a cell; given back by `release`, by `with`, or by the end of the process."""
 
@@ -84,6 +88,17 @@ class Store:
     def checkpoints(self, key: str) -> Path:
         """Where the state of a cell's interrupted run stands, if there is one."""
         return self.path / "checkpoints" / key
+
+    def bring_samples(self, key: str) -> Path:
+        """The folder of a cell's samples, fetched from the remote where this store stands for one.
+
+        It need not exist. What cannot be fetched is said in `problems`.
+        """
+        try:
+            fetchers.get(self.path, self.samples)(key)
+        except StoreError as error:
+            self.note(f"samples of {key} are not here: {error}")
+        return self.samples(key)
 
     def write(self, record: Record) -> bool:
         """Write a record, scrubbed, in one step; False where a better one is there already.
@@ -133,7 +148,7 @@ class Store:
             except StoreError:
                 raise
             except (OSError, ValueError, RecursionError) as error:
-                self._problem(f"{file} cannot be merged ({_first_line(error)}); left out")
+                self.note(f"{file} cannot be merged ({_first_line(error)}); left out")
         return adopted
 
     def _put(
@@ -284,7 +299,7 @@ class Store:
         except (FileNotFoundError, NotADirectoryError):
             pass
         except OSError as error:
-            self._problem(f"{file} cannot be read ({error.strerror}); ignored")
+            self.note(f"{file} cannot be read ({error.strerror}); ignored")
         except (ValueError, RecursionError) as error:
             self._reject(file, identity, text, _first_line(error))
         return None
@@ -293,7 +308,7 @@ class Store:
         """Set a bad file aside, or leave it where a newer quintain or a newer writer put it."""
         if (schema := _schema(text)) > SCHEMA:
             left = "these are left in place and ignored"
-            self._problem(f"{_newer(self.path, schema)}; {left}: {_NEWER_HELP}")
+            self.note(f"{_newer(self.path, schema)}; {left}: {_NEWER_HELP}")
             return
         place = self.path / "corrupt" / f"{file.stem}.{time.time_ns()}.json"
         try:
@@ -301,11 +316,12 @@ class Store:
                 return  # rewritten meanwhile: what is there now is not what was read
             place.parent.mkdir(exist_ok=True)
             os.replace(file, place)
-            self._problem(f"{file} is not a valid record ({why}); moved to {place}")
+            self.note(f"{file} is not a valid record ({why}); moved to {place}")
         except OSError:
-            self._problem(f"{file} is not a valid record ({why}); ignored")
+            self.note(f"{file} is not a valid record ({why}); ignored")
 
-    def _problem(self, sentence: str) -> None:
+    def note(self, sentence: str) -> None:
+        """Keep a sentence about what could not be used, and log it once."""
         if sentence not in self.problems:
             self.problems.append(sentence)
             log.warning("%s", sentence)

@@ -132,7 +132,7 @@ def _kill_some(
 ) -> None:
     """Kill runs of one command at random moments until it ends or there were enough."""
     while sweep.process.poll() is None and len(seen.damaged) < kills:
-        time.sleep(chance.uniform(0.05, 0.9))
+        time.sleep(chance.uniform(0.1, 2))
         try:
             victim = chance.choice(sweep.runs())
             os.kill(victim.pid, signal.SIGKILL)

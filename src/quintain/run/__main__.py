@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("file", type=Path, help="a cell or a plan")
     parser.add_argument("--key", default="", help="of the cell in the plan")
-    parser.add_argument("--store", type=Path, help="write the record here instead of printing it")
+    parser.add_argument("--store", help="write the record into this folder or URL, don't print it")
     parser.add_argument(
         "--checkpoint-every",
         type=float,

@@ -28,6 +28,11 @@ def explained(path: Path) -> Iterator[None]:
     """Raise `StoreError` with one sentence about `path` for any error of the file system."""
     try:
         yield
+    except TimeoutError as error:  # of a lock
+        raise StoreError(
+            f"the store {path} is slow or stuck: waited in vain for another process to finish "
+            "writing; end what hangs, or choose another folder"
+        ) from error
     except (OSError, NotImplementedError) as error:
         code = error.errno if isinstance(error, OSError) else None
         told = _SENTENCES.get(code or 0, f"cannot be used ({error}): choose another folder")

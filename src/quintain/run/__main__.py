@@ -26,6 +26,26 @@ USAGE = 2
 def main() -> int:
     """Runs the cell and prints its record, or writes it into a store; 1 where the run failed."""
     arguments = _parser().parse_args()
+    if arguments.store is None:
+        return _run(arguments)
+    from quintain.records.courier import mirrored
+    from quintain.records.store import StoreError
+
+    try:
+        with mirrored([f"store={arguments.store}"], writes=True, say=_say) as trip:
+            arguments.store = trip.settings[0].partition("=")[2]  # a folder, also for a URL
+            code = _run(arguments)
+    except StoreError as error:
+        _say(str(error))
+        return USAGE
+    return max(code, trip.code)
+
+
+def _say(sentence: str) -> None:
+    print(f"quintain.run: {sentence}", file=sys.stderr)
+
+
+def _run(arguments: argparse.Namespace) -> int:
     from quintain.compose.errors import UsageError
     from quintain.compose.thaw import thaw
     from quintain.records.store import Store, StoreError
@@ -36,7 +56,7 @@ def main() -> int:
         if arguments.store is not None:
             Store(arguments.store).check_writable()
     except (OSError, ValueError, TypeError, StoreError, UsageError) as error:
-        print(f"quintain.run: {error}", file=sys.stderr)
+        _say(str(error))
         return USAGE
     if arguments.store is not None:
         return _into(Store(arguments.store), cell, arguments.checkpoint_every)
@@ -55,7 +75,7 @@ def _into(store: Store, cell: Cell, every: float) -> int:
         keeper.hear()
         record = attempt(cell, samples=store.samples(cell.key), keeper=keeper)
     except Interrupted:
-        print("quintain.run: interrupted; the same command goes on", file=sys.stderr)
+        _say("interrupted; the same command goes on")
         return AGAIN
     store.write(record)
     keeper.ended(record)

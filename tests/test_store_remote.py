@@ -66,6 +66,16 @@ def test_what_one_machine_finished_another_finds(tmp_path, monkeypatch) -> None:
     assert here.pull() == 0
 
 
+def test_a_damaged_copy_is_not_sent(tmp_path, monkeypatch) -> None:
+    remote = machine(monkeypatch, tmp_path, "a")
+    remote.store.write(make())
+    (waiting,) = outbox.waiting(remote.store.path)
+    waiting.unlink()
+    waiting.write_bytes(b"")
+    assert remote.push() == 0 and objects() == [] and remote.waiting() == 0
+    assert "is damaged" in remote.store.problems[0]
+
+
 def test_two_machines_that_finish_one_cell_agree(tmp_path, monkeypatch) -> None:
     here, there, third = (machine(monkeypatch, tmp_path, name) for name in "abc")
     early = make(finished="2026-11-01T10:00:00Z", score=0.9)

@@ -11,6 +11,8 @@ import os
 import shutil
 from pathlib import Path
 
+from quintain.records import disk
+
 
 def folder(store: Path) -> Path:
     """Where records wait."""
@@ -30,6 +32,7 @@ def post(store: Path, content: Path, name: str) -> None:
         part = target.with_suffix(".tmp")
         shutil.copyfile(content, part)
         os.replace(part, target)
+    disk.sync_folder(folder(store))
 
 
 def waiting(store: Path) -> list[Path]:

@@ -114,6 +114,12 @@ def _add_running(add: Add) -> None:
     sweep.add_argument("--no-references", action="store_true", help="leave out the reference rows")
     sweep.add_argument("--leaderboard", action="store_true", help="show the leaderboard at the end")
 
+    tune = add("tune", _tune, "search settings for each model alike, run the best", _TUNE_MORE)
+    tune.add_argument("settings", nargs="*", help=SETTINGS)
+    tune.add_argument("--dry-run", action="store_true", help="say what would run, and stop")
+    tune.add_argument("--no-references", action="store_true", help="leave out the reference rows")
+    tune.add_argument("--leaderboard", action="store_true", help="show the leaderboard at the end")
+
 
 def _add_reading(add: Add) -> None:
     for name, run, help in (
@@ -150,6 +156,12 @@ _SWEEP_MORE = """examples:
   quintain sweep suite=quick
   quintain sweep dataset=digits model=glob(*) seed=1,2,3
 A cell that is in the store is not run again; a failed one is. Ctrl-C keeps what has finished."""
+
+
+_TUNE_MORE = """examples:
+  quintain tune dataset=digits model=cnn,lstm tune.trials=20 seed=1,2,3
+  quintain tune dataset=digits model=cnn optimizer.lr='tag(log, interval(1e-4,1e-2))'
+Trials see validation only. Ctrl-C keeps what has finished; the same command goes on."""
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -189,6 +201,17 @@ def _sweep_with(arguments: argparse.Namespace, references: bool) -> int:
     if sweeping and arguments.leaderboard:
         _show_leaderboard(plan.settings.store, [p.cell.key for p in plan.cells])
     return outcome.exit_code
+
+
+def _tune(arguments: argparse.Namespace) -> int:
+    from quintain.launch.tune import tune
+
+    console = _console()
+    asks = {"dry_run": arguments.dry_run, "references": not arguments.no_references}
+    tuning = tune(arguments.settings, console, **asks)
+    if arguments.leaderboard and tuning.keys:
+        _show_leaderboard(tuning.store, tuning.keys)
+    return tuning.exit_code
 
 
 def _show_leaderboard(store: Path, keys: Sequence[str]) -> None:

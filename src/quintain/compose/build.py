@@ -91,6 +91,13 @@ def choose_width(config: Config, spec: DataSpec) -> Width | None:
     return solve(lambda width: build_model(config, spec, width), asked)
 
 
+def main_score(config: Config, spec: DataSpec, width: float | None) -> tuple[str, str]:
+    """Name and direction of the score that chooses the weights."""
+    with torch.device("meta"):
+        score = build_model(config, spec, width).head.scores[0]
+    return score.name, score.direction
+
+
 def count_budgeted(model: nn.Module) -> int:
     """Trainable parameters that count towards a budget: all but embedding tables."""
     from quintain.kit.widths import count

@@ -44,6 +44,9 @@ class Cell:
         width: of the core, as preflight solved it from the budget; not part of the key, because
             the configuration decides it.
         changed: settings off their defaults, see `compose.changed`; not part of the key either.
+        trial: of a trial of a search, what `run.trial` needs to know; such a cell never reads the
+            test split and may end early, so that its key has the study in it.
+        tuned: what a search found for this cell, for the record; not part of the key.
     """
 
     key: str
@@ -56,6 +59,8 @@ class Cell:
     plugins: list[str]
     width: float | None = None
     changed: dict[str, Any] = field(default_factory=dict)
+    trial: dict[str, Any] | None = None
+    tuned: dict[str, Any] | None = None
 
     @property
     def label(self) -> str:
@@ -78,6 +83,7 @@ def make_cell(
     seed: int,
     reference: str | None = None,
     changed: dict[str, Any] | None = None,
+    trial: dict[str, Any] | None = None,
 ) -> Cell:
     """Freeze a resolved configuration. A reference row has no model, optimizer or budget."""
     parts = PARTS if reference is None else ("dataset", "stem", "head", "hardware")
@@ -85,7 +91,9 @@ def make_cell(
     nodes["dataset"] = with_content(nodes["dataset"])
     sources = {target: source_hash(target) for node in nodes.values() for target in targets(node)}
     sources = {target: found for target, found in sources.items() if found}
-    key, group = keys(nodes, sources, seed=seed, reference=reference)
+    key, group = keys(
+        nodes, sources, seed=seed, reference=reference, study=(trial or {}).get("study")
+    )
     names = {part: names[part] for part in parts} | ({"model": reference} if reference else {})
     return Cell(
         key=key,
@@ -97,11 +105,17 @@ def make_cell(
         sources=sources,
         plugins=[p for p in os.environ.get("QUINTAIN_PLUGINS", "").split(os.pathsep) if p],
         changed={k: v for k, v in (changed or {}).items() if k.split(".")[0] in parts},
+        trial=trial,
     )
 
 
 def keys(
-    nodes: dict[str, dict[str, Any]], sources: dict[str, str], *, seed: int, reference: str | None
+    nodes: dict[str, dict[str, Any]],
+    sources: dict[str, str],
+    *,
+    seed: int,
+    reference: str | None,
+    study: str | None = None,
 ) -> tuple[str, str]:
     """Key and group of a cell with these parts; raises UsageError for a number that is none."""
     parts = {part: deciding(node) for part, node in nodes.items()}
@@ -113,6 +127,7 @@ def keys(
         "sources": sources,
         **parts,
     }
+    decides |= {} if study is None else {"study": study}
     return _digest({**decides, "seed": seed}), _digest(decides)
 
 

@@ -73,7 +73,10 @@ def _values(override: Override) -> list[str]:
     if not override.is_sweep_override():
         return [override.input_line or ""]
     if not override.is_discrete_sweep():
-        raise UsageError(f"{override.input_line}: an interval cannot be swept; list its values")
+        raise UsageError(
+            f"{override.input_line}: an interval cannot be swept; list its values,"
+            " or search it with quintain tune"
+        )
     key = override.get_key_element()
     swept = [f"{key}={value}" for value in override.sweep_string_iterator()]
     if not swept:

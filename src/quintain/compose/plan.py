@@ -109,7 +109,7 @@ def make_plan(
         cells = [freeze(one) for one in composed]
         if references:
             cells += reference_cells(composed)
-    return _plan(settings, cells, status, examine, name)
+    return plan_cells(settings, cells, status, examine, name)
 
 
 def plan_file(store: Path, name: str | None) -> Path:
@@ -123,16 +123,17 @@ def plan_one(composed: Composed, status: Lookup, examine: Examine) -> Plan:
     settings = settings_of(composed.config)
     composed = _with_hardware(composed)
     composed = replace(composed, changed=changed(composed))
-    return _plan(settings, [freeze(composed)], status, examine)
+    return plan_cells(settings, [freeze(composed)], status, examine)
 
 
-def _plan(
+def plan_cells(
     settings: Settings,
     cells: Sequence[Cell],
     status: Lookup,
     examine: Examine,
     name: str | None = None,
 ) -> Plan:
+    """The plan of these cells, each once: what is in the store, and what preflight says."""
     unique = {cell.key: cell for cell in cells}
     plan = Plan(settings, name=name)
     for key, cell in unique.items():

@@ -33,6 +33,7 @@ class Verdict:
     skip: str | None = None
     width: float | None = None
     params: int | None = None
+    score: tuple[str, str] | None = None  # of a trial: its main score's name and direction
     notes: tuple[str, ...] = ()  # what the dataset found out about the user's files
 
 
@@ -143,10 +144,12 @@ def _reference(cell: Cell) -> Verdict:
 
 
 def _meta_build(cell: Cell, spec: DataSpec) -> Verdict:
-    from quintain.compose.build import choose_width
+    from quintain.compose.build import choose_width, main_score
 
     try:
         width = choose_width(cell.config, spec)
+        asks = cell.trial is not None
+        score = main_score(cell.config, spec, width.width if width else None) if asks else None
     except Skip as reason:
         return Verdict(skip=str(reason))
     except Exception as error:  # a plugin may raise anything
@@ -154,5 +157,5 @@ def _meta_build(cell: Cell, spec: DataSpec) -> Verdict:
         words = " ".join(f"{part}={name}" for part, name in shown.items())
         return Verdict(problems=[f"{words}: {_words(error)}"])
     if width is None:
-        return Verdict()
-    return Verdict(width=width.width, params=width.params)
+        return Verdict(score=score)
+    return Verdict(width=width.width, params=width.params, score=score)

@@ -28,7 +28,7 @@ from quintain.compose.errors import UsageError
 ENTRY_POINTS = "quintain.plugins"
 FOLDERS = "QUINTAIN_PLUGINS"
 LOCAL_PACKAGE = "quintain_local"
-GROUPS = ("dataset", "stem", "head", "model", "hardware", "budget", "optimizer", "suite")
+GROUPS = ("dataset", "stem", "head", "model", "hardware", "budget", "optimizer", "suite", "tune")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,11 @@ from quintain.compose.errors import UsageError, nearest
 
 WANDB_MODES = ("auto", "online", "offline", "disabled")
 PLACES = ("store", "data_dir", "plugins_dir")
-TABLES = {"launch": ("workers", "time_limit"), "wandb": ("mode", "project", "entity")}
+TABLES = {
+    "tune": ("trials", "sampler", "pruner", "startup", "seed", "space"),
+    "launch": ("workers", "time_limit"),
+    "wandb": ("mode", "project", "entity"),
+}
 KNOWN = (*PARTS, "seed", *PLACES, *TABLES)
 """Every key of `conf/config.yaml`; a test keeps it so."""
 

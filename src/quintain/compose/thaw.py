@@ -11,7 +11,7 @@ from quintain.compose.cells import KEY_LENGTH, PARTS, Cell, keys, source_hash, t
 from quintain.compose.errors import UsageError
 from quintain.compose.providers import import_local, use_folder
 
-OPTIONAL = ("width", "changed")  # they decide no result
+OPTIONAL = ("width", "changed", "trial", "tuned")  # they decide no result
 
 
 def thaw(plain: dict[str, Any]) -> Cell:
@@ -34,7 +34,8 @@ def thaw(plain: dict[str, Any]) -> Cell:
 
 
 def _check_key(cell: Cell) -> None:
-    asked = keys(cell.config, cell.sources, seed=cell.seed, reference=cell.reference)
+    study = (cell.trial or {}).get("study")
+    asked = keys(cell.config, cell.sources, seed=cell.seed, reference=cell.reference, study=study)
     if asked != (cell.key, cell.group):
         raise UsageError("the cell's key is not that of its configuration: it was changed")
     for folder in cell.plugins:
@@ -75,4 +76,6 @@ FITS: dict[str, Callable[[Any], bool]] = {
     "plugins": _is_list,
     "width": lambda value: value is None or type(value) in (int, float),
     "changed": lambda value: isinstance(value, dict | None),
+    "trial": lambda value: isinstance(value, dict | None),
+    "tuned": lambda value: isinstance(value, dict | None),
 }

@@ -71,7 +71,7 @@ class LocalPool:
 
     def run(self, cells: Sequence[Cell], stopped: Callable[[], bool]) -> Generator[Event]:
         """Run all cells, yielding what happens; ends early, running cells killed, if `stopped`."""
-        queue = deque(cells)
+        queue = cells if isinstance(cells, deque) else deque(cells)  # may still grow
         try:
             while (queue or self._running) and not stopped():
                 yield from self._start(queue)

@@ -70,7 +70,7 @@ def run_plan(plan: Plan, console: Console) -> Outcome:
     workers = plan.settings.workers or available_cores()
     pool = LocalPool(store, workers=workers, time_limit=plan.settings.time_limit)
     with (
-        _interruptible() as stop,
+        interruptible() as stop,
         make_view(console, plan.cells, workers) as view,
         contextlib.closing(pool.run(cells, stopped=lambda: bool(stop))) as events,
     ):
@@ -168,7 +168,7 @@ def describe(plan: Plan, console: Console) -> None:
 
 
 @contextmanager
-def _interruptible() -> Iterator[list[int]]:
+def interruptible() -> Iterator[list[int]]:
     """A list that stays empty until Ctrl-C or SIGTERM comes."""
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():

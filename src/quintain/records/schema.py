@@ -214,6 +214,37 @@ class Failure(_Part):
     log_tail: str = ""
 
 
+class Trial(_Part):
+    """One trial of a search: it has read validation and never test, so it ranks nowhere."""
+
+    study: Hex
+    number: Count
+    pruned: bool = False  # ended early, by its validation scores
+
+
+class Tuned(_Part):
+    """The search whose best setting a cell was given.
+
+    `trials` says how many were done, of which `pruned` ended early and `failed` gave no score;
+    `steps` are optimizer steps of all of them. `best` are the settings found, `best_value` their
+    `metric` on validation, in the trial of that number.
+    """
+
+    study: Hex
+    trials: Count
+    pruned: Count
+    failed: Count
+    steps: Count
+    space: dict[str, dict[str, JsonValue]]
+    sampler: str
+    pruner: str
+    seed: Whole
+    metric: str
+    best: dict[str, JsonValue]
+    best_value: float
+    best_trial: Count
+
+
 class Record(_Part):
     """The immutable result of a run. `ValidationError` (a ValueError) names every wrong field."""
 
@@ -228,6 +259,8 @@ class Record(_Part):
     seed: Whole
     cell: dict[str, JsonValue]
     changed: dict[str, JsonValue] | None = None  # settings off their defaults; None: not kept then
+    trial: Trial | None = None
+    tuned: Tuned | None = None
     data: Data | None = None
     quality: Quality | None = None
     cost: Cost | None = None

@@ -25,7 +25,7 @@ class Board:
 
 def leaderboard(records: Iterable[Record]) -> Board:
     """Rows by dataset, best first, references among them; notes say what was left out and why."""
-    every = list(records)
+    every = [record for record in records if record.trial is None]
     groups = by(every, lambda record: record.group)
     live, superseded = _newest([r for r in every if r.status == "ok"])
     current = {identity(group[0]): group for group in live}

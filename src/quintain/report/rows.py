@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from quintain.contracts import Direction
 from quintain.records.schema import Cost, Data, Quality, Record
 from quintain.report.comparisons import by_content, comparisons
+from quintain.report.tuning import tuning_notes
 from quintain.report.variants import spokesman, variants
 from quintain.stats.intervals import mean_interval
 
@@ -31,7 +32,7 @@ class Row:
     apart from others of the dataset, empty where there are none; ranks are within it, and equal
     means have equal ranks: 1, 1, 3. `variant` says the same of the other parts. `changed` holds
     all settings off their defaults, None where the records do not tell. `notes` say what differed
-    between the seeds.
+    between the seeds, and which search fed them.
     """
 
     dataset: str
@@ -71,7 +72,10 @@ def rows(groups: Sequence[list[Record]]) -> list[Row]:
     found = []
     for told, together in comparisons([part for group in groups for part in by_content(group)]):
         found += _ranked(
-            [_row(group, told, variant) for group, variant in _with_variants(together)]
+            [
+                _row(group, told, variant, tuning_notes(group, together))
+                for group, variant in _with_variants(together)
+            ]
         )
     return found
 
@@ -111,7 +115,7 @@ def parts(record: Record) -> tuple[Data, Quality, Cost]:
     return record.data, record.quality, record.cost
 
 
-def _row(group: list[Record], comparison: str, variant: str) -> Row:
+def _row(group: list[Record], comparison: str, variant: str, tuning: list[str]) -> Row:
     first = group[0]
     data, quality, cost = parts(first)
     score = quality.scores[quality.main]
@@ -145,7 +149,7 @@ def _row(group: list[Record], comparison: str, variant: str) -> Row:
         samples_per_second=mean_interval(each.samples_per_second for each in costs).mean,
         trust=_worst(group),
         group=first.group,
-        notes=notes,
+        notes=notes + tuning,
     )
 
 

@@ -54,7 +54,7 @@ def trained(
     return Record.model_validate(
         common(run, task.model.stem.reading)
         | {
-            "quality": _quality(trace, scores, budget),
+            "quality": quality(trace, scores, budget),
             "cost": metered(cost, run, meters),
             "step_times_ms": trace.step_ms,
             "trust": _labels(run, forward, trace, share, asked, params),
@@ -184,7 +184,7 @@ def _utilisation(cost: dict[str, Any], peak: float) -> dict[str, Any]:
     return {"mfu": measure.PASSES * flops * cost["samples_per_second"] / peak}
 
 
-def _quality(trace: Trace, scores: tuple[Score, ...], budget: Budget) -> dict[str, Any]:
+def quality(trace: Trace, scores: tuple[Score, ...], budget: Budget) -> dict[str, Any]:
     assert trace.best is not None
     return {
         "main": scores[0].name,
@@ -193,7 +193,7 @@ def _quality(trace: Trace, scores: tuple[Score, ...], budget: Budget) -> dict[st
                 "direction": score.direction,
                 "unit": score.unit,
                 "val": trace.best.scores[score.name],
-                "test": trace.test[score.name],
+                "test": trace.test.get(score.name),  # of a trial none
             }
             for score in scores
         },

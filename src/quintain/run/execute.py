@@ -28,6 +28,7 @@ from quintain.run.optimize import Recipe
 from quintain.run.quiet import collecting, quiet
 from quintain.run.samples import keep_samples
 from quintain.run.task import Task, Unfit
+from quintain.run.trial import blind, tried, watched
 
 CHUNK = 20  # optimizer steps in one Lightning step, see run.feed
 
@@ -86,6 +87,8 @@ def _prepare(cell: Cell) -> Run:
     dataset = build_dataset(cell.config)
     dataset.prepare_data()
     dataset.setup("fit")
+    if cell.trial is not None:
+        dataset = blind(dataset)
     return Run(cell=cell, hardware=hardware, dataset=dataset, clocks=clocks, started=started)
 
 
@@ -93,7 +96,8 @@ def _train(run: Run, progress: Progress) -> Record:
     hardware = run.hardware
     run.before = run.keeper.load() if run.keeper else None
     task, feed, budget, width = _made(run, progress)
-    trainer = make_trainer(hardware.trainer_arguments(), feed, budget)
+    arguments = watched(run.cell, hardware.trainer_arguments(), budget.steps)
+    trainer = make_trainer(arguments, feed, budget)
     meters = hardware.meters()
     for meter in meters:
         meter.start()
@@ -105,6 +109,8 @@ def _train(run: Run, progress: Progress) -> Record:
         return _train(_anew(run, error), progress)
     for meter in meters:
         meter.stop()
+    if run.cell.trial is not None:
+        return tried(run, trainer, task, budget, width, meters)
     run.clocks.switch("test")
     task.load_best()
     trainer.test(task, EvaluationFeed(run.dataset, "test"), verbose=False)

@@ -18,6 +18,8 @@ def identity(cell: Cell) -> dict[str, Any]:
         "names": dict.fromkeys(PARTS, "none") | cell.names,
         "seed": cell.seed,
         "changed": cell.changed,
+        "trial": {k: cell.trial[k] for k in ("study", "number")} if cell.trial else None,
+        "tuned": cell.tuned,
         "cell": {**parts, "sources": cell.sources, "results_version": RESULTS_VERSION},
     }
 

@@ -151,7 +151,7 @@ def _wrong_bounds(where: str, node: Mapping[str, Any], whole: bool) -> Iterator[
         yield f"{where}: log must be true or false, came {log!r}"
     elif log and low <= 0:  # type: ignore[operator]
         yield f"{where}: low must be above 0 where log is true, came {low}"
-    if whole and not (_is_whole(low) and _is_whole(high)):
+    if whole and (low % 1 or high % 1):  # type: ignore[operator]
         yield f"{where}: the setting is a whole number; so must be low {low} and high {high}"
 
 

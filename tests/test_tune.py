@@ -73,7 +73,7 @@ def test_no_trial_reads_the_test_split_and_the_best_does(guarded):
     assert len(states) == 4 and set(states) <= {"COMPLETE", "PRUNED"}, out + err
     for record in Store(folder / "store" / "tune").all():
         assert record.trial.study == study.study_name
-        assert [score.test for score in record.quality.scores.values()] == [None]
+        assert all(score.test is None for score in record.quality.scores.values())
         assert record.data.fingerprint.startswith("not read")
         assert record.cost.seconds.test == 0
     final = Store(folder / "store").all()
@@ -149,7 +149,7 @@ def test_two_processes_share_a_search_and_its_winner_says_so(tmp_path):
 
 
 def test_a_search_whose_trials_all_fail_is_one_sentence(tmp_path):
-    words = ("optimizer.lr='interval(1e36,1e37)'", "tune.trials=2", "launch.workers=2", *WORDS)
+    words = ("optimizer.lr=interval(1e36,1e37)", "tune.trials=2", "launch.workers=2", *WORDS)
     own = ("optimizer.clip_norm=null", "tune.pruner=none", "tune.space.optimizer.warmup=null")
     code, out, err = quintain("tune", "dataset=digits", *words, *own, cwd=tmp_path)
     assert code == 1, out + err

@@ -140,7 +140,8 @@ def test_two_machines_finish_the_same_cells(tmp_path) -> None:
         command = [sys.executable, "-c", FINISH, str(HERE), str(hour)]
         machines.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE))
     for process in machines:
-        assert (process.communicate(timeout=120)[0], process.returncode) == (b"", 0)
+        said = process.communicate(timeout=120)[0].decode()
+        assert process.returncode == 0, said  # a busy server may be away for a moment, and is said
     merged = []
     for place in ("machine0", "machine1", "machine2"):
         with pytest.MonkeyPatch.context() as patch:

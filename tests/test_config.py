@@ -11,7 +11,7 @@ from quintain.compose.cells import PARTS
 from quintain.compose.config import compose_one, composer, default_data_dir
 from quintain.compose.expand import expand
 from quintain.compose.preflight import misfits
-from quintain.compose.settings import KNOWN, TABLES
+from quintain.compose.settings import CLUSTERS, KNOWN, TABLES
 
 
 def jobs(*words):
@@ -107,6 +107,8 @@ def test_top_level_settings_are_few():
     assert len(KNOWN) == 14
     for name, keys in TABLES.items():
         assert tuple(one.config[name]) == keys
+    for name, keys in CLUSTERS.items():
+        assert tuple(one.config["launch"][name]) == keys
 
 
 def test_data_dir(monkeypatch):

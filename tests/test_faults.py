@@ -13,7 +13,7 @@ from cells_factory import cell
 from quintain.compose.cells import Cell
 from quintain.compose.providers import import_local
 from quintain.launch import local
-from quintain.launch.local import Event, LocalPool
+from quintain.launch.events import Event, LocalPool
 from quintain.records.schema import Record
 from quintain.records.store import Store
 

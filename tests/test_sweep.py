@@ -22,7 +22,7 @@ from rich.console import Console
 
 from quintain.compose.plan import Plan, Planned, Settings
 from quintain.launch import sweep
-from quintain.launch.local import Event
+from quintain.launch.events import Event
 from quintain.launch.sweep import Outcome, run_plan, say
 from quintain.records.store import Store, StoreError
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from quintain.compose.plan import Planned
 from quintain.launch import view
-from quintain.launch.local import Event
+from quintain.launch.events import Event
 from quintain.launch.view import Grid, GridState, Lines, make_view
 
 

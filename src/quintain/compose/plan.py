@@ -67,8 +67,8 @@ class Plan:
 Lookup = Callable[[Path, str], str | None]
 """(store, key) → status of that cell's record, or None."""
 
-Examine = Callable[[Sequence[Cell]], dict[str, Verdict]]
-"""Preflight; the launcher has one that runs in another process."""
+Examine = Callable[[Sequence[Cell], bool], dict[str, Verdict]]
+"""Preflight, with devices where the cells run here; the launcher has one in another process."""
 
 
 def make_plan(
@@ -220,7 +220,7 @@ def reference_cells(composed: Sequence[Composed]) -> list[Cell]:
 
 def _preflight(plan: Plan, examine: Examine) -> None:
     cells = plan.to_run()
-    verdicts = examine(cells) if cells else {}
+    verdicts = examine(cells, plan.settings.executor == "local") if cells else {}
     for planned in plan.cells:
         verdict = verdicts.get(planned.cell.key)
         if verdict is None:

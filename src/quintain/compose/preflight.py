@@ -37,14 +37,17 @@ class Verdict:
     notes: tuple[str, ...] = ()  # what the dataset found out about the user's files
 
 
-def preflight(cells: Iterable[Cell]) -> dict[str, Verdict]:
-    """Key → verdict. Raises UsageError with every problem of every cell, each once."""
+def preflight(cells: Iterable[Cell], here: bool = True) -> dict[str, Verdict]:
+    """Key → verdict. Raises UsageError with every problem of every cell, each once.
+
+    `here`: the cells will run on this machine, so it must have their devices.
+    """
     seen: dict[str, Verdict] = {}
     verdicts = {}
     _published.cache_clear()  # a user's file may have changed meanwhile
     for cell in cells:
         if cell.group not in seen:
-            seen[cell.group] = examine(cell)
+            seen[cell.group] = examine(cell, here)
         verdicts[cell.key] = seen[cell.group]
     found = dict.fromkeys(text for verdict in seen.values() for text in verdict.problems)
     if found:
@@ -52,12 +55,12 @@ def preflight(cells: Iterable[Cell]) -> dict[str, Verdict]:
     return verdicts
 
 
-def examine(cell: Cell) -> Verdict:
+def examine(cell: Cell, here: bool = True) -> Verdict:
     """One cell: settings first, then devices, then the model on the meta device."""
     config = cell.config
     found = [*(_needs(cell) or misfits(config, HEAVY)), *misfits(config, LIGHT)]
     found += _values(config, LIGHT)
-    if not misfits(config, ["hardware"]):
+    if here and not misfits(config, ["hardware"]):
         found += _devices(cell)
     if not misfits(config, ["dataset"]):
         try:

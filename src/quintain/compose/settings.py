@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,15 @@ from quintain.compose.errors import UsageError, nearest
 
 WANDB_MODES = ("auto", "online", "offline", "disabled")
 PLACES = ("store", "data_dir", "plugins_dir")
+EXECUTORS = ("local", "slurm", "ray")
 TABLES = {
     "tune": ("trials", "sampler", "pruner", "startup", "seed", "space"),
-    "launch": ("workers", "time_limit"),
+    "launch": ("executor", "workers", "time_limit", "detach", "slurm", "ray"),
     "wandb": ("mode", "project", "entity"),
+}
+CLUSTERS = {  # tables below `launch`
+    "slurm": ("partition", "account", "qos", "time", "memory", "cpus", "gres", "setup", "extra"),
+    "ray": ("address",),
 }
 KNOWN = (*PARTS, "seed", *PLACES, *TABLES)
 """Every key of `conf/config.yaml`; a test keeps it so."""
@@ -30,6 +35,10 @@ class Settings:
     workers: int | None
     time_limit: float | None
     wandb: dict[str, Any]
+    executor: str = "local"
+    detach: bool = False
+    slurm: dict[str, Any] = field(default_factory=dict)
+    ray: dict[str, Any] = field(default_factory=dict)
 
 
 def settings_of(config: Mapping[str, Any]) -> Settings:
@@ -38,9 +47,8 @@ def settings_of(config: Mapping[str, Any]) -> Settings:
         raise UsageError(problems)
     return Settings(
         store=Path(os.path.expanduser(config["store"])).absolute(),
-        workers=config["launch"]["workers"],
-        time_limit=config["launch"]["time_limit"],
         wandb=dict(config["wandb"]),
+        **config["launch"],
     )
 
 
@@ -57,6 +65,13 @@ def _wrong_tables(config: Mapping[str, Any]) -> Iterator[str]:
             yield from _wrong_keys(f"{name}.", config[name], keys)
         elif name in config:
             yield f"{name} has settings ({', '.join(keys)}) and no value; came {config[name]!r}"
+    launch = config.get("launch")
+    for name, keys in CLUSTERS.items():
+        node = launch.get(name) if isinstance(launch, dict) else None
+        if isinstance(node, dict):
+            yield from _wrong_keys(f"launch.{name}.", node, keys)
+        elif node is not None:
+            yield f"launch.{name} has settings ({', '.join(keys)}) and no value; came {node!r}"
 
 
 def _wrong_keys(path: str, node: Mapping[str, Any], known: tuple[str, ...]) -> Iterator[str]:
@@ -74,6 +89,34 @@ def _wrong_launch(launch: Mapping[str, Any]) -> Iterator[str]:
         yield f"launch.workers must be a whole number above 0 or null, came {workers!r}"
     if limit is not None and (type(limit) not in (int, float) or not limit > 0):
         yield f"launch.time_limit must be seconds above 0 or null, came {limit!r}"
+    if launch["executor"] not in EXECUTORS:
+        yield f"launch.executor must be one of {', '.join(EXECUTORS)}; came {launch['executor']!r}"
+    if type(launch["detach"]) is not bool:
+        yield f"launch.detach must be true or false, came {launch['detach']!r}"
+    elif launch["detach"] and launch["executor"] != "slurm":
+        yield f"launch.detach needs launch.executor=slurm, came {launch['executor']}"
+    yield from _wrong_slurm(launch["slurm"])
+    address = launch["ray"]["address"]
+    if address is not None and not isinstance(address, str):
+        yield f"launch.ray.address must be a text such as auto, or null; came {address!r}"
+
+
+def _wrong_slurm(slurm: Mapping[str, Any]) -> Iterator[str]:
+    for name in ("time", "cpus"):
+        value = slurm[name]
+        if not (value is None and name == "cpus") and (type(value) is not int or value < 1):
+            unit = "minutes" if name == "time" else "cores (or null)"
+            yield f"launch.slurm.{name} must be a whole number of {unit} above 0, came {value!r}"
+    for name in ("partition", "account", "qos", "memory", "gres"):
+        if slurm[name] is not None and not isinstance(slurm[name], str):
+            yield f"launch.slurm.{name} must be a text as sbatch takes it, or null;" + (
+                f" came {slurm[name]!r}"
+            )
+    setup, extra = slurm["setup"], slurm["extra"]
+    if not isinstance(setup, list) or not all(isinstance(line, str) for line in setup):
+        yield f"launch.slurm.setup must be a list of shell commands, came {setup!r}"
+    if not isinstance(extra, dict):
+        yield f"launch.slurm.extra must be options as in {{constraint: a100}}; came {extra!r}"
 
 
 def _wrong_wandb(wandb: Mapping[str, Any]) -> Iterator[str]:

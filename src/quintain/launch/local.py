@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Literal
 
 from quintain.compose.cells import Cell
+from quintain.launch.events import Ending, Event
 from quintain.launch.server import context, warm
 from quintain.launch.worker import work
 from quintain.records.faults import explained
@@ -25,22 +25,6 @@ from quintain.run.identity import failed
 
 LINGER = 10.0  # seconds that a run may take to leave after its last word
 POLL = 0.25  # seconds between two looks at clocks and at cells that another sweep holds
-
-Ending = Literal["ok", "failed", "skipped", "unwritten", "cached"]
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happened to a cell: started, a step was reported, or it ended."""
-
-    kind: Literal["started", "step", "ended", "tick"]
-    cell: Cell | None = None
-    step: int = 0
-    steps: int = 0
-    ending: Ending = "ok"
-    sentence: str = ""
-    seconds: float = 0.0
-
 
 @dataclass
 class _Running:

@@ -54,11 +54,11 @@ def warm() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def examine(cells: Sequence[Cell]) -> dict[str, Verdict]:
+def examine(cells: Sequence[Cell], here: bool = True) -> dict[str, Verdict]:
     """Preflight in a fork of the server: key → verdict; raises UsageError with every problem."""
     warm()
     ours, theirs = context().Pipe(duplex=False)
-    child = context().Process(target=_examine, args=([c.to_json() for c in cells], theirs))
+    child = context().Process(target=_examine, args=([c.to_json() for c in cells], here, theirs))
     child.start()
     theirs.close()
     try:
@@ -79,7 +79,7 @@ def examine(cells: Sequence[Cell]) -> dict[str, Verdict]:
     return verdicts
 
 
-def _examine(cells: Sequence[str], parent: Connection) -> None:
+def _examine(cells: Sequence[str], here: bool, parent: Connection) -> None:
     from quintain.compose.preflight import preflight
     from quintain.compose.providers import import_local, use_folder
 
@@ -89,7 +89,7 @@ def _examine(cells: Sequence[str], parent: Connection) -> None:
     import_local()
     answer: object
     try:
-        answer = preflight(frozen)
+        answer = preflight(frozen, here)
     except UsageError as error:
         answer = error.problems
     with contextlib.suppress(OSError):  # the parent may have been interrupted

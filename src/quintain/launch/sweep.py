@@ -16,13 +16,13 @@ from rich.console import Console
 from rich.text import Text
 
 from quintain.compose.plan import Plan, plan_file
-from quintain.launch.local import Ending, Event, LocalPool
+from quintain.launch.events import Ending, Event
+from quintain.launch.executors import choose, workers_of
 from quintain.launch.view import make_view
 from quintain.records import faults
 from quintain.records.scrub import scrub
 from quintain.records.store import Store, StoreError
 from quintain.run.identity import skipped
-from quintain.run.machine import available_cores
 
 OK, FAILED_CELLS, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -50,10 +50,11 @@ class Outcome:
 
 
 def run_plan(plan: Plan, console: Console) -> Outcome:
-    """Run a plan's cells on this machine.
+    """Run a plan's cells where its settings say.
 
     Raises:
         StoreError: the store cannot be written; nothing was run.
+        UsageError: the executor cannot run anything; nothing was run.
     """
     store, outcome = Store(plan.settings.store), Outcome()
     cells = plan.to_run()
@@ -67,12 +68,12 @@ def run_plan(plan: Plan, console: Console) -> Outcome:
     for planned in plan.cells:
         if planned.action == "skipped":
             store.write(skipped(planned.cell, planned.reason))
-    workers = plan.settings.workers or available_cores()
-    pool = LocalPool(store, workers=workers, time_limit=plan.settings.time_limit)
+    workers = workers_of(plan.settings, len(cells))
+    executor = choose(plan.settings, store, workers)
     with (
         interruptible() as stop,
         make_view(console, plan.cells, workers) as view,
-        contextlib.closing(pool.run(cells, stopped=lambda: bool(stop))) as events,
+        contextlib.closing(executor.run(cells, stopped=lambda: bool(stop))) as events,
     ):
         for event in events:
             outcome.take(event)
@@ -126,13 +127,15 @@ def say_notes(plan: Plan, console: Console) -> None:
 def say(plan: Plan, outcome: Outcome, console: Console) -> None:
     """What happened, in a few lines."""
     counts = [p.action for p in plan.cells]
-    ran = [e for e in outcome.endings.values() if e != "cached"]
+    ran = [e for e in outcome.endings.values() if e not in ("cached", "left")]
+    left = list(outcome.endings.values()).count("left")
     cached = counts.count("cached") + list(outcome.endings.values()).count("cached")
     unit = "cell" if len(counts) == 1 else "cells"
     words = f"{len(counts)} {unit}: {len(ran)} ran, {cached} were in the store"
     words += f", {counts.count('skipped')} skipped" if "skipped" in counts else ""
     words += f", {len(outcome.sentences)} failed" if outcome.sentences else ""
-    console.print(Text(words))
+    words += f", {left} left to the cluster: the same command goes on watching" if left else ""
+    console.print(Text(words), soft_wrap=True)
     for planned in plan.cells:
         if planned.action == "skipped":
             words = f"skipped: {planned.cell.label}: {planned.reason}"

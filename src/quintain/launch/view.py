@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from quintain.compose.plan import Planned
-from quintain.launch.local import Event
+from quintain.launch.events import Event
 
 SENTENCE = 160  # characters of a failure in its line; all of it comes at the end
 QUIET = 60.0  # seconds after which a log is told what still runs
@@ -62,6 +62,8 @@ class Lines:
     def __exit__(self, *_: object) -> None: ...
 
     def show(self, event: Event) -> None:
+        if event.kind == "note":
+            self._say(event.sentence)
         if event.cell is None:
             if self._running and time.monotonic() - self._said >= QUIET:
                 self._say(f"running: {', '.join(map(str, self._running.values()))}")
@@ -118,6 +120,8 @@ class Grid:
         self._live.__exit__(kind, error, tb)
 
     def show(self, event: Event) -> None:
+        if event.kind == "note":
+            self._live.console.print(Text(event.sentence, style="dim"), soft_wrap=True)
         self._state.take(event)
         self._live.update(self._state.render())
 

@@ -1,0 +1,29 @@
+"""Where a plan's cells run: on this machine, on a Slurm cluster, or on a Ray cluster."""
+
+from __future__ import annotations
+
+from quintain.compose.settings import Settings
+from quintain.launch.events import Executor
+from quintain.launch.local import LocalPool
+from quintain.records.store import Store
+from quintain.run.machine import available_cores
+
+
+def choose(settings: Settings, store: Store, workers: int) -> Executor:
+    """The executor that `launch.executor` names; libraries of clusters are imported here only."""
+    if settings.executor == "slurm":
+        from quintain.launch.slurm import Slurm
+
+        return Slurm(store, settings, workers)
+    if settings.executor == "ray":
+        from quintain.launch.ray_cluster import RayCluster
+
+        return RayCluster(store, settings, workers)
+    return LocalPool(store, workers=workers, time_limit=settings.time_limit)
+
+
+def workers_of(settings: Settings, cells: int) -> int:
+    """How many cells run at once: as asked, else one a core here, as many as fit elsewhere."""
+    if settings.executor == "local":
+        return settings.workers or available_cores()
+    return settings.workers or max(1, cells)

@@ -1,0 +1,51 @@
+"""What a cell asks of a scheduler, as its hardware plugin says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from quintain.compose.bind import instantiate
+from quintain.compose.cells import Cell
+from quintain.contracts import Hardware
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Of one cell: CPU cores and GPUs on one machine."""
+
+    cpus: int
+    gpus: int
+
+    def __str__(self) -> str:
+        return f"{_some(self.cpus, 'CPU')} and {_some(self.gpus, 'GPU')}"
+
+
+def resources_of(cell: Cell) -> Resources:
+    """Reads the Trainer's arguments: so many devices, and threads for each process of the run."""
+    hardware: Hardware = instantiate(cell.config["hardware"])
+    arguments = hardware.trainer_arguments()
+    processes = _count(arguments.get("devices", 1))
+    gpus = processes if arguments.get("accelerator") in ("cuda", "gpu") else 0
+    return Resources(cpus=processes * hardware.threads(), gpus=gpus)
+
+
+def by_resources(cells: Iterable[Cell]) -> dict[Resources, list[Cell]]:
+    """Cells that ask for the same, together."""
+    groups: dict[Resources, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(resources_of(cell), []).append(cell)
+    return groups
+
+
+def _count(devices: Any) -> int:
+    """Lightning takes a number, its text, or a list of devices; "auto" and -1 are all there are."""
+    if isinstance(devices, list | tuple):
+        return len(devices)
+    text = str(devices)
+    return max(1, int(text)) if text.lstrip("-").isdigit() else 1
+
+
+def _some(count: int, unit: str) -> str:
+    return f"{count} {unit}" + ("" if count == 1 else "s")

@@ -1,0 +1,165 @@
+"""A real Slurm of one node for tests: own munge, own ports, no root, no systemd, no accounting.
+
+Debian's packages are `slurm-wlm` and `munge`. Where they are missing they are installed if this is
+root on a CI machine (CI=true); elsewhere the tests that need them are skipped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+DAEMONS = ("munged", "slurmctld", "slurmd")
+PARTITIONS = ("main", "spare")
+WAIT = 30.0  # seconds for a daemon to come up
+
+CONF = """ClusterName=testcluster
+SlurmctldHost=localhost
+SlurmctldPort={ports[0]}
+SlurmdPort={ports[1]}
+SlurmUser={user}
+SlurmdUser={user}
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+CredType=cred/munge
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+MpiDefault=none
+SwitchType=switch/none
+ReturnToService=2
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmdSpoolDir={folder}/spool
+StateSaveLocation={folder}/state
+SlurmdParameters=config_overrides
+SchedulerType=sched/builtin
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/none
+JobCompType=jobcomp/none
+InactiveLimit=0
+KillWait=15
+MinJobAge=300
+NodeName={host} NodeHostname={host} NodeAddr=127.0.0.1 CPUs=4 RealMemory=8000 State=UNKNOWN
+PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
+PartitionName=spare Nodes={host} MaxTime=INFINITE State=UP
+"""
+
+
+def why_not() -> str:
+    """Why Slurm cannot be started here; "" where it can."""
+    if not _missing():
+        return ""
+    if os.environ.get("CI") == "true" and os.geteuid() == 0 and shutil.which("apt-get"):
+        _install()
+    if missing := _missing():
+        return f"no Slurm here ({', '.join(missing)}): apt-get install slurm-wlm munge"
+    return ""
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory) -> Iterator[dict[str, str]]:
+    """A running cluster; gives the environment in which its commands work."""
+    if reason := why_not():
+        pytest.skip(reason)
+    folder = tmp_path_factory.mktemp("slurm")
+    with contextlib.ExitStack() as daemons:
+        yield _start(folder, daemons)
+
+
+def _missing() -> list[str]:
+    places = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/usr/local/sbin"])
+    return [name for name in (*DAEMONS, "sbatch") if not shutil.which(name, path=places)]
+
+
+def _install() -> None:
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    for words in (["update"], ["install", "-y", "slurm-wlm", "munge"]):
+        subprocess.run(["apt-get", *words], env=environment, capture_output=True, timeout=240)
+
+
+def _start(folder: Path, daemons: contextlib.ExitStack) -> dict[str, str]:
+    path = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/usr/local/sbin"])
+    environment = {"SLURM_CONF": str(folder / "slurm.conf"), "PATH": path}
+    for name in ("spool", "state"):
+        (folder / name).mkdir()
+    (folder / "slurm.conf").write_text(
+        CONF.format(
+            folder=folder,
+            user=getpass.getuser(),
+            host=socket.gethostname().partition(".")[0],
+            ports=_free_ports(),
+        )
+    )
+    key = folder / "munge.key"
+    key.write_bytes(os.urandom(128))
+    key.chmod(0o600)
+    files = {"key-file": "key", "socket": "socket", "pid-file": "pid", "log-file": "log"}
+    options = [f"--{option}={folder}/munge.{name}" for option, name in files.items()]
+    options += [f"--seed-file={folder}/munge.seed", "--foreground", "--force"]
+    daemons.enter_context(_daemon(folder, environment, "munged", *options))
+    _until(lambda: (folder / "munge.socket").exists(), folder, "munged")
+    daemons.enter_context(_daemon(folder, environment, "slurmctld", "-D"))
+    daemons.enter_context(_daemon(folder, environment, "slurmd", "-D"))
+    _until(lambda: _states(environment) == {"idle"}, folder, "slurmctld", "slurmd")
+    return environment
+
+
+@contextlib.contextmanager
+def _daemon(folder: Path, environment: dict[str, str], name: str, *words: str) -> Iterator[None]:
+    command = [shutil.which(name, path=environment["PATH"]) or name, *words]
+    with (folder / f"{name}.out").open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            env=os.environ | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _states(environment: dict[str, str]) -> set[str]:
+    done = subprocess.run(
+        ["sinfo", "--noheader", "--format=%t"],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+    )
+    return set(done.stdout.split())
+
+
+def _until(reached, folder: Path, *names: str) -> None:
+    deadline = time.monotonic() + WAIT
+    while not reached():
+        if time.monotonic() > deadline:
+            said = "\n".join((folder / f"{name}.out").read_text()[-2000:] for name in names)
+            pytest.skip(f"Slurm is installed and does not start: {said}")
+        time.sleep(0.2)
+
+
+def _free_ports() -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(2)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]

@@ -29,6 +29,7 @@ AGAIN = 75  # EX_TEMPFAIL of sysexits.h: try again
 ASKED = (AGAIN, -signal.SIGTERM, -signal.SIGUSR2)  # how a run ends that was told to end
 HEARD = 3.0  # seconds in which a signal to all of a job's processes has reached each of them
 PATIENCE = 120.0  # seconds to wait for a claim: an earlier job of the cell may still be ending
+LOOK = 0.1  # seconds between two looks at a process
 LINGER = 60.0  # seconds that a run may take to keep its state
 
 
@@ -109,7 +110,8 @@ class Run:
         if timer:
             timer.daemon = True
             timer.start()
-        _await_exit(self._process.pid)
+        while _exit_code(self._process.pid) is None:
+            time.sleep(LOOK)  # short, because Ray's cancelling does not wake a sleeper
         if timer:
             timer.cancel()
         self._end_group(signal.SIGKILL)  # what it may have left behind
@@ -125,7 +127,7 @@ class Run:
         while (code := _exit_code(self._process.pid)) is None:
             if time.monotonic() > deadline:
                 self.kill()
-            time.sleep(0.05)
+            time.sleep(LOOK)
         return code
 
     def kill(self) -> None:
@@ -167,11 +169,15 @@ def carry_out(order: Order, run: Run, told: threading.Event) -> str:
 
 def _run_on(run: Run, told: threading.Event) -> int:
     """Run until there is a record, it fails, or we are told to end."""
-    while True:
-        run.start()
-        code = run.wait()
-        if code not in ASKED or told.wait(HEARD) or code != AGAIN:
-            return code
+    try:
+        while True:
+            run.start()
+            code = run.wait()
+            if code not in ASKED or told.wait(HEARD) or code != AGAIN:
+                return code
+    except KeyboardInterrupt:  # Ray's way to cancel
+        told.set()
+        return run.end()
 
 
 def ended(store: Store, key: str, before: Record | None) -> Record | None:
@@ -223,12 +229,8 @@ def _environment(order: Order) -> dict[str, str]:
     (It looks for SLURM_NTASKS, and would then take the signals that tell the run to end.)
     """
     ours = {k: v for k, v in os.environ.items() if k not in ("SLURM_NTASKS", "SLURM_NPROCS")}
-    ours |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # a run may ask for more
-    return ours | order.environment | {"QUINTAIN_PARENT": str(os.getpid())}
-
-
-def _await_exit(pid: int) -> None:
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    one = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # a run may ask for more
+    return one | ours | order.environment | {"QUINTAIN_PARENT": str(os.getpid())}
 
 
 def _exit_code(pid: int) -> int | None:

@@ -26,6 +26,7 @@ from quintain.run.identity import failed
 LINGER = 10.0  # seconds that a run may take to leave after its last word
 POLL = 0.25  # seconds between two looks at clocks and at cells that another sweep holds
 
+
 @dataclass
 class _Running:
     cell: Cell

@@ -173,7 +173,7 @@ class Slurm:
             return
         record = ended(self._store, job.cell.key, job.before)
         if record is not None:
-            sentence = record.error.message if record.error else record.reason
+            sentence = record.error.message if record.error else record.reason or ""
             yield self._finish(job, record.status, sentence)
             return
         job.over_since = job.over_since or time.monotonic()

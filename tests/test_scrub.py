@@ -23,3 +23,8 @@ def test_names_that_speak_of_secrets(name):
 )
 def test_addresses_lose_their_secrets(text, clean):
     assert scrub(text, []) == clean
+
+
+def test_the_shells_folders_are_no_passwords():
+    """Else a frozen cell that names a folder below them cannot be run from its file."""
+    assert secrets({"PWD": "/nowhere/somebody", "OLDPWD": "/nowhere/else"}) == []

@@ -14,6 +14,7 @@ T = TypeVar("T")
 HIDDEN = "[redacted]"
 SHORTEST = 8  # characters; shorter values ("1", "true") are no secrets and occur everywhere
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS|PWD|CRED|AUTH|DSN", re.IGNORECASE)
+_FOLDERS = ("PWD", "OLDPWD")  # the shell's folders, not passwords
 _URL_USER = re.compile(
     r"(?<=://)(?:[^\s/@'\"<>]+|[^\s/:@]+:(?!\d+/)[^\s@]+)@"  # host:80/a@b is no user
 )
@@ -26,7 +27,7 @@ def secrets(environment: Mapping[str, str] | None = None) -> list[str]:
     environment = os.environ if environment is None else environment
     found = set()
     for name, value in environment.items():
-        if _SECRET_NAME.search(name):
+        if _SECRET_NAME.search(name) and name not in _FOLDERS:
             found |= {value, value.strip(), *(line.strip() for line in value.splitlines())}
     return sorted((value for value in found if len(value) >= SHORTEST), key=len, reverse=True)
 

@@ -188,7 +188,7 @@ def _foreign(part, node):
         ("+launch.wrkers=3", "launch.wrkers: there is no such setting; did you mean workers?"),
         ("+foo=1", "foo: there is no such setting"),
         ("~seed", "seed cannot be left out"),
-        ("launch=3", "launch has settings (workers, time_limit)"),
+        ("launch=3", "launch has settings (executor, workers, time_limit"),
         ("model", "'model' is no setting; expected key=value"),
         ("model=,", "cannot be read"),
         ("model=glob(x*)", "matches no option"),

@@ -1,0 +1,135 @@
+"""What both cluster executors share: settings, resources, and one cell run as a job."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from cells_factory import cell
+from words import told
+
+from quintain.launch import scheduler
+from quintain.launch.job import AGAIN, Run, carry_out, write_orders
+from quintain.launch.resources import by_resources, resources_of
+from quintain.launch.scheduler import State
+from quintain.records.store import Store
+
+TRAINS = 6.0  # CPU seconds after which a run has imported, read its data and begun to train
+
+
+def small(steps: int = 4, seed: int = 1, **more):
+    return cell("digits", "mlp", seed=seed, budget={"steps": steps, "validations": 1}, **more)
+
+
+def order(store: Store, made, limit: float | None = None):
+    (only,) = write_orders(store, [made], limit)
+    return only
+
+
+def test_the_exit_code_is_that_of_a_run():
+    from quintain.run import checkpoint
+
+    assert AGAIN == checkpoint.AGAIN
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("launch.executor=slrm", "launch.executor must be one of local, slurm, ray; came 'slrm'"),
+        ("launch.slurm.time=0", "launch.slurm.time must be a whole number of minutes above 0"),
+        ("launch.slurm.cpus=many", "launch.slurm.cpus must be a whole number of cores"),
+        ("launch.slurm.partition=[a,b]", "launch.slurm.partition must be a text"),
+        ("launch.slurm.setup=module", "launch.slurm.setup must be a list of shell commands"),
+        ("launch.slurm.extra=x", "launch.slurm.extra must be options"),
+        ("launch.ray.address=3", "launch.ray.address must be a text such as auto"),
+        ("launch.detach=true", "launch.detach needs launch.executor=slurm, came local"),
+        ("launch.slurm=3", "launch.slurm has settings (partition, account"),
+    ],
+)
+def test_wrong_settings_are_one_sentence(word, sentence):
+    (problem,) = told("model=mlp", word)
+    assert problem.startswith(sentence)
+
+
+def test_what_the_hardware_asks_for():
+    alone = resources_of(small())
+    assert (alone.cpus, alone.gpus) == (1, 0)
+    threads = small(hardware={"threads": 3})
+    assert resources_of(threads).cpus == 3
+    cuda = {"_target_": "quintain.plugins.hardware.cuda.Cuda"}
+    gpu = cell("digits", "mlp")
+    gpu.config["hardware"] = cuda
+    assert str(resources_of(gpu)) == "1 CPU and 1 GPU"
+    groups = by_resources([small(), threads, small(seed=2), gpu])
+    assert [len(group) for group in groups.values()] == [2, 1, 1]
+
+
+def test_states_of_jobs():
+    assert State("CANCELLED").over and not State("COMPLETING").over and State("PENDING").waits
+    assert not State("PENDING", "Resources").hopeless
+    assert State("PENDING", "(PartitionTimeLimit)").hopeless
+    assert "launch.slurm.time" in State("PENDING", "PartitionTimeLimit").words()
+    assert State("TIMEOUT", "TimeLimit").words().endswith("(TimeLimit)")
+    said = "sbatch: error: Batch job submission failed: Invalid account\nsbatch: error: x\n"
+    assert scheduler.refusal(ValueError(said)) == "Batch job submission failed: Invalid account; x"
+
+
+def test_a_job_ends_in_a_record_or_goes_on(tmp_path):
+    """Told to end in the middle, then run again: the numbers of a run that was left alone."""
+    store, whole = Store(tmp_path / "store"), Store(tmp_path / "whole")
+    made = small(steps=8000)
+    run, ended = Run(order(store, made)), threading.Event()
+    said: list[str] = []
+    thread = threading.Thread(
+        target=lambda: said.append(carry_out(order(store, made), run, ended)), daemon=True
+    )
+    thread.start()
+    pid = _training(run)
+    ended.set()
+    os.kill(pid, signal.SIGTERM)
+    thread.join(60)
+    assert said == ["told to end; the state is kept, and the same command goes on"]
+    assert store.read(made.key) is None and list(store.checkpoints(made.key).iterdir())
+    assert store.claim(made.key).release() is None
+
+    for place in (store, whole):
+        one = order(place, made)
+        assert carry_out(one, Run(one), threading.Event()) == "the record is in the store"
+    resumed, straight = store.read(made.key), whole.read(made.key)
+    assert resumed.quality == straight.quality and resumed.cost.resumed == 1
+    again = Run(order(store, made))
+    assert carry_out(order(store, made), again, threading.Event()) == "the record is in the store"
+    assert again._process is None  # nothing was run
+
+
+def _training(run: Run) -> int:
+    """Wait until the run trains: some CPU seconds after its signal handlers are up."""
+    deadline, before = time.monotonic() + 90, 0.0
+    while time.monotonic() < deadline:
+        pid = run._process.pid if run._process else 0
+        status = Path(f"/proc/{pid}/status")
+        if pid and status.exists():
+            lines = status.read_text().splitlines()
+            caught = next((line for line in lines if line.startswith("SigCgt")), "SigCgt: 0")
+            if int(caught.split()[1], 16) >> (signal.SIGUSR2 - 1) & 1:
+                before = before or sum(psutil.Process(pid).cpu_times()[:2])
+                if sum(psutil.Process(pid).cpu_times()[:2]) > before + TRAINS:
+                    return pid
+        time.sleep(0.05)
+    raise AssertionError("the run did not start")
+
+
+def test_a_run_that_dies_or_takes_too_long_is_a_failed_record(tmp_path):
+    store = Store(tmp_path)
+    made = small(steps=100_000)
+    one = order(store, made, 1.0)
+    assert "longer than its limit of 1 s" in carry_out(one, Run(one), threading.Event())
+    assert store.read(made.key).error.kind == "timeout"
+    gone = small(seed=2)
+    gone.plugins.append(str(tmp_path / "gone"))
+    one = order(store, gone)
+    assert "ended by exit code 2" in carry_out(one, Run(one), threading.Event())
+    assert "is not a folder" in store.read(gone.key).error.message

@@ -1,0 +1,139 @@
+"""Sweeps on a real Slurm: arrays, jobs that are killed or pre-empted, clusters that say no."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import bad_plugins
+import pytest
+from words import QUIET, quintain
+
+from quintain.records.store import Store
+
+pytest_plugins = ["slurm_cluster"]
+
+WORDS = ("dataset=digits", "hardware=cpu", "wandb.mode=disabled", "--no-references")
+ON_SLURM = "launch.executor=slurm"
+LONG = 240  # seconds: each job imports torch, on machines that others use too
+
+
+class Sweep:
+    """A `quintain sweep` in a process of its own."""
+
+    def __init__(self, store: Path, cluster: dict[str, str], *words: str, plugins: Path) -> None:
+        self.cluster = os.environ | cluster | {"QUINTAIN_PLUGINS": str(plugins)}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "quintain", "sweep", *WORDS, ON_SLURM, f"store={store}", *words],
+            env=self.cluster,
+            cwd=store.parent,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+
+    def end(self) -> tuple[int, str]:
+        out = self.process.communicate(timeout=LONG)[0]
+        return self.process.returncode, out
+
+    def ask(self, *command: str) -> str:
+        return subprocess.run(command, env=self.cluster, capture_output=True, text=True).stdout
+
+    def jobs(self, state: str = "all") -> list[str]:
+        return self.ask("squeue", "-h", "-r", "-o", "%i", f"--states={state}").split()
+
+    def until(self, reached) -> None:
+        deadline = time.monotonic() + LONG
+        while not reached():
+            assert self.process.poll() is None, self.process.communicate()[0]
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+
+
+@pytest.fixture
+def plugins(tmp_path) -> Path:
+    return bad_plugins.write(tmp_path / "mine", slow="Good pause=0.25", stuck="Good pause=600")
+
+
+def test_an_array_leaves_the_records_of_this_machine(tmp_path, slurm):
+    words = ("sweep", *WORDS, *QUIET, "model=mlp", "seed=1,2", "launch.workers=2")
+    code, out, err = quintain(*words, "store=here", cwd=tmp_path)
+    assert code == 0, err
+    code, out, err = quintain(*words, "store=there", ON_SLURM, cwd=tmp_path, **slurm)
+    assert code == 0, out + err
+    assert "2 cells, 1 CPU and 0 GPUs each" in out and "2 cells: 2 ran" in out
+    here, there = (Store(tmp_path / name).all() for name in ("here", "there"))
+    assert [r.key for r in here] == [r.key for r in there] and len(here) == 2
+    assert [r.quality for r in here] == [r.quality for r in there]
+    assert not list(tmp_path.glob("there/slurm/*/*.pkl"))
+    assert not list(tmp_path.glob("there/slurm/jobs/*"))
+
+
+def test_pre_empted_queued_again_and_the_same_numbers(tmp_path, slurm, plugins):
+    words = ("model=slow", "budget.params=null", "budget.steps=60", "budget.validations=2")
+    sweep = Sweep(tmp_path / "store", slurm, *words, plugins=plugins)
+    sweep.until(lambda: bad_plugins.built(plugins))
+    time.sleep(4)  # some steps
+    (job,) = sweep.jobs("running")
+    sweep.ask("scancel", "--signal=USR2", job)
+    sweep.until(lambda: "Restarts=1" in sweep.ask("scontrol", "show", "job", job))
+    sweep.until(lambda: sweep.jobs("pending"))
+    assert Store(tmp_path / "store").all() == []
+    sweep.ask("scontrol", "update", f"JobId={job}", "StartTime=now")  # Slurm waits two minutes
+    code, out = sweep.end()
+    assert code == 0, out
+    straight = ("sweep", *WORDS, "store=straight", *words)
+    assert quintain(*straight, cwd=tmp_path, QUINTAIN_PLUGINS=str(plugins))[0] == 0
+    (resumed,), (whole,) = (Store(tmp_path / name).all() for name in ("store", "straight"))
+    assert resumed.quality == whole.quality and resumed.cost.resumed == 1
+
+
+def test_left_alone_taken_up_again_cancelled(tmp_path, slurm, plugins):
+    """Detached; the same command watches the same jobs; one is cancelled by hand."""
+    store, words = tmp_path / "store", ("model=stuck", "budget.params=null", "seed=1,2")
+    left = Sweep(store, slurm, *words, "launch.detach=true", plugins=plugins)
+    code, out = left.end()
+    assert code == 0 and "2 left to the cluster" in out, out
+    jobs = left.jobs("pending,running")
+    again = Sweep(store, slurm, *words, plugins=plugins)
+    again.until(lambda: set(left.jobs("running")) == set(jobs))
+    left.ask("scancel", jobs[0])
+    again.until(lambda: len(Store(store).all()) == 1)
+    (record,) = Store(store).all()
+    assert record.status == "failed" and record.error.kind == "killed"
+    assert f"Slurm job {jobs[0]} was cancelled" in record.error.message
+    again.process.send_signal(signal.SIGINT)
+    code, out = again.end()
+    assert code == 130, out
+    assert "2 of the cells are in the queue" in out and "interrupted" in out
+    again_running = time.monotonic() + 60
+    while left.jobs("pending,running,completing"):
+        assert time.monotonic() < again_running
+        time.sleep(0.5)
+    assert len(Store(store).all()) == 1  # what was interrupted has not failed
+    assert set(left.jobs()) >= set(jobs) and not list(store.glob("slurm/jobs/*"))
+
+
+def test_what_slurm_refuses_is_one_sentence(tmp_path, slurm):
+    words = ("sweep", *WORDS, *QUIET, "model=mlp", "store=store", ON_SLURM)
+    code, _, err = quintain(*words, "launch.slurm.partition=mian", cwd=tmp_path, **slurm)
+    assert code == 2
+    assert "launch.slurm.partition: there is no mian; did you mean main? Known: main, spare" in err
+    code, _, err = quintain(*words, "launch.slurm.memory=900G", cwd=tmp_path, **slurm)
+    assert code == 2 and "Slurm refused the job: " in err and "not available" in err
+    assert not list(tmp_path.glob("store/records/*/*"))
+    silent = slurm | {"SLURM_CONF": str(tmp_path / "none.conf")}
+    code, _, err = quintain(*words, cwd=tmp_path, **silent)
+    assert code == 2 and "Slurm does not answer: " in err
+
+
+def test_a_machine_without_slurm(tmp_path):
+    words = ("sweep", *WORDS, *QUIET, "model=mlp", "store=store", ON_SLURM)
+    code, _, err = quintain(*words, cwd=tmp_path, PATH=str(tmp_path))
+    assert code == 2
+    assert "launch.executor=slurm needs sbatch, srun, squeue, scancel, sinfo on PATH" in err

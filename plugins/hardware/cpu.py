@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from quintain.contracts import Meter
-from quintain.kit.meters import Absent, HostMemory, RaplEnergy
+from quintain.kit.meters import cpu_meters
 
 
 class Cpu:
@@ -37,7 +37,7 @@ class Cpu:
         return self._threads
 
     def meters(self) -> list[Meter]:
-        return [HostMemory(), RaplEnergy(), Absent("device_peak_mb", "the CPU has no memory apart")]
+        return cpu_meters()
 
     def synchronize(self) -> None:
         """Nothing to wait for: operations on the CPU have ended when they return."""

@@ -7,6 +7,10 @@ import resource
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from quintain.contracts import Meter
 
 JOULES_PER_KWH = 3.6e6
 
@@ -61,6 +65,7 @@ class RaplEnergy:
     """
 
     name = "energy_kwh"
+    whole_machine = True
 
     def __init__(self, root: Path = Path("/sys/class/powercap"), *, every: float = 30.0) -> None:
         packages = (zone for zone in root.glob("intel-rapl:*") if zone.name.count(":") == 1)
@@ -105,3 +110,8 @@ class RaplEnergy:
         except (OSError, ValueError) as error:
             self._reason = f"the energy counter (RAPL) cannot be read: {error}"
             return []
+
+
+def cpu_meters() -> list[Meter]:
+    """Of a run on the CPU."""
+    return [HostMemory(), RaplEnergy(), Absent("device_peak_mb", "the CPU has no memory apart")]

@@ -163,6 +163,33 @@ class Memory(_Part):
     device_peak: float | None = None
 
 
+class Ranks(_Part):
+    """The processes of a run of several, in the order of their ranks.
+
+    Raw lists: milliseconds of each step and of its all-reduce, by rank. The shares of training are
+    what was lost to other things than computing; `how` says how they and the percentiles are made,
+    `absent` why one is missing.
+    """
+
+    world: Count
+    step_ms: list[list[float]]
+    all_reduce_ms: list[list[float]] = []
+    input_seconds: list[Seconds]
+    host_peak_mb: list[float | None]
+    host_sum_mb: float
+    device_peak_mb: list[float | None] = []
+    input_share: float
+    communication_share: float | None = None
+    imbalance_share: float | None = None
+    how: str
+    absent: str = ""
+
+    @field_validator("step_ms", "all_reduce_ms")
+    @classmethod
+    def _rounded(cls, values: list[list[float]]) -> list[list[float]]:
+        return [[round(value, 3) for value in rank] for rank in values]
+
+
 class Cost(_Part):
     """What the run took. `params` counts towards the budget, `params_total` counts embeddings too.
 
@@ -185,6 +212,7 @@ class Cost(_Part):
     energy_kwh: float | None = None
     mfu: float | None = None
     data_wait_share: float | None = None
+    ranks: Ranks | None = None
     resumed: Count = 0  # how many times the run was interrupted and went on
     absent: dict[str, str] = {}
 

@@ -58,6 +58,11 @@ def _run(arguments: argparse.Namespace) -> int:
     except (OSError, ValueError, TypeError, StoreError, UsageError) as error:
         _say(str(error))
         return USAGE
+    from quintain.run.follower import follow_rank, place_in_run
+
+    place = place_in_run(cell, arguments.rank, arguments.meet)
+    if place is not None:
+        return follow_rank(cell, place)
     if arguments.store is not None:
         return _into(Store(arguments.store), cell, arguments.checkpoint_every)
     record = attempt(cell)
@@ -90,6 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("file", type=Path, help="a cell or a plan")
     parser.add_argument("--key", default="", help="of the cell in the plan")
+    parser.add_argument("--rank", type=int, default=0, help="of this process, in a run of several")
+    parser.add_argument("--meet", default="", help="host:port of rank 0, which gives this itself")
     parser.add_argument("--store", help="write the record into this folder or URL, don't print it")
     parser.add_argument(
         "--checkpoint-every",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from quintain.contracts import Meter, Score
 from quintain.kit.widths import count
 from quintain.records.schema import Record, utc_now
-from quintain.run import measure, trust
+from quintain.run import measure, together, trust
 from quintain.run.budget import Budget
 from quintain.run.clocks import Phase
 from quintain.run.feed import TrainFeed
@@ -33,10 +33,11 @@ def trained(
 ) -> Record:
     """The record of a run that trained a model."""
     training = run.clocks.read("training")
-    share = feed.seconds / training
+    share = together.waiting(run.reports, feed.seconds) / training
     asked = budget.params
     params, total = count(task.model)
     scores, trace = task.model.head.scores, task.trace
+    step_ms = together.global_steps(run.reports) or trace.step_ms
     cost = {
         "params": params,
         "params_total": total,
@@ -45,19 +46,22 @@ def trained(
         "steps": task.steps_done,
         "samples": task.steps_done * budget.batch_size,
         "samples_per_second": task.steps_done * budget.batch_size / training,
-        "step_ms": measure.percentiles(trace.step_ms, 50, 95, 99),
+        "step_ms": measure.percentiles(step_ms, 50, 95, 99),
         "data_wait_share": share,
         "resumed": resumed(run),
         **_inference(run, forward, budget),
     }
-    cost |= _utilisation(cost, forward.peak_flops(run.hardware.synchronize))
+    peak = forward.peak_flops(run.hardware.synchronize) * run.ranks.world
+    cost |= _utilisation(cost, peak)
+    if run.reports:
+        cost["ranks"] = together.ranks_part(run.reports, training)
     return Record.model_validate(
         common(run, task.model.stem.reading)
         | {
             "quality": quality(trace, scores, budget),
             "cost": metered(cost, run, meters),
-            "step_times_ms": trace.step_ms,
-            "trust": _labels(run, forward, trace, share, asked, params),
+            "step_times_ms": step_ms,
+            "trust": _labels(run, forward, step_ms, share, asked, params),
             "finished": utc_now(),
         }
     )
@@ -66,7 +70,7 @@ def trained(
 def _labels(
     run: Run,
     forward: measure.Forward,
-    trace: Trace,
+    step_ms: list[float],
     waited: float,
     asked: int | None,
     params: int,
@@ -77,7 +81,7 @@ def _labels(
         "deterministic": trust.check(not run.nondeterministic, run.nondeterministic),
         "input_bound": trust.waiting(waited),
         "other_process": trust.undisturbed(run.cpu_share, alone),
-        "noise_floor": trust.noise(trace.step_ms),
+        "noise_floor": trust.noise(step_ms),
         "fingerprint_matches": _fingerprint_label(run),
         "budget_met": trust.budget_met(asked, params),
         "throttled": trust.unknown("this machine tells no throttling"),

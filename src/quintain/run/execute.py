@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,18 +16,23 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from quintain.compose.bind import instantiate
 from quintain.compose.build import build_dataset, build_model, choose_width
 from quintain.compose.cells import Cell
-from quintain.contracts import Dataset, Hardware
+from quintain.contracts import Dataset, Hardware, Meter
+from quintain.kit.cluster import Place
 from quintain.records.schema import Record, utc_now
 from quintain.run import assemble
 from quintain.run.budget import Budget
 from quintain.run.checkpoint import Keeper, State, words
 from quintain.run.clocks import Clocks
+from quintain.run.crew import assembled
 from quintain.run.feed import EvaluationFeed, Order, TrainFeed
 from quintain.run.measure import Forward
 from quintain.run.optimize import Recipe
 from quintain.run.quiet import collecting, quiet
+from quintain.run.ranks import ALONE, Ranks
 from quintain.run.samples import keep_samples
+from quintain.run.strategy import RankEnvironment, strategy
 from quintain.run.task import Task, Unfit
+from quintain.run.together import Report, merged, report
 from quintain.run.trial import blind, tried, watched
 
 CHUNK = 20  # optimizer steps in one Lightning step, see run.feed
@@ -50,6 +55,8 @@ class Run:
     notes: tuple[str, ...] = ()
     keeper: Keeper | None = None
     before: State | None = None  # what an interrupted run has left; see run.state
+    ranks: Ranks = ALONE
+    reports: list[Report] = field(default_factory=list)  # of several ranks
 
 
 def execute(
@@ -69,9 +76,11 @@ def execute(
     Raises:
         Interrupted: the run was asked to leave, and can go on later.
     """
-    with quiet():
-        run = _prepare(cell)
-        run.samples, run.keeper = samples, keeper
+    hardware = hardware_of(cell)
+    with quiet(), assembled(cell, hardware) as ranks:
+        run = _prepare(cell, hardware, ranks)
+        # A state belongs to one process: a run of several that is interrupted begins anew.
+        run.samples, run.keeper = samples, keeper if ranks.alone else None
         if cell.reference:
             from quintain.run.reference import execute_reference
 
@@ -79,25 +88,69 @@ def execute(
         return _train(run, progress)
 
 
-def _prepare(cell: Cell) -> Run:
+def hardware_of(cell: Cell) -> Hardware:
+    """What a cell runs on."""
+    return cast(Hardware, instantiate(cell.config["hardware"]))
+
+
+def follow(cell: Cell, place: Place | None = None) -> None:
+    """Do the part of a rank that is not 0: it trains and is tested with the others."""
+    hardware = hardware_of(cell)
+    with quiet(), assembled(cell, hardware, place) as ranks:
+        if not ranks.alone:
+            _learn(_prepare(cell, hardware, ranks), lambda step, steps: None)
+
+
+def _prepare(cell: Cell, hardware: Hardware, ranks: Ranks) -> Run:
     started, clocks = utc_now(), Clocks()
-    hardware = cast(Hardware, instantiate(cell.config["hardware"]))
     torch.set_num_threads(hardware.threads())
     pl.seed_everything(cell.seed, workers=True, verbose=False)
     dataset = build_dataset(cell.config)
-    dataset.prepare_data()
+    ranks.first(dataset.prepare_data)
     dataset.setup("fit")
     if cell.trial is not None:
         dataset = blind(dataset)
-    return Run(cell=cell, hardware=hardware, dataset=dataset, clocks=clocks, started=started)
+    ranks.connect(hardware.trainer_arguments()["accelerator"])
+    return Run(
+        cell=cell, hardware=hardware, dataset=dataset, clocks=clocks, started=started, ranks=ranks
+    )
+
+
+@dataclass
+class Learned:
+    """A model that was trained and tested, and what a record is made of."""
+
+    task: Task
+    trainer: pl.Trainer
+    feed: TrainFeed
+    budget: Budget
+    width: float | None
+    meters: list[Meter]
 
 
 def _train(run: Run, progress: Progress) -> Record:
+    done = _learn(run, progress)
+    if run.cell.trial is not None:
+        return tried(run, done.trainer, done.task, done.budget, done.width, done.meters)
+    model = done.task.model
+    run.clocks.switch("measuring")
+    forward = Forward(model, done.trainer)
+    record = assemble.trained(
+        run, done.task, forward, done.feed, done.budget, done.width, done.meters
+    )
+    keep_samples(run.samples, run.dataset, model.head, model.stem, forward.answer)
+    return record
+
+
+def _learn(run: Run, progress: Progress) -> Learned:
+    """Train, go back to the weights that were best on validation, and test them (not of a trial);
+    on every rank.
+    """
     hardware = run.hardware
     run.before = run.keeper.load() if run.keeper else None
     task, feed, budget, width = _made(run, progress)
     arguments = watched(run.cell, hardware.trainer_arguments(), budget.steps)
-    trainer = make_trainer(arguments, feed, budget)
+    trainer = make_trainer(arguments, feed, budget, run.ranks)
     meters = hardware.meters()
     for meter in meters:
         meter.start()
@@ -106,19 +159,20 @@ def _train(run: Run, progress: Progress) -> Record:
     try:
         run.nondeterministic = fit(run, trainer, task, feed)
     except Unfit as error:
-        return _train(_anew(run, error), progress)
+        return _learn(_anew(run, error), progress)
     for meter in meters:
         meter.stop()
-    if run.cell.trial is not None:
-        return tried(run, trainer, task, budget, width, meters)
+    if run.cell.trial is None:
+        _test(run, trainer, task)
+    if not run.ranks.alone:
+        meters = _report(run, task, feed, meters)
+    return Learned(task, trainer, feed, budget, width, meters)
+
+
+def _test(run: Run, trainer: pl.Trainer, task: Task) -> None:
     run.clocks.switch("test")
     task.load_best()
-    trainer.test(task, EvaluationFeed(run.dataset, "test"), verbose=False)
-    run.clocks.switch("measuring")
-    forward = Forward(task.model, trainer)
-    record = assemble.trained(run, task, forward, feed, budget, width, meters)
-    keep_samples(run.samples, run.dataset, task.model.head, task.model.stem, forward.answer)
-    return record
+    trainer.test(task, EvaluationFeed(run.dataset, "test", ranks=run.ranks), verbose=False)
 
 
 def _made(run: Run, progress: Progress) -> tuple[Task, TrainFeed, Budget, float | None]:
@@ -140,6 +194,8 @@ def _made(run: Run, progress: Progress) -> tuple[Task, TrainFeed, Budget, float 
         synchronize=run.hardware.synchronize,
         each_step=run.hardware.trainer_arguments()["accelerator"] == "cpu",
         keeper=run.keeper,
+        ranks=run.ranks,
+        seed=run.cell.seed,
     )
     feed = _feed(run, budget)
     if run.before is not None:
@@ -161,6 +217,16 @@ def _anew(run: Run, error: Exception) -> Run:
     return run
 
 
+def _report(run: Run, task: Task, feed: TrainFeed, meters: list[Meter]) -> list[Meter]:
+    """Put together what the ranks measured; afterwards each goes its own way."""
+    on_cpu = run.hardware.trainer_arguments()["accelerator"] == "cpu"
+    shared = task.trace.shared_ms if on_cpu else []
+    mine = report(task.trace.step_ms, shared, feed.seconds, meters)
+    run.reports = run.ranks.gather(mine)
+    run.ranks.leave()
+    return merged(run.reports)
+
+
 def _feed(run: Run, budget: Budget) -> TrainFeed:
     """The batches of training; where grouping them by length does nothing, the run's notes say."""
     dataset, pool = run.dataset, budget.group_by_length
@@ -170,7 +236,12 @@ def _feed(run: Run, budget: Budget) -> TrainFeed:
         why = "all samples have one length" if lengths is None else "there is nothing to sort"
         run.notes += (f"budget.group_by_length={pool} has no effect: {why}",)
     return TrainFeed(
-        dataset, order, steps=budget.steps, chunk=_chunk(budget), validations=budget.validations
+        dataset,
+        order,
+        steps=budget.steps,
+        chunk=_chunk(budget),
+        validations=budget.validations,
+        ranks=run.ranks,
     )
 
 
@@ -179,7 +250,7 @@ def fit(run: Run, trainer: pl.Trainer, task: Task, feed: TrainFeed) -> str:
 
     Gives the first warning of an operation that is not deterministic, or "".
     """
-    validation = EvaluationFeed(run.dataset, "val")
+    validation = EvaluationFeed(run.dataset, "val", ranks=run.ranks)
     began, cpu = time.perf_counter(), time.process_time()
     with collecting("deterministic") as nondeterministic:
         trainer.fit(task, train_dataloaders=feed, val_dataloaders=validation)
@@ -190,14 +261,20 @@ def fit(run: Run, trainer: pl.Trainer, task: Task, feed: TrainFeed) -> str:
     return next(iter(nondeterministic), "")
 
 
-def make_trainer(arguments: dict[str, Any], feed: TrainFeed, budget: Budget) -> pl.Trainer:
+def make_trainer(
+    arguments: dict[str, Any], feed: TrainFeed, budget: Budget, ranks: Ranks = ALONE
+) -> pl.Trainer:
     """Lightning's Trainer with everything off that costs time in each step."""
     every = max(1, feed.whole // min(budget.validations, budget.steps))
     if arguments["accelerator"] == "cpu":
         # Lightning sets it, and then each optimizer step opens NVML to ask for a GPU: 75 µs.
         os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
+    if not ranks.alone:
+        made = strategy(arguments["strategy"], arguments["accelerator"], ranks)
+        arguments = arguments | {"strategy": made}
+    environment = LightningEnvironment() if ranks.alone else RankEnvironment(ranks)
     trainer = pl.Trainer(
-        plugins=[LightningEnvironment()],  # not Slurm's: each run is a process of its own
+        plugins=[environment],  # not Slurm's: each run is a process of its own
         max_epochs=1,
         limit_train_batches=len(feed),
         val_check_interval=every,

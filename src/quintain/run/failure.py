@@ -24,6 +24,11 @@ def kind_of(error: BaseException) -> str:
     """nan, oom, interrupted, data or exception."""
     from quintain.run.task import NonFiniteLoss
 
+    if (
+        isinstance(kind := getattr(error, "kind", None), str)
+        and type(error).__name__ == "RankFailed"
+    ):
+        return kind
     names = {cls.__name__ for cls in type(error).__mro__}
     if isinstance(error, NonFiniteLoss):
         return "nan"

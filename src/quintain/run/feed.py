@@ -22,6 +22,7 @@ import torch
 
 from quintain.contracts import Batch, Dataset, Split
 from quintain.run.checkpoint import Stage
+from quintain.run.ranks import ALONE, Ranks
 
 Found = TypeVar("Found")
 
@@ -122,14 +123,21 @@ class TrainFeed:
 
     A chunk is gathered before its first step: between two steps the samples and the code that
     gathers them have left the cache, and digits waited 2.3 % of their training instead of 1 %.
-    Streamed data are held to chunks of `AHEAD` bytes. `whole` counts all chunks of the run, the
-    length those that are still to come.
+    Streamed data are held to chunks of `AHEAD` bytes. Of several ranks each takes its share of
+    every batch. `whole` counts all chunks of the run, the length those that are still to come.
     """
 
     def __init__(
-        self, dataset: Dataset, order: Order, *, steps: int, chunk: int, validations: int = 1
+        self,
+        dataset: Dataset,
+        order: Order,
+        *,
+        steps: int,
+        chunk: int,
+        validations: int = 1,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self._dataset, self._order = dataset, order
+        self._dataset, self._order, self._ranks = dataset, order, ranks
         if _streams(dataset):
             chunk = max(1, min(chunk, AHEAD // max(1, order.batch_size * _bytes(dataset))))
         self._chunks = cut(steps, chunk, validations)
@@ -164,32 +172,41 @@ class TrainFeed:
             yield chunk
 
     def _gather(self, steps: range) -> list[Batch]:
-        return [self._dataset.take("train", self._order(step)) for step in steps]
+        shares = (self._ranks.share(self._order(step)) for step in steps)
+        return [self._dataset.take("train", share) for share in shares]
 
 
 class EvaluationFeed:
     """A whole split in order, each sample once, the last batch as small as it comes.
 
-    Batches have fewer samples where so many would take over `EVALUATION_BYTES`.
+    Batches have fewer samples where so many would take over `EVALUATION_BYTES`. Several ranks share
+    as many of them at a time as one rank reads; each gives equally many batches, None where it has
+    no share.
     """
 
-    def __init__(self, dataset: Dataset, split: Split, batch_size: int = EVALUATION_BATCH) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        split: Split,
+        batch_size: int = EVALUATION_BATCH,
+        ranks: Ranks = ALONE,
+    ) -> None:
         fitting = max(1, EVALUATION_BYTES // max(1, _floats(dataset)))
-        self._dataset, self._split = dataset, split
-        self._batch = min(batch_size, fitting)
+        self._dataset, self._split, self._ranks = dataset, split, ranks
+        self._batch = min(batch_size, fitting) * ranks.world
         self._size = dataset.size(split)
 
     def __len__(self) -> int:
         return -(-self._size // self._batch)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Batch | None]:
         starts = range(0, self._size, self._batch)
         works = (partial(self._gather, start) for start in starts)
         return _taken(works, streamed=_streams(self._dataset))
 
-    def _gather(self, start: int) -> Batch:
-        indices = torch.arange(start, min(start + self._batch, self._size))
-        return self._dataset.take(self._split, indices)
+    def _gather(self, start: int) -> Batch | None:
+        indices = self._ranks.share(torch.arange(start, min(start + self._batch, self._size)))
+        return self._dataset.take(self._split, indices) if len(indices) else None
 
 
 def _taken(works: Iterable[Callable[[], Found]], *, streamed: bool) -> Iterator[Found]:

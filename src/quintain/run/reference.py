@@ -79,5 +79,6 @@ class _Nothing(nn.Module):
 def _score(run: Run, head: Head, predictor: Predictor, split: Split) -> dict[str, float]:
     metrics = head.metrics(run.dataset)
     for batch in EvaluationFeed(run.dataset, split):
+        assert batch is not None, "one process reads every sample"
         head.update(metrics, predictor(batch), batch)
     return {name: float(metric.compute()) for name, metric in metrics.items()}

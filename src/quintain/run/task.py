@@ -17,7 +17,9 @@ from quintain.contracts import Batch, Dataset, Score
 from quintain.run import state
 from quintain.run.checkpoint import Keeper, Stage, State, words
 from quintain.run.clocks import Clocks
+from quintain.run.merge import merge
 from quintain.run.optimize import Recipe
+from quintain.run.ranks import ALONE, Ranks
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -44,6 +46,7 @@ class Trace:
 
     curve: list[Point] = field(default_factory=list)
     step_ms: list[float] = field(default_factory=list)
+    shared_ms: list[float] = field(default_factory=list)  # of each step, waiting for other ranks
     test: dict[str, float] = field(default_factory=dict)
     best: Point | None = None
     weights: dict[str, Tensor] = field(default_factory=dict)
@@ -64,6 +67,8 @@ class Task(pl.LightningModule):
         each_step: operations have ended when they return, so that a step can be timed alone; where
             they have not (a GPU), the steps of a chunk share its time evenly.
         keeper: keeps the state between two chunks, so that an interrupted run can go on.
+        ranks: the processes that train together, each with its share of every batch.
+        seed: of what the ranks draw apart from each other.
     """
 
     def __init__(
@@ -79,6 +84,8 @@ class Task(pl.LightningModule):
         synchronize: Callable[[], None] = lambda: None,
         each_step: bool = True,
         keeper: Keeper | None = None,
+        ranks: Ranks = ALONE,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -88,7 +95,7 @@ class Task(pl.LightningModule):
         self.steps_done = 0
         self._steps, self._seconds = steps, seconds
         self.clocks, self._progress, self._synchronize = clocks, progress, synchronize
-        self._each_step = each_step
+        self._each_step, self._ranks, self._seed = each_step, ranks, seed
         self._keeper = keeper
         self._before_me: State | None = None
         self._kept: tuple[int, Stage] = (0, "training")
@@ -105,6 +112,7 @@ class Task(pl.LightningModule):
         self._before_me, self._kept = before, (self.steps_done, before["stage"])
 
     def on_train_start(self) -> None:
+        self._ranks.draw_apart(self._seed)
         self._stepper = self._optimizer()
         if self._keeper is not None:
             self._keeper.hear()
@@ -157,10 +165,12 @@ class Task(pl.LightningModule):
         optimizer = self._optimizer()
         seconds = []
         first = time.perf_counter()
-        for batch in chunk:
-            began = time.perf_counter()
-            self.losses.append(self._step(batch, optimizer))
+        factors = self._ranks.factors([self.model.head.weight(batch) for batch in chunk])
+        for batch, factor in zip(chunk, factors, strict=True):
+            began, waited = time.perf_counter(), self._ranks.waited
+            self.losses.append(self._step(batch, optimizer, factor))
             seconds.append(time.perf_counter() - began)
+            self.trace.shared_ms.append(1e3 * (self._ranks.waited - waited))
             if self._each_step and self._time_is_up():
                 break
         self._synchronize()
@@ -176,14 +186,21 @@ class Task(pl.LightningModule):
         return optimizer
 
     def _time_is_up(self) -> bool:
-        return self._seconds is not None and self.clocks.read("training") >= self._seconds
+        """As rank 0 finds, so that all stop at the same step."""
+        if self._seconds is None:
+            return False
+        return self._ranks.agree(self.clocks.read("training") >= self._seconds)
 
-    def _step(self, batch: Batch, optimizer: torch.optim.Optimizer) -> Tensor:
+    def _step(self, batch: Batch, optimizer: torch.optim.Optimizer, factor: float) -> Tensor:
+        """`factor` is what the loss counts among the ranks; gives this rank's part of the loss."""
         rate = self.recipe.rate(self.steps_done, self._steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.zero_grad()
-        loss = self.model.head.loss(self.model(batch), batch)
+        prediction = self.model(batch)
+        loss = self.model.head.loss(prediction, batch)
+        if not self._ranks.alone:
+            loss = self._part(loss, prediction, factor)
         self._backward(loss)
         if self.recipe.clip_norm is not None:
             norm = torch.nn.utils.clip_grad_norm_(self.parameters(), self.recipe.clip_norm)
@@ -191,6 +208,11 @@ class Task(pl.LightningModule):
         optimizer.step()
         self.steps_done += 1
         return loss.detach()
+
+    @staticmethod
+    def _part(loss: Tensor, prediction: Tensor, factor: float) -> Tensor:
+        """The loss by its share; of nothing that is predicted the mean would be no number."""
+        return loss * factor if factor else 0 * prediction.sum()
 
     def _backward(self, loss: Tensor) -> None:
         """Lightning's own backward costs 40 µs and is needed for several devices only, since no
@@ -207,6 +229,10 @@ class Task(pl.LightningModule):
         A gradient that is no number spoils the weights, so it is not left to the next loss to tell.
         """
         seen, self._norms = [*self.losses[-count:], *self._norms], []
+        if not self._ranks.alone:
+            parts = torch.stack(self.losses[-count:]).cpu()
+            self.losses[-count:] = self._ranks.sum(parts) / self._ranks.world
+            seen[:count] = self.losses[-count:]
         read = torch.stack(seen).tolist()
         bad = [(i % count, i // count) for i, value in enumerate(read) if not math.isfinite(value)]
         if bad:
@@ -223,9 +249,9 @@ class Task(pl.LightningModule):
         self._draws = state.draws() if self._keeper is not None else {}
         self._start_metrics()
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+    def validation_step(self, batch: Batch | None, batch_idx: int) -> None:
         self._leave_if_asked("validating", self._draws)
-        self.model.head.update(self._metrics, self.model.answer(batch), batch)
+        self._update(batch)
 
     def on_validation_epoch_end(self) -> None:
         scores = self._read_metrics()
@@ -235,9 +261,14 @@ class Task(pl.LightningModule):
         self._keep(Point(self.steps_done, seconds, recent, scores))
         self.clocks.switch(self._before)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
+    def test_step(self, batch: Batch | None, batch_idx: int) -> None:
         self._leave_if_asked("over", {})
-        self.model.head.update(self._metrics, self.model.answer(batch), batch)
+        self._update(batch)
+
+    def _update(self, batch: Batch | None) -> None:
+        """None where this rank has no share of a batch."""
+        if batch is not None:
+            self.model.head.update(self._metrics, self.model.answer(batch), batch)
 
     def on_test_epoch_start(self) -> None:
         self._start_metrics()
@@ -261,6 +292,7 @@ class Task(pl.LightningModule):
             metric.to(self.device).reset()
 
     def _read_metrics(self) -> dict[str, float]:
+        merge(self._metrics, self._ranks)
         return {name: float(metric.compute()) for name, metric in self._metrics.items()}
 
 

@@ -1,0 +1,54 @@
+"""A rank that is not 0: it takes its part in a run and writes nothing but its log."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import sys
+import traceback
+
+from quintain.compose.cells import Cell
+from quintain.compose.providers import import_local, use_folder
+from quintain.kit.cluster import Place
+
+OK, FAILED = 0, 1
+
+
+def place_in_run(cell: Cell, rank: int, meet: str) -> Place | None:
+    """Where a process stands that only follows; None for rank 0, which writes the record.
+
+    Args:
+        cell: what is run.
+        rank: as rank 0 has said it; 0 where this process was started by somebody else.
+        meet: host:port of rank 0.
+    """
+    for folder in cell.plugins:
+        use_folder(folder)
+    import_local()
+    from quintain.run.crew import processes
+    from quintain.run.execute import hardware_of
+
+    if cell.reference:
+        return None
+    if rank == 0:
+        place: Place | None = getattr(hardware_of(cell), "place", lambda: None)()
+        return place if place and place.rank else None
+    address, _, port = meet.rpartition(":")
+    world = processes(hardware_of(cell))
+    if sys.platform == "linux":  # end with rank 0, however that ends: PR_SET_PDEATHSIG, prctl(2)
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    return Place(rank=rank, local_rank=rank, world=world, address=address, port=int(port))
+
+
+def follow_rank(cell: Cell, place: Place) -> int:
+    """Train and test with the others; 1 where something went wrong, which rank 0 has been told."""
+    from quintain.run.allocator import keep_freed_memory
+    from quintain.run.execute import follow
+
+    keep_freed_memory()
+    try:
+        follow(cell, place)
+    except Exception as error:
+        traceback.print_exception(error)
+        return FAILED
+    return OK

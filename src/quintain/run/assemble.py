@@ -33,10 +33,9 @@ def trained(
 ) -> Record:
     """The record of a run that trained a model."""
     training = run.clocks.read("training")
-    share = together.waiting(run.reports, feed.seconds) / training
-    asked = budget.params
+    share, asked = together.waiting(run.reports, feed.seconds) / training, budget.params
     params, total = count(task.model)
-    scores, trace = task.model.head.scores, task.trace
+    trace = task.trace
     step_ms = together.global_steps(run.reports) or trace.step_ms
     cost = {
         "params": params,
@@ -52,13 +51,11 @@ def trained(
         **_inference(run, forward, budget),
     }
     peak = forward.peak_flops(run.hardware.synchronize) * run.ranks.world
-    cost |= _utilisation(cost, peak)
-    if run.reports:
-        cost["ranks"] = together.ranks_part(run.reports, training)
+    cost |= _utilisation(cost, peak) | together.ranks_part(run.reports, training)
     return Record.model_validate(
         common(run, task.model.stem.reading)
         | {
-            "quality": quality(trace, scores, budget),
+            "quality": quality(trace, task.model.head.scores, budget),
             "cost": metered(cost, run, meters),
             "step_times_ms": step_ms,
             "trust": _labels(run, forward, step_ms, share, asked, params),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import signal
 import sys
@@ -22,22 +23,35 @@ def place_in_run(cell: Cell, rank: int, meet: str) -> Place | None:
         rank: as rank 0 has said it; 0 where this process was started by somebody else.
         meet: host:port of rank 0.
     """
-    for folder in cell.plugins:
-        use_folder(folder)
-    import_local()
+    if rank == 0:
+        with contextlib.suppress(Exception):  # what is wrong with a cell, its record will say
+            return _place_from_outside(cell)
+        return None
+    _import_plugins(cell)
     from quintain.run.crew import processes
     from quintain.run.execute import hardware_of
 
-    if cell.reference:
-        return None
-    if rank == 0:
-        place: Place | None = getattr(hardware_of(cell), "place", lambda: None)()
-        return place if place and place.rank else None
     address, _, port = meet.rpartition(":")
     world = processes(hardware_of(cell))
     if sys.platform == "linux":  # end with rank 0, however that ends: PR_SET_PDEATHSIG, prctl(2)
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     return Place(rank=rank, local_rank=rank, world=world, address=address, port=int(port))
+
+
+def _place_from_outside(cell: Cell) -> Place | None:
+    """Of a process that srun or torchrun has started."""
+    _import_plugins(cell)
+    from quintain.run.execute import hardware_of
+
+    find = getattr(hardware_of(cell), "place", None)
+    place: Place | None = find() if find and not cell.reference else None
+    return place if place and place.rank else None
+
+
+def _import_plugins(cell: Cell) -> None:
+    for folder in cell.plugins:
+        use_folder(folder)
+    import_local()
 
 
 def follow_rank(cell: Cell, place: Place) -> int:

@@ -101,6 +101,7 @@ class Task(pl.LightningModule):
         self._kept: tuple[int, Stage] = (0, "training")
         self.losses: list[Tensor] = []
         self._norms: list[Tensor] = []
+        self._factor = 1.0  # what a batch's loss counts among the ranks
         self._metrics = model.head.metrics(dataset)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -166,9 +167,9 @@ class Task(pl.LightningModule):
         seconds = []
         first = time.perf_counter()
         factors = self._ranks.factors([self.model.head.weight(batch) for batch in chunk])
-        for batch, factor in zip(chunk, factors, strict=True):
+        for batch, self._factor in zip(chunk, factors, strict=True):
             began, waited = time.perf_counter(), self._ranks.waited
-            self.losses.append(self._step(batch, optimizer, factor))
+            self.losses.append(self._step(batch, optimizer))
             seconds.append(time.perf_counter() - began)
             self.trace.shared_ms.append(1e3 * (self._ranks.waited - waited))
             if self._each_step and self._time_is_up():
@@ -191,8 +192,8 @@ class Task(pl.LightningModule):
             return False
         return self._ranks.agree(self.clocks.read("training") >= self._seconds)
 
-    def _step(self, batch: Batch, optimizer: torch.optim.Optimizer, factor: float) -> Tensor:
-        """`factor` is what the loss counts among the ranks; gives this rank's part of the loss."""
+    def _step(self, batch: Batch, optimizer: torch.optim.Optimizer) -> Tensor:
+        """One optimizer step; gives this rank's part of the loss."""
         rate = self.recipe.rate(self.steps_done, self._steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -200,7 +201,7 @@ class Task(pl.LightningModule):
         prediction = self.model(batch)
         loss = self.model.head.loss(prediction, batch)
         if not self._ranks.alone:
-            loss = self._part(loss, prediction, factor)
+            loss = self._part(loss, prediction)
         self._backward(loss)
         if self.recipe.clip_norm is not None:
             norm = torch.nn.utils.clip_grad_norm_(self.parameters(), self.recipe.clip_norm)
@@ -209,10 +210,9 @@ class Task(pl.LightningModule):
         self.steps_done += 1
         return loss.detach()
 
-    @staticmethod
-    def _part(loss: Tensor, prediction: Tensor, factor: float) -> Tensor:
+    def _part(self, loss: Tensor, prediction: Tensor) -> Tensor:
         """The loss by its share; of nothing that is predicted the mean would be no number."""
-        return loss * factor if factor else 0 * prediction.sum()
+        return loss * self._factor if self._factor else 0 * prediction.sum()
 
     def _backward(self, loss: Tensor) -> None:
         """Lightning's own backward costs 40 µs and is needed for several devices only, since no

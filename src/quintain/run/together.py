@@ -54,12 +54,14 @@ def waiting(reports: Sequence[Report], own: float) -> float:
 
 
 def ranks_part(reports: Sequence[Report], training: float) -> dict[str, Any]:
-    """The `ranks` of a record's cost; `training` is in seconds."""
+    """What a record's cost says of several ranks; `training` is in seconds."""
+    if not reports:
+        return {}
     timed = all(r.shared_ms for r in reports)
     lost: dict[str, Any] = shares(reports, training) if timed else {"absent": OVERLAPPING}
     host = [_number(r.meters.get("host_peak_mb")) for r in reports]
     device = [_number(r.meters.get("device_peak_mb")) for r in reports]
-    return {
+    plain = {
         "world": len(reports),
         "step_ms": [r.step_ms for r in reports],
         "all_reduce_ms": [r.shared_ms for r in reports] if timed else [],
@@ -69,7 +71,8 @@ def ranks_part(reports: Sequence[Report], training: float) -> dict[str, Any]:
         "host_sum_mb": sum(value for value in host if value is not None),
         "input_share": _mean([r.input_seconds for r in reports]) / training,
         "how": HOW,
-    } | lost
+    }
+    return {"ranks": plain | lost}
 
 
 def shares(reports: Sequence[Report], training: float) -> dict[str, float]:

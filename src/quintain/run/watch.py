@@ -135,7 +135,8 @@ def told(store: Store, place: Place, crew: Crew) -> Iterator[None]:
         if place.rank != 0:
             _report(store, place.rank, error)
             raise
-        crew.settle()
+        if _lost(error):
+            crew.settle()
         cause = _cause(error, store, crew)
         if cause is None:
             raise

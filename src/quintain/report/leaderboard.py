@@ -10,6 +10,7 @@ from typing import Any
 from quintain.records.schema import Record
 from quintain.report.comparisons import read_as
 from quintain.report.rows import Row, by, parts, rows
+from quintain.report.scaling import scaling_notes
 from quintain.report.variants import identity
 
 
@@ -31,6 +32,7 @@ def leaderboard(records: Iterable[Record]) -> Board:
     current = {identity(group[0]): group for group in live}
     lost = [r for r in every if r.status != "ok" and not _outdated(r, current)]
     notes = _fingerprint_notes(live) + _failure_notes(live, groups)
+    notes += scaling_notes(record for group in live for record in group)
     if superseded:
         notes.append(f"{superseded} older {_plural(superseded, 'result')} of earlier code left out")
     return Board(

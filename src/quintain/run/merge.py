@@ -49,7 +49,8 @@ def _state(metric: Metric) -> State:
 
 def _put(metric: Metric, states: list[State]) -> None:
     """As torchmetrics reduces them: lists are joined, tensors stacked, then the reduction."""
-    for name, reduction in metric._reductions.items():
+    reductions: dict[str, Any] = dict(metric._reductions)
+    for name, reduction in reductions.items():
         values = [state[name] for state in states]
         if isinstance(values[0], list):
             together: Any = [item for value in values for item in value]

@@ -7,10 +7,10 @@ Processes and their connections are `run.crew`'s; Lightning finds both there and
 
 from typing import Any, cast
 
-import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy, Strategy
 from torch import Tensor
+from torch.distributed import GradBucket  # type: ignore[attr-defined]
 from torch.futures import Future
 
 from quintain.run.ranks import Ranks
@@ -93,7 +93,7 @@ class _Ddp(DDPStrategy):
             model.register_comm_hook(self._ddp_comm_state, self._ddp_comm_hook)
 
 
-def _timed_mean(ranks: Ranks, bucket: torch.distributed.GradBucket) -> Future[Tensor]:
+def _timed_mean(ranks: Ranks, bucket: GradBucket) -> Future[Tensor]:
     """The mean of the gradients, waited for, so that the wait can be told from computing.
 
     Nothing is lost by not going on meanwhile: a rank's only thread is the one that computes.

@@ -1,0 +1,64 @@
+"""Efficiency of several ranks against one process, by hand."""
+
+from __future__ import annotations
+
+import pytest
+from records_factory import cost, make
+
+from quintain.report.leaderboard import leaderboard
+from quintain.report.scaling import scaling, scaling_notes
+
+
+def ranks(world: int, **changes):
+    plain = {"world": world, "step_ms": [[1.0]] * world, "input_seconds": [0.1] * world}
+    plain |= {"host_peak_mb": [100.0] * world, "host_sum_mb": 100.0 * world, "how": "as it is"}
+    plain |= {"input_share": 0.02, "communication_share": 0.2, "imbalance_share": 0.03}
+    return plain | changes
+
+
+def run(rate: float, batch: int, *, world: int = 1, seed: int = 1, host: str = "a", **changes):
+    """100 steps of `batch` samples at `rate` samples/s."""
+    paid = cost() | {"samples_per_second": rate, "steps": 100, "samples": 100 * batch}
+    paid |= {"ranks": ranks(world, **changes)} if world > 1 else {}
+    name = "cpu_ddp" if world > 1 else "cpu"
+    hardware = {"_target_": name, "precision": "32-true", "threads": 1}
+    return make(
+        seed=seed,
+        cost=paid,
+        names={"hardware": name},
+        machine={"host": host},
+        cell={"hardware": hardware, "budget": {"batch_size": batch}},
+    )
+
+
+def test_strong_and_weak_by_hand():
+    one = [run(100.0, 32, seed=1), run(200.0, 64, seed=1)]
+    found = {s.kind: s for s in scaling([*one, run(300.0, 64, world=2)])}
+    assert found["strong"].efficiency == [pytest.approx(300 / (2 * 200))]
+    assert found["weak"].efficiency == [pytest.approx(300 / (2 * 100))]
+    assert (found["weak"].batch, found["weak"].world) == (64, 2)
+
+
+def test_the_interval_is_over_seeds():
+    rates = {1: 120.0, 2: 130.0, 3: 140.0}
+    records = [run(100.0, 32, seed=seed) for seed in rates]
+    records += [run(rate, 32, world=2, seed=seed) for seed, rate in rates.items()]
+    (sentence,) = scaling_notes(records)
+    # mean 0.65; Student's t of 2 degrees 4.3027 × 0.05 / √3 = 0.1242
+    assert "strong scaling to 2 ranks 65% [53%, 77%] of linear (n=3)" in sentence
+    assert "20% to communication, 2% to input, 3% to imbalance" in sentence
+    assert sentence in leaderboard(records).notes
+
+
+def test_only_what_is_alike_is_compared():
+    apart = run(100.0, 32, host="b")
+    other = run(100.0, 16 + 1)
+    assert scaling([apart, other, run(150.0, 32, world=2)]) == []
+    assert scaling([run(100.0, 32), run(90.0, 32, seed=2)]) == []
+
+
+def test_what_was_not_timed_apart_is_said():
+    changes = {"communication_share": None, "imbalance_share": None, "absent": "it overlaps"}
+    (sentence,) = scaling_notes([run(100.0, 32), run(150.0, 32, world=2, **changes)])
+    assert sentence.endswith("of training 2% to input was lost (it overlaps)")
+    assert "75% of linear (n=1)" in sentence

@@ -9,8 +9,8 @@ from typing import get_type_hints
 
 import pytest
 
-from quintain.plugins.hardware.cpu import Cpu
 from quintain.kit.nvml import NvmlEnergy
+from quintain.plugins.hardware.cpu import Cpu
 from quintain.plugins.hardware.cuda import Cuda
 from quintain.plugins.hardware.mps import Mps
 from quintain.run import measure

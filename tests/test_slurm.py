@@ -60,12 +60,12 @@ def plugins(tmp_path) -> Path:
     return bad_plugins.write(tmp_path / "mine", slow="Good pause=0.25", stuck="Good pause=600")
 
 
-def test_an_array_leaves_the_records_of_this_machine(tmp_path, slurm):
-    words = ("sweep", *WORDS, *QUIET, "model=mlp", "seed=1,2", "launch.workers=2")
-    code, out, err = quintain(*words, "store=here", cwd=tmp_path)
+def test_an_array_leaves_the_records_of_this_machine(tmp_path, slurm, plugins):
+    words = (*QUIET, "model=mlp", "seed=1,2", "launch.workers=2")
+    code, out, err = quintain("sweep", *WORDS, *words, "store=here", cwd=tmp_path)
     assert code == 0, err
-    code, out, err = quintain(*words, "store=there", ON_SLURM, cwd=tmp_path, **slurm)
-    assert code == 0, out + err
+    code, out = Sweep(tmp_path / "there", slurm, *words, plugins=plugins).end()
+    assert code == 0, out
     assert "2 cells, 1 CPU and 0 GPUs each" in out and "2 cells: 2 ran" in out
     here, there = (Store(tmp_path / name).all() for name in ("here", "there"))
     assert [r.key for r in here] == [r.key for r in there] and len(here) == 2

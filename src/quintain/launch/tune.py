@@ -18,7 +18,8 @@ from quintain.compose.plan import Plan, plan_cells
 from quintain.compose.settings import Settings
 from quintain.compose.studies import Studies, Study, make_studies
 from quintain.launch import server
-from quintain.launch.local import POLL, Event, LocalPool
+from quintain.launch.events import Event
+from quintain.launch.local import POLL, LocalPool
 from quintain.launch.study import Search, trial_store
 from quintain.launch.sweep import FAILED_CELLS, INTERRUPTED, interruptible, run_plan, say
 from quintain.records.schema import Tuned

@@ -54,6 +54,12 @@ def quintain(*words, cwd, **environment):
     return done.returncode, done.stdout, done.stderr
 
 
+def numbers(record):
+    """The quality of a record without the seconds of its curve, which no two runs share."""
+    quality = record.quality.model_dump()
+    return quality | {"curve": [{**point, "seconds": None} for point in quality["curve"]]}
+
+
 def write(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)

@@ -213,6 +213,7 @@ class Cost(_Part):
     mfu: float | None = None
     data_wait_share: float | None = None
     ranks: Ranks | None = None
+    meters: dict[str, float] = {}  # what else the hardware measured; the unit is in the name
     resumed: Count = 0  # how many times the run was interrupted and went on
     absent: dict[str, str] = {}
 

@@ -19,6 +19,7 @@ from quintain.run.task import Point, Task, Trace
 if TYPE_CHECKING:
     from quintain.run.execute import Run
 
+PLACED = ("host_peak_mb", "device_peak_mb", "energy_kwh")  # meters with a field of their own
 PHASES: tuple[Phase, ...] = ("setup", "training", "validation", "test", "logging")
 
 
@@ -58,7 +59,7 @@ def trained(
             "quality": quality(trace, task.model.head.scores, budget),
             "cost": metered(cost, run, meters),
             "step_times_ms": step_ms,
-            "trust": _labels(run, forward, step_ms, share, asked, params),
+            "trust": _labels(run, forward, step_ms, share, asked, params) | _throttled(meters),
             "finished": utc_now(),
         }
     )
@@ -81,9 +82,18 @@ def _labels(
         "noise_floor": trust.noise(step_ms),
         "fingerprint_matches": _fingerprint_label(run),
         "budget_met": trust.budget_met(asked, params),
-        "throttled": trust.unknown("this machine tells no throttling"),
         **_interruptions(run),
     }
+
+
+def _throttled(meters: list[Meter]) -> dict[str, Any]:
+    """Whether heat or power held the device back, where one of its meters tells."""
+    values, _ = measure.read_meters([m for m in meters if m.name == "throttled_share"])
+    share = values.get("throttled_share")
+    if share is None:
+        return {"throttled": trust.unknown("this machine tells no throttling")}
+    words = f"in {share:.0%} of the looks at the device heat or power held it back"
+    return {"throttled": trust.check(share == 0, words)}
 
 
 def _interruptions(run: Run) -> dict[str, Any]:
@@ -157,6 +167,11 @@ def metered(cost: dict[str, Any], run: Run, meters: list[Meter]) -> dict[str, An
             "device_peak": values.get("device_peak_mb"),
         },
         "energy_kwh": values.get("energy_kwh"),
+        "meters": {
+            name: value
+            for name, value in values.items()
+            if name not in PLACED and value is not None
+        },
         "absent": absent,
     }
 

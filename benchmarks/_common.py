@@ -166,5 +166,5 @@ def default_cells(*settings: str) -> list[Any]:
     from quintain.compose.preflight import preflight
 
     words = ["suite=quick", "hardware=cpu", *settings]
-    plan = make_plan(words, lambda store, key: None, preflight, references=False)
+    plan = make_plan(words, lambda store, keys: {}, preflight, references=False)
     return plan.to_run()

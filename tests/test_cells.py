@@ -183,5 +183,5 @@ def test_a_cell_whose_plugins_changed_is_refused(usual):
     plain["sources"] = dict.fromkeys(plain["sources"], "0")
     same = {"seed": plain["seed"], "reference": None}
     plain["key"], plain["group"] = keys(plain["config"], plain["sources"], **same)
-    with pytest.raises(UsageError, match="another source"):
+    with pytest.raises(UsageError, match="has changed since the plan"):
         thaw(plain)

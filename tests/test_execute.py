@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from typing import ClassVar
@@ -12,6 +11,7 @@ import torch
 from cells_factory import Points, cell, own_threads
 
 from quintain.compose.bind import locate
+from quintain.compose.plan import Plan, Planned, Settings
 from quintain.records.schema import MEASURED, Record
 from quintain.run import execute as module
 from quintain.run.attempt import attempt
@@ -220,12 +220,15 @@ def test_by_hand_is_the_same_as_in_process(twice, tmp_path):
     file = tmp_path / "cell.json"
     file.write_text(made.to_json())
     plan = tmp_path / "plan.json"
-    cells = [{"cell": json.loads(c.to_json())} for c in (made, cell("digits", "mlp"))]
-    plan.write_text(json.dumps({"plan": 1, "cells": cells}))
+    cells = [Planned(c, "run") for c in (made, cell("digits", "mlp"))]
+    plan.write_text(Plan(Settings(tmp_path, 1, None, {}), cells).to_json())
     command = [sys.executable, "-m", "quintain.run"]
     done = subprocess.run([*command, plan, "--key", made.key[:8]], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert plain(Record.model_validate_json(done.stdout)) == plain(twice[0])
+
+
+EMPTY = '{"plan": 2, "settings": {}, "parts": {}, "groups": {}, "cells": []}'
 
 
 @pytest.mark.parametrize(
@@ -233,7 +236,8 @@ def test_by_hand_is_the_same_as_in_process(twice, tmp_path):
     [
         ("{", [], "is neither a cell nor a plan"),
         ("[1]", [], "is neither a cell nor a plan"),
-        ('{"cells": []}', [], "fits 0 cells"),
+        ('{"cells": []}', [], "is neither a cell nor a plan"),
+        (EMPTY, [], "fits 0 cells"),
         (None, [], "No such file"),
         ('{"key": "ab"}', [], "missing"),
     ],

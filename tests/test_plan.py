@@ -4,7 +4,8 @@ import json
 
 from words import plan
 
-from quintain.compose.plan import REFERENCE_SEED
+from quintain.compose.jobs import REFERENCE_SEED
+from quintain.compose.planfile import plain_cells
 
 WORDS = ("dataset=sunspots", "model=rnn", "seed=1,2,3")
 
@@ -35,8 +36,11 @@ def test_repeats_of_an_experiment_are_examined_once():
 
 def test_a_plan_is_json_with_whole_cells():
     written = json.loads(plan(*WORDS).to_json())
-    assert written["plan"] == 1
-    assert written["cells"][0]["cell"]["config"]["budget"]["params"] == 50_000
+    assert written["plan"] == 2
+    assert [entry["action"] for entry in written["cells"]] == ["run"] * 3
+    assert len(written["groups"]) == 1
+    plain, _ = next(plain_cells(written))
+    assert plain["config"]["budget"]["params"] == 50_000
 
 
 def test_settings_do_not_enter_the_cells(tmp_path):

@@ -100,8 +100,9 @@ def test_nothing_of_a_tampered_plan_is_executed(store, tmp_path, monkeypatch):
     write(tmp_path / "evil.py", f"open({str(tmp_path / 'owned')!r}, 'w')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     tampered = json.loads(file.read_text())
-    tampered["cells"][0]["cell"]["config"]["model"]["_target_"] = "evil.Evil"
-    tampered["cells"][0]["cell"]["sources"]["evil.Evil"] = source_hash("evil.Evil")
+    (group,) = tampered["groups"].values()
+    tampered["parts"][group["config"]["model"]]["_target_"] = "evil.Evil"
+    group["sources"]["evil.Evil"] = source_hash("evil.Evil")
     file.write_text(json.dumps(tampered))
     for status in (all_done, lambda store, key: None):
         found = again(made, status)

@@ -10,7 +10,8 @@ import pytest
 from quintain.compose.config import composer
 from quintain.compose.errors import UsageError
 from quintain.compose.expand import expand
-from quintain.compose.plan import compose_all, freeze, make_plan
+from quintain.compose.jobs import compose_all, freeze
+from quintain.compose.plan import make_plan
 from quintain.compose.preflight import preflight
 
 ROOT = Path(__file__).parent.parent
@@ -30,7 +31,10 @@ def cell(*words):
 
 
 def plan(*words, status=lambda store, key: None, references=False):
-    return make_plan(words, status, preflight, references=references)
+    def statuses(store, keys):
+        return {key: found for key in keys if (found := status(store, key))}
+
+    return make_plan(words, statuses, preflight, references=references)
 
 
 def told(*words):

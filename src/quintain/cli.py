@@ -101,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_running(add)
     _add_reading(add)
+    _add_status(add)
     _add_plugins(add)
     return parser
 
@@ -111,6 +112,15 @@ def _add_running(add: Add) -> None:
     sweep = add("sweep", _sweep, "run many cells, with the reference rows", _SWEEP_MORE)
     sweep.add_argument("settings", nargs="*", help=SETTINGS)
     sweep.add_argument("--dry-run", action="store_true", help="say what would run, and stop")
+    sweep.add_argument(
+        "--probe", action="store_true", help="time a few steps of what no earlier run tells about"
+    )
+    sweep.add_argument(
+        "--resume", nargs="?", const="", metavar="PLAN",
+        help="go on with a plan as it was frozen (default: the last one of store=…)",
+    )  # fmt: skip
+    sweep.add_argument("--only", choices=["failed"], help="run only the cells that have failed")
+    sweep.add_argument("--force", action="store_true", help="run also what is in the store")
     sweep.add_argument("--no-references", action="store_true", help="leave out the reference rows")
     sweep.add_argument("--leaderboard", action="store_true", help="show the leaderboard at the end")
 
@@ -129,6 +139,13 @@ def _add_reading(add: Add) -> None:
         reading = add(name, run, help)
         reading.add_argument("settings", nargs="*", help="store=FOLDER (default: results)")
         reading.add_argument("--format", choices=("table", "json"), default="table")
+
+
+def _add_status(add: Add) -> None:
+    status = add("status", _status, "say how far a sweep is, from any terminal with its store")
+    status.add_argument("settings", nargs="*", metavar="PLAN", help="a plan's file, and store=…")
+    status.add_argument("--format", choices=("table", "json"), default="table")
+    status.add_argument("--watch", action="store_true", help="show it again every two seconds")
 
 
 def _add_plugins(add: Add) -> None:
@@ -173,34 +190,23 @@ def _sweep(arguments: argparse.Namespace) -> int:
 
 
 def _sweep_with(arguments: argparse.Namespace, references: bool) -> int:
-    from quintain.compose.plan import make_plan
-    from quintain.launch.server import examine, warm
-    from quintain.launch.sweep import describe, run_plan, say
-    from quintain.records.store import Store
+    from quintain.launch.command import sweep
 
-    sweeping = arguments.command == "sweep"
-    console = _console()
-
-    def prepare() -> None:
-        console.print("composing and checking the cells …", style="dim")
-        warm()
-
-    plan = make_plan(
-        arguments.settings,
-        lambda store, key: Store(store).status(key),
-        examine,
-        references=references,
-        most=None if sweeping else 1,
-        warm=prepare,
-    )
-    if sweeping and arguments.dry_run:
-        describe(plan, console)
-        return 0
-    outcome = run_plan(plan, console)
-    say(plan, outcome, console)
-    if sweeping and arguments.leaderboard:
+    plan, code = sweep(arguments, _console(), references)
+    if arguments.command == "sweep" and arguments.leaderboard and not arguments.dry_run:
         _show_leaderboard(plan.settings.store, [p.cell.key for p in plan.cells])
-    return outcome.exit_code
+    return code
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from quintain.launch.command import status
+
+    files = [Path(word) for word in arguments.settings if "=" not in word or Path(word).is_file()]
+    arguments.settings = [word for word in arguments.settings if Path(word) not in files]
+    file = files[0] if files else None
+    if file is not None and not arguments.settings and file.absolute().parent.name == "plans":
+        arguments.settings = [f"store={file.absolute().parent.parent}"]
+    return status(file, _existing_store(arguments), arguments, _console())
 
 
 def _tune(arguments: argparse.Namespace) -> int:

@@ -20,6 +20,7 @@ from typing import Any
 
 from quintain.compose.content import with_content
 from quintain.compose.errors import UsageError
+from quintain.compose.shared import Shared
 
 RESULTS_VERSION = 2
 """Raised when the engine would give other numbers for the same configuration."""
@@ -84,29 +85,59 @@ def make_cell(
     reference: str | None = None,
     changed: dict[str, Any] | None = None,
     trial: dict[str, Any] | None = None,
+    shared: Shared | None = None,
 ) -> Cell:
-    """Freeze a resolved configuration. A reference row has no model, optimizer or budget."""
+    """Freeze a resolved configuration. A reference row has no model, optimizer or budget.
+
+    Args:
+        config: all parts.
+        names: the options chosen.
+        seed: of the cell.
+        reference: name of the head's reference to compute instead of training.
+        changed: settings off their defaults.
+        trial: of a search, see `Cell`.
+        shared: keeps what this cell has in common with others.
+    """
+    shared = shared or Shared()
     parts = PARTS if reference is None else ("dataset", "stem", "head", "hardware")
-    nodes = {part: config[part] for part in parts}
-    nodes["dataset"] = with_content(nodes["dataset"])
-    sources = {target: source_hash(target) for node in nodes.values() for target in targets(node)}
-    sources = {target: found for target, found in sources.items() if found}
+    nodes = {part: shared.node(config[part]) for part in parts}
+    name = shared.name(nodes), tuple(names[part] for part in parts), reference
+    alike = shared.once(name, lambda: _alike(nodes, names, reference, changed or {}, shared))
     key, group = keys(
-        nodes, sources, seed=seed, reference=reference, study=(trial or {}).get("study")
-    )
-    names = {part: names[part] for part in parts} | ({"model": reference} if reference else {})
-    return Cell(
-        key=key,
-        group=group,
-        names=names,
+        alike["config"],
+        alike["sources"],
         seed=seed,
         reference=reference,
-        config=nodes,
-        sources=sources,
-        plugins=[p for p in os.environ.get("QUINTAIN_PLUGINS", "").split(os.pathsep) if p],
-        changed={k: v for k, v in (changed or {}).items() if k.split(".")[0] in parts},
-        trial=trial,
+        study=(trial or {}).get("study"),
+        shared=shared,
     )
+    return Cell(key=key, group=group, seed=seed, reference=reference, trial=trial, **alike)
+
+
+def _alike(
+    nodes: dict[str, Any],
+    names: dict[str, str],
+    reference: str | None,
+    changed: dict[str, Any],
+    shared: Shared,
+) -> dict[str, Any]:
+    """What cells that differ in the seed alone have in common."""
+    nodes = nodes | {"dataset": shared.node(shared.of(with_content, nodes["dataset"]))}
+    sources = {target: text for node in nodes.values() for target, text in sources_of(node).items()}
+    return {
+        "names": {part: names[part] for part in nodes}
+        | ({"model": reference} if reference else {}),
+        "config": nodes,
+        "sources": sources,
+        "plugins": [p for p in os.environ.get("QUINTAIN_PLUGINS", "").split(os.pathsep) if p],
+        "changed": {k: v for k, v in changed.items() if k.split(".")[0] in nodes},
+    }
+
+
+def sources_of(node: dict[str, Any]) -> dict[str, str]:
+    """Target → sha256 of its source, of every plugin that a node names."""
+    found = {target: source_hash(target) for target in targets(node)}
+    return {target: text for target, text in found.items() if text}
 
 
 def keys(
@@ -116,19 +147,23 @@ def keys(
     seed: int,
     reference: str | None,
     study: str | None = None,
+    shared: Shared | None = None,
 ) -> tuple[str, str]:
     """Key and group of a cell with these parts; raises UsageError for a number that is none."""
-    parts = {part: deciding(node) for part, node in nodes.items()}
-    if wrong := [*_not_finite("", parts)]:
-        raise UsageError(wrong)
-    decides: dict[str, Any] = {
-        "results_version": RESULTS_VERSION,
-        "reference": reference,
-        "sources": sources,
-        **parts,
-    }
-    decides |= {} if study is None else {"study": study}
-    return _digest({**decides, "seed": seed}), _digest(decides)
+    shared = shared or Shared()
+
+    def text() -> tuple[dict[str, str], str]:
+        if wrong := [*_not_finite("", {k: shared.of(deciding, n) for k, n in nodes.items()})]:
+            raise UsageError(wrong)
+        texts = {part: shared.of(_deciding_text, node) for part, node in nodes.items()}
+        decides = {"results_version": RESULTS_VERSION, "reference": reference, "sources": sources}
+        decides |= {} if study is None else {"study": study}
+        texts |= {name: _json(value) for name, value in decides.items()}
+        return texts, _digest(texts)
+
+    name = "keys", shared.name(nodes), tuple(sources.items()), reference, study
+    texts, group = shared.once(name, text)
+    return _digest({**texts, "seed": _json(seed)}), group
 
 
 def _not_finite(path: str, node: Any) -> Iterator[str]:
@@ -235,6 +270,15 @@ def deciding(node: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _digest(value: dict[str, Any]) -> str:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
+def _deciding_text(node: dict[str, Any]) -> str:
+    return _json(deciding(node))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _digest(texts: dict[str, str]) -> str:
+    """Of the JSON object that has these texts as its values, as `_json` would write it."""
+    inside = ",".join(f"{_json(name)}:{texts[name]}" for name in sorted(texts))
+    return hashlib.sha256(f"{{{inside}}}".encode()).hexdigest()[:KEY_LENGTH]

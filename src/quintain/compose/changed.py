@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from quintain.compose.cells import PARTS
-from quintain.compose.config import Composed, default_data_dir, option_config
+from quintain.compose.config import Composed, assembler, default_data_dir, option_config
 from quintain.compose.raw import COMPOSE_ERRORS, compose_raw
 
 Nodes = dict[str, dict[str, Any]]
@@ -84,9 +84,13 @@ def _suite_sets(suite: str | None) -> bool:
     return any(_plain(own, part) != _plain(plain, part) for part in BOUND)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=4096)
 def _composed(dataset: str, model: str) -> tuple[dict[str, str], Nodes]:
-    config = compose_raw((f"dataset={dataset}", f"model={model}")).copy()
+    words = f"dataset={dataset}", f"model={model}"
+    if assembled := assembler().assemble(words):
+        plain, choices = assembled
+        return {part: choices[part] for part in BOUND}, {part: plain[part] for part in BOUND}
+    config = compose_raw(words).copy()
     if config.get("data_dir") is None:
         config.data_dir = default_data_dir()
     names = {part: config.hydra.runtime.choices[part] for part in BOUND}
@@ -106,6 +110,7 @@ def _plain(config: DictConfig, part: str) -> dict[str, Any]:
     return cast(dict[str, Any], found)
 
 
+@lru_cache(maxsize=8)
 def _usual(group: str) -> str:
     """The option that `config.yaml` chooses of a group."""
     for source in GlobalHydra.instance().config_loader().get_sources():

@@ -5,6 +5,7 @@ No torch here: planning forty cells that are all in the store takes a second.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from quintain.compose.assemble import Assembler
 from quintain.compose.cells import package_hash, source_hash
 from quintain.compose.content import content_hash
 from quintain.compose.diagnose import Uncomposable, explain, unknown_options
@@ -27,6 +29,7 @@ from quintain.compose.providers import options, register
 from quintain.compose.raw import COMPOSE_ERRORS, compose_raw
 
 VERSION_BASE = "1.3"
+SEED = re.compile(r"seed=\d+")
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ def composer() -> Iterator[dict[str, dict[str, str]]]:
     for remembered in (
         compose_raw,
         _composed,
+        assembler,
         option_config,
         source_hash,
         package_hash,
@@ -64,16 +68,50 @@ def composer() -> Iterator[dict[str, dict[str, str]]]:
 def compose_one(overrides: Sequence[str]) -> Composed:
     """Compose one cell's configuration; raises UsageError with every problem in `overrides`.
 
-    Repeats that differ in the seed alone are composed once: it takes Hydra 0.1 s.
+    Hydra takes 0.1 s for it, so the plain case is put together from parts (`compose.assemble`),
+    which are shared and not to be changed; and repeats that differ in the seed are composed once.
     """
-    seeds = [o for o in overrides if re.fullmatch(r"seed=\d+", o)]
-    found = _composed(tuple(o for o in overrides if o not in seeds))
+    seeds = [o for o in overrides if SEED.fullmatch(o)]
+    others = tuple(o for o in overrides if not SEED.fullmatch(o))
+    seed = {"seed": int(seeds[-1].partition("=")[2])} if seeds else {}
+    if assembled := assembler().assemble(others):
+        config, choices = assembled
+        return Composed(config | seed, choices, others)
+    return compose_by_hydra(others, seed)
+
+
+def compose_by_hydra(overrides: Sequence[str], seed: dict[str, int]) -> Composed:
+    """Compose one cell's configuration, whatever form its files and words have."""
+    found = _composed(tuple(overrides))
     if isinstance(found, Uncomposable):
         raise found
     config = found.copy()
-    if seeds:
-        config.seed = int(seeds[-1].partition("=")[2])
+    config.merge_with(seed)
     return resolved(config)
+
+
+def agree(overrides: Sequence[str]) -> None:
+    """Hold assembling against composing for these words; where they differ, Hydra composes all."""
+    words = tuple(o for o in overrides if not SEED.fullmatch(o))
+    if (found := assembler().assemble(words)) is None:
+        return
+    try:
+        exact = compose_by_hydra(words, {})
+    except UsageError:
+        assembler().off()
+        return
+    if _text(found) != _text((exact.config, exact.choices)):
+        assembler().off()
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+@lru_cache(maxsize=1)
+def assembler() -> Assembler:
+    """Puts configurations together from the YAML files as they are now."""
+    return Assembler(default_data_dir())
 
 
 @lru_cache(maxsize=64)

@@ -10,16 +10,19 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import OverrideParseException
+from omegaconf import OmegaConf
 
 from quintain.compose.diagnose import unknown_options
 from quintain.compose.errors import UsageError
+from quintain.compose.grids import axes_of
 from quintain.compose.raw import COMPOSE_ERRORS, compose_raw
 
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:
     """One list of overrides a job.
 
-    A suite's own `hydra.sweeper.params` join in; what the command line says replaces them.
+    A suite's own `hydra.sweeper.params` and `sweep` list join in; what the command line says
+    replaces them.
 
     Raises:
         UsageError: words that are no settings, and sweeps that have no values.
@@ -27,8 +30,26 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
     parsed = parse(overrides)
     said = {o.key_or_group for o in parsed}
     suites = [o.input_line or "" for o in parsed if _chooses_sweep(o)]
-    added = parse([f"{k}={v}" for k, v in _suite_parameters(suites).items() if k not in said])
-    return [list(job) for job in itertools.product(*map(_values, [*parsed, *added]))]
+    parameters, entries = _suite_sweeps(suites)
+    added = parse([f"{k}={v}" for k, v in parameters.items() if k not in said])
+    plain = [[[word] for word in _values(o)] for o in [*parsed, *added]]
+    each = [[]] if entries is None else axes_of(entries, _swept, said | {*parameters})
+    jobs = [
+        tuple(word for words in job for word in words)
+        for axes in each
+        for job in itertools.product(*plain, *axes)
+    ]
+    return [list(job) for job in dict.fromkeys(jobs)]
+
+
+def lists_sweeps(overrides: Sequence[str]) -> bool:
+    """Whether the suite has a list of sweeps of its own, which Hydra's multirun does not know."""
+    suites = [o.input_line or "" for o in parse(overrides) if _chooses_sweep(o)]
+    return _suite_sweeps(suites)[1] is not None
+
+
+def _swept(word: str) -> list[str]:
+    return [text for override in parse([word]) for text in _values(override)]
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
@@ -57,16 +78,22 @@ def _unreadable(text: str, error: OverrideParseException) -> str:
 def _chooses_sweep(override: Override) -> bool:
     """Only these can bring a sweep of their own; the rest may need what the sweep chooses."""
     key = override.key_or_group
-    return not override.is_sweep_override() and (key == "suite" or key.startswith("hydra"))
+    return not override.is_sweep_override() and (
+        key in ("suite", "sweep") or key.startswith("hydra")
+    )
 
 
-def _suite_parameters(overrides: Sequence[str]) -> dict[str, Any]:
+def _suite_sweeps(overrides: Sequence[str]) -> tuple[dict[str, Any], Any]:
+    """A suite's `hydra.sweeper.params`, and its `sweep` list or None."""
     if unknown_options(overrides):
-        return {}  # composing the jobs will tell it, with all else
+        return {}, None  # composing the jobs will tell it, with all else
     try:
-        return dict(compose_raw(tuple(overrides)).hydra.sweeper.params or {})
+        config = compose_raw(tuple(overrides))
+        entries = OmegaConf.to_container(config, resolve=False)
+        assert isinstance(entries, dict)
+        return dict(config.hydra.sweeper.params or {}), entries.get("sweep")
     except COMPOSE_ERRORS:
-        return {}
+        return {}, None
 
 
 def _values(override: Override) -> list[str]:

@@ -8,29 +8,28 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from quintain.compose.bind import instantiate
-from quintain.compose.cells import Cell, make_cell
+import quintain
+from quintain.compose import planfile
+from quintain.compose.cells import RESULTS_VERSION, Cell
 from quintain.compose.changed import changed
-from quintain.compose.config import Composed, compose_one, composer, option_config
-from quintain.compose.diagnose import Uncomposable, first_line
+from quintain.compose.config import Composed, composer
 from quintain.compose.errors import UsageError
+from quintain.compose.estimate import Estimate, Totals, plain
 from quintain.compose.expand import expand
-from quintain.compose.preflight import Verdict, light_problems
-from quintain.compose.raw import COMPOSE_ERRORS
+from quintain.compose.jobs import cells_of, first_settings, freeze, with_hardware
+from quintain.compose.preflight import Verdict
 from quintain.compose.recall import digest, recall
-from quintain.compose.settings import Settings, settings_of, wrong_settings
-
-REFERENCE_SEED = 0  # a reference is the same whatever the seed
+from quintain.compose.settings import Settings, settings_of
 
 HOW_TO_SWEEP = "use quintain sweep, or quintain run -m"
 
-Action = Literal["run", "cached", "skipped"]
+Action = Literal["run", "cached", "skipped", "left"]
 
 
 @dataclass
@@ -48,24 +47,53 @@ class Plan:
     """All cells of a sweep, in the order in which they will run.
 
     `name` is a digest of the words and files that made it, see `compose.recall`; `notes` say what
-    the datasets found out about the user's files.
+    the datasets found out about the user's files; `words` are what stood on the command line;
+    `force` runs what is in the store, too.
     """
 
     settings: Settings
     cells: list[Planned] = field(default_factory=list)
     name: str | None = None
     notes: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    estimates: dict[str, Estimate] = field(default_factory=dict)
+    totals: Totals | None = None
+    force: bool = False
 
     def to_run(self) -> list[Cell]:
         """The cells that are neither cached nor skipped."""
         return [planned.cell for planned in self.cells if planned.action == "run"]
 
     def to_json(self) -> str:
-        return json.dumps({"plan": 1, "cells": [asdict(p) for p in self.cells]}, indent=1)
+        """The plan's file, see `compose.planfile`."""
+        return json.dumps(self.content(), indent=1)
+
+    def content(self) -> dict[str, Any]:
+        """What the plan's file holds, as plain values."""
+        writer = planfile.Writer()
+        cells = []
+        for planned in self.cells:
+            cell = planned.cell
+            estimate = plain(self.estimates.get(cell.group))
+            group = writer.group(cell, params=planned.params, estimate=estimate)
+            entry = {"key": cell.key, "group": group, "seed": cell.seed, "action": planned.action}
+            cells.append(entry | ({"reason": planned.reason} if planned.reason else {}))
+        return {
+            "plan": planfile.FORMAT,
+            "quintain": quintain.__version__,
+            "results_version": RESULTS_VERSION,
+            "words": self.words,
+            "settings": self.settings.table,
+            "notes": self.notes,
+            "totals": asdict(self.totals) if self.totals else None,
+            "parts": writer.parts,
+            "groups": writer.groups,
+            "cells": cells,
+        }
 
 
-Lookup = Callable[[Path, str], str | None]
-"""(store, key) → status of that cell's record, or None."""
+Lookup = Callable[[Path, Sequence[str]], Mapping[str, str]]
+"""(store, keys) → the status of each cell that has a record."""
 
 Examine = Callable[[Sequence[Cell], bool], dict[str, Verdict]]
 """Preflight, with devices where the cells run here; the launcher has one in another process."""
@@ -99,17 +127,17 @@ def make_plan(
             raise UsageError(
                 f"these settings make {len(jobs)} cells; expected {most}: {HOW_TO_SWEEP}"
             )
-        settings = _first_settings(jobs)
+        settings = first_settings(jobs)
         name = digest(overrides, references)
         known = recall(plan_file(settings.store, name)) if name else None
-        if known and all(status(settings.store, cell.key) == "ok" for cell in known):
-            return Plan(settings, [Planned(cell, "cached") for cell in known], name)
+        if known and set(_ok(status, settings.store, known)) == {cell.key for cell in known}:
+            cached = [Planned(cell, "cached") for cell in known]
+            return Plan(settings, cached, name, words=[*overrides])
         warm()
-        composed = compose_all(jobs)
-        cells = [freeze(one) for one in composed]
-        if references:
-            cells += reference_cells(composed)
-    return plan_cells(settings, cells, status, examine, name)
+        cells = cells_of(jobs, references)
+    plan = plan_cells(settings, cells, status, examine, name)
+    plan.words = [*overrides]
+    return plan
 
 
 def plan_file(store: Path, name: str | None) -> Path:
@@ -121,9 +149,14 @@ def plan_file(store: Path, name: str | None) -> Path:
 def plan_one(composed: Composed, status: Lookup, examine: Examine) -> Plan:
     """The plan of one configuration that Hydra has composed already; Hydra must be up."""
     settings = settings_of(composed.config)
-    composed = _with_hardware(composed)
+    composed = with_hardware(composed)
     composed = replace(composed, changed=changed(composed))
     return plan_cells(settings, [freeze(composed)], status, examine)
+
+
+def _ok(status: Lookup, store: Path, cells: Sequence[Cell]) -> set[str]:
+    found = status(store, [cell.key for cell in cells])
+    return {key for key, text in found.items() if text == "ok"}
 
 
 def plan_cells(
@@ -134,100 +167,28 @@ def plan_cells(
     name: str | None = None,
 ) -> Plan:
     """The plan of these cells, each once: what is in the store, and what preflight says."""
-    unique = {cell.key: cell for cell in cells}
+    cells = [*{cell.key: cell for cell in cells}.values()]
+    done = _ok(status, settings.store, cells)
     plan = Plan(settings, name=name)
-    for key, cell in unique.items():
-        done = status(settings.store, key) == "ok"
-        plan.cells.append(Planned(cell, "cached" if done else "run"))
+    plan.cells += [Planned(cell, "cached" if cell.key in done else "run") for cell in cells]
     _preflight(plan, examine)
     return plan
 
 
-def _first_settings(jobs: Sequence[Sequence[str]]) -> Settings:
-    """How and where, as the first job says it; raises UsageError with the problems of all jobs."""
-    try:
-        return settings_of(compose_one(jobs[0]).config)
-    except UsageError as error:
-        compose_all(jobs)
-        raise AssertionError("the first job composed the second time") from error
-
-
-def compose_all(jobs: Sequence[Sequence[str]]) -> list[Composed]:
-    """One configuration a job.
-
-    Raises:
-        UsageError: what does not compose, and the values that are wrong beside it.
-    """
-    composed, problems = [], []
-    for job in jobs:
-        try:
-            one = compose_one(job)
-            problems += wrong_settings(one.config)
-            composed.append(_with_hardware(one))
-        except Uncomposable as error:
-            problems += [*error.problems, *_wrong_values(error.mended)]
-        except UsageError as error:
-            problems += error.problems
-    if problems:
-        problems += [text for one in composed for text in light_problems(one.config)]
-        raise UsageError(dict.fromkeys(problems))
-    return [replace(one, changed=changed(one)) for one in composed]
-
-
-def _wrong_values(mended: Sequence[str]) -> list[str]:
-    """What is wrong with words besides what has been told, as far as it shows without torch."""
-    try:
-        config = compose_one(mended).config
-    except UsageError:
-        return []
-    return [*wrong_settings(config), *light_problems(config)]
-
-
-def _with_hardware(composed: Composed) -> Composed:
-    """With `hardware=auto` replaced by the first option this machine has."""
-    node = composed.config["hardware"]
-    if "choose_from" not in node:
-        return composed
-    reasons = []
-    for name in node["choose_from"]:
-        try:
-            candidate = option_config("hardware", name)
-        except COMPOSE_ERRORS as error:
-            raise UsageError(f"hardware.choose_from: {first_line(error)}") from error
-        missing = instantiate(candidate).missing()
-        if missing is None:
-            choices = composed.choices | {"hardware": name}
-            config = composed.config | {"hardware": candidate}
-            return replace(composed, config=config, choices=choices)
-        reasons.append(f"{name} {missing}")
-    raise UsageError(f"hardware={composed.choices['hardware']}: {'; '.join(reasons)}")
-
-
-def freeze(composed: Composed) -> Cell:
-    """The cell of a composed configuration."""
-    seed = composed.config["seed"]
-    return make_cell(composed.config, composed.choices, seed=seed, changed=composed.changed)
-
-
-def reference_cells(composed: Sequence[Composed]) -> list[Cell]:
-    """The reference rows that the head's card names, for every dataset once."""
-    return [
-        make_cell(one.config, one.choices, seed=REFERENCE_SEED, reference=name, changed=one.changed)
-        for one in composed
-        for name in (one.config["head"].get("card") or {}).get("references", [])
-    ]
-
-
 def _preflight(plan: Plan, examine: Examine) -> None:
-    cells = plan.to_run()
-    verdicts = examine(cells, plan.settings.executor == "local") if cells else {}
+    """Look at one cell of each group that is to run; what is found holds for its repeats."""
+    first = {cell.group: cell for cell in reversed(plan.to_run())}
+    verdicts = (
+        examine([*reversed(first.values())], plan.settings.executor == "local") if first else {}
+    )
     for planned in plan.cells:
-        verdict = verdicts.get(planned.cell.key)
-        if verdict is None:
+        cell = planned.cell
+        if planned.action != "run" or cell.group not in first:
             continue
+        verdict = verdicts[first[cell.group].key]
         planned.params = verdict.params
-        about = planned.cell.names["dataset"]
+        about = cell.names["dataset"]
         plan.notes += [n for note in verdict.notes if (n := f"{about}: {note}") not in plan.notes]
-        planned.cell = replace(planned.cell, width=verdict.width)
+        planned.cell = replace(cell, width=verdict.width)
         if verdict.skip is not None:
             planned.action, planned.reason = "skipped", verdict.skip

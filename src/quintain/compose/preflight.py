@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from quintain.compose.bind import FILLED, GIVEN, instantiate, locate, problems
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 LIGHT = ("budget", "optimizer")
 HEAVY = tuple(part for part in PARTS if part not in LIGHT)
+BUILT = ("stem", "head", "model")
 
 
 @dataclass
@@ -45,9 +46,10 @@ def preflight(cells: Iterable[Cell], here: bool = True) -> dict[str, Verdict]:
     seen: dict[str, Verdict] = {}
     verdicts = {}
     _published.cache_clear()  # a user's file may have changed meanwhile
+    built: dict[str, Verdict] = {}
     for cell in cells:
         if cell.group not in seen:
-            seen[cell.group] = examine(cell, here)
+            seen[cell.group] = examine(cell, here, built)
         verdicts[cell.key] = seen[cell.group]
     found = dict.fromkeys(text for verdict in seen.values() for text in verdict.problems)
     if found:
@@ -55,8 +57,14 @@ def preflight(cells: Iterable[Cell], here: bool = True) -> dict[str, Verdict]:
     return verdicts
 
 
-def examine(cell: Cell, here: bool = True) -> Verdict:
-    """One cell: settings first, then devices, then the model on the meta device."""
+def examine(cell: Cell, here: bool = True, built: dict[str, Verdict] | None = None) -> Verdict:
+    """One cell: settings first, then devices, then the model on the meta device.
+
+    Args:
+        cell: to look at.
+        here: this machine needs the devices.
+        built: remembers models, of which many cells may have the same.
+    """
     config = cell.config
     found = [*(_needs(cell) or misfits(config, HEAVY)), *misfits(config, LIGHT)]
     found += _values(config, LIGHT)
@@ -74,7 +82,16 @@ def examine(cell: Cell, here: bool = True) -> Verdict:
     if (pool := config["budget"].get("group_by_length", 1)) > 1 and not spec.ragged:
         why = "all samples have one length"
         notes = (*notes, f"budget.group_by_length={pool} has no effect: {why}")
-    return replace(_meta_build(cell, spec), notes=notes)
+    built, name = {} if built is None else built, _model_name(cell)
+    if name not in built:
+        built[name] = _meta_build(cell, spec)
+    return replace(built[name], notes=notes)
+
+
+def _model_name(cell: Cell) -> str:
+    """All that a model's size depends on."""
+    parts: dict[str, Any] = {part: cell.config[part] for part in ("dataset", *BUILT)}
+    return json.dumps([parts, cell.config["budget"].get("params"), cell.names], sort_keys=True)
 
 
 @cache
@@ -95,10 +112,14 @@ def misfits(config: Mapping[str, Any], parts: Iterable[str] = PARTS) -> list[str
         problem
         for part in parts
         if part in config
-        for problem in problems(
-            part, config[part], given=GIVEN.get(part, 0), extra=FILLED.get(part, set())
-        )
+        for problem in _misfits_of(part, json.dumps(config[part], default=str))
     ]
+
+
+@lru_cache(maxsize=1024)
+def _misfits_of(part: str, text: str) -> list[str]:
+    given, extra = GIVEN.get(part, 0), FILLED.get(part, set())
+    return problems(part, json.loads(text), given=given, extra=extra)
 
 
 def _needs(cell: Cell) -> list[str]:

@@ -17,6 +17,7 @@ import quintain
 from quintain.compose.cells import RESULTS_VERSION, Cell, source_hash
 from quintain.compose.content import unchanged
 from quintain.compose.errors import UsageError
+from quintain.compose.planfile import load, plain_cells
 from quintain.compose.providers import config_folders
 
 ENVIRONMENT = ("QUINTAIN_DATA", "QUINTAIN_PLUGINS", "CUDA_VISIBLE_DEVICES")
@@ -47,10 +48,13 @@ def digest(overrides: Sequence[str], references: bool) -> str | None:
 def recall(file: Path) -> list[Cell] | None:
     """The cells of a plan file, or None where there is none, or a source or file has changed."""
     try:
-        plan = json.loads(file.read_text())
-        cells = [Cell(**planned["cell"]) for planned in plan["cells"]]
-        current = all(source_hash(t) == h for cell in cells for t, h in cell.sources.items())
-        current = current and all(unchanged(cell.config["dataset"]) for cell in cells)
-    except (OSError, ValueError, TypeError, KeyError, UsageError):
+        content = load(file)
+        cells = [Cell(**plain) for plain, _ in plain_cells(content)]
+        sources = {pair for g in content["groups"].values() for pair in g["sources"].items()}
+        current = all(source_hash(target) == text for target, text in sources)
+        current = current and all(
+            unchanged(content["parts"][g["config"]["dataset"]]) for g in content["groups"].values()
+        )
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, UsageError):
         return None
     return cells if current else None

@@ -23,13 +23,15 @@ CLUSTERS = {  # tables below `launch`
     "slurm": ("partition", "account", "qos", "time", "memory", "cpus", "gres", "setup", "extra"),
     "ray": ("address",),
 }
-KNOWN = (*PARTS, "seed", *PLACES, *TABLES)
+LIMITS = ("max_hours", "max_kwh")
+OUTSIDE = (*PLACES, *TABLES, *LIMITS)
+KNOWN = (*PARTS, "seed", "sweep", *OUTSIDE)
 """Every key of `conf/config.yaml`; a test keeps it so."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a sweep runs and where it writes."""
+    """How a sweep runs and where it writes; `table` has all of it as the configuration says it."""
 
     store: Path
     workers: int | None
@@ -39,6 +41,9 @@ class Settings:
     detach: bool = False
     slurm: dict[str, Any] = field(default_factory=dict)
     ray: dict[str, Any] = field(default_factory=dict)
+    max_hours: float | None = None
+    max_kwh: float | None = None
+    table: dict[str, Any] = field(default_factory=dict)
 
 
 def settings_of(config: Mapping[str, Any]) -> Settings:
@@ -49,6 +54,9 @@ def settings_of(config: Mapping[str, Any]) -> Settings:
         store=Path(os.path.expanduser(config["store"])).absolute(),
         wandb=dict(config["wandb"]),
         **config["launch"],
+        max_hours=config["max_hours"],
+        max_kwh=config["max_kwh"],
+        table={name: config[name] for name in OUTSIDE},
     )
 
 
@@ -126,6 +134,10 @@ def _wrong_wandb(wandb: Mapping[str, Any]) -> Iterator[str]:
 
 def _wrong_rest(config: Mapping[str, Any]) -> Iterator[str]:
     seed, store = config["seed"], config["store"]
+    for name in LIMITS:
+        value = config[name]
+        if value is not None and (type(value) not in (int, float) or not value > 0):
+            yield f"{name} must be a number above 0 or null, came {value!r}"
     if type(seed) is not int or not 0 <= seed < 2**31:
         yield f"seed must be a whole number from 0 to 2^31 - 1, came {seed!r}"
     if not isinstance(store, str) or not store:

@@ -17,7 +17,7 @@ from quintain.compose.cells import KEY_LENGTH, Cell, make_cell
 from quintain.compose.config import Composed, composer
 from quintain.compose.errors import UsageError
 from quintain.compose.expand import expand, parse
-from quintain.compose.plan import compose_all, freeze, reference_cells
+from quintain.compose.jobs import compose_all, freeze, reference_cells
 from quintain.compose.preflight import Verdict
 from quintain.compose.settings import Settings, settings_of
 from quintain.compose.space import (

@@ -10,12 +10,13 @@ from typing import Any
 from quintain.compose.cells import KEY_LENGTH, PARTS, Cell, keys, source_hash, targets
 from quintain.compose.errors import UsageError
 from quintain.compose.providers import import_local, use_folder
+from quintain.compose.shared import Shared
 
 OPTIONAL = ("width", "changed", "trial", "tuned")  # they decide no result
 
 
-def thaw(plain: dict[str, Any]) -> Cell:
-    """The cell of a file's values.
+def thaw(plain: dict[str, Any], shared: Shared | None = None) -> Cell:
+    """The cell of a file's values; `shared` keeps what it has in common with others.
 
     Raises:
         UsageError: a field is missing or wrong, or the key is not that of the configuration and
@@ -29,13 +30,39 @@ def thaw(plain: dict[str, Any]) -> Cell:
     if wrong := [name for name, fits in FITS.items() if not fits(plain.get(name))]:
         raise UsageError(f"the cell's {', '.join(wrong)} cannot be read")
     cell = Cell(**plain)
-    _check_key(cell)
+    _check_key(cell, shared)
     return cell
 
 
-def _check_key(cell: Cell) -> None:
-    study = (cell.trial or {}).get("study")
-    asked = keys(cell.config, cell.sources, seed=cell.seed, reference=cell.reference, study=study)
+def changed_sources(cell: Cell) -> str:
+    """What of a frozen cell's code is another by now, as a sentence; "" where nothing is."""
+    for folder in cell.plugins:
+        use_folder(folder)
+    import_local()
+    changed = []
+    for target, text in cell.sources.items():
+        try:
+            same = source_hash(target) == text
+        except UsageError:
+            same = False
+        changed += [] if same else [target]
+    if not changed:
+        return ""
+    return (
+        f"not run: the source of {', '.join(changed)} has changed since the plan was made;"
+        " make the plan anew (the same words without --resume) to run the cell with the new code"
+    )
+
+
+def _check_key(cell: Cell, shared: Shared | None) -> None:
+    asked = keys(
+        cell.config,
+        cell.sources,
+        seed=cell.seed,
+        reference=cell.reference,
+        study=(cell.trial or {}).get("study"),
+        shared=shared,
+    )
     if asked != (cell.key, cell.group):
         raise UsageError("the cell's key is not that of its configuration: it was changed")
     for folder in cell.plugins:
@@ -43,7 +70,9 @@ def _check_key(cell: Cell) -> None:
     import_local()
     found = {target: source_hash(target) for target in targets(cell.config)}
     if {target: text for target, text in found.items() if text} != cell.sources:
-        raise UsageError("the cell's plugins have another source here; make the cell anew")
+        raise UsageError(
+            changed_sources(cell) or "the cell's plugins have another source here; make it anew"
+        )
 
 
 def _is_hex(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from quintain.compose.errors import UsageError
 from quintain.compose.settings import Settings
 from quintain.launch.events import Executor
 from quintain.launch.local import LocalPool
@@ -9,8 +10,18 @@ from quintain.records.store import Store
 from quintain.run.machine import available_cores
 
 
-def choose(settings: Settings, store: Store, workers: int) -> Executor:
-    """The executor that `launch.executor` names; libraries of clusters are imported here only."""
+def choose(settings: Settings, store: Store, workers: int, *, force: bool = False) -> Executor:
+    """The executor that `launch.executor` names; libraries of clusters are imported here only.
+
+    Raises:
+        UsageError: what is in the store is to run again (`force`) on a cluster, whose jobs look
+            into the store by themselves.
+    """
+    if force and settings.executor != "local":
+        raise UsageError(
+            f"--force does not work with launch.executor={settings.executor}: its jobs leave alone"
+            " what is in the store; choose launch.executor=local, or another store"
+        )
     if settings.executor == "slurm":
         from quintain.launch.slurm import Slurm
 
@@ -19,7 +30,7 @@ def choose(settings: Settings, store: Store, workers: int) -> Executor:
         from quintain.launch.ray_cluster import RayCluster
 
         return RayCluster(store, settings, workers)
-    return LocalPool(store, workers=workers, time_limit=settings.time_limit)
+    return LocalPool(store, workers=workers, time_limit=settings.time_limit, force=force)
 
 
 def workers_of(settings: Settings, cells: int) -> int:

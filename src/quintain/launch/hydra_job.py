@@ -21,8 +21,9 @@ from rich.console import Console
 
 from quintain.compose.config import VERSION_BASE, composer, resolved
 from quintain.compose.errors import UsageError
-from quintain.compose.expand import expand
-from quintain.compose.plan import HOW_TO_SWEEP, compose_all, plan_one
+from quintain.compose.expand import expand, lists_sweeps
+from quintain.compose.jobs import compose_all
+from quintain.compose.plan import HOW_TO_SWEEP, plan_one
 from quintain.compose.providers import register
 from quintain.launch.server import examine
 from quintain.launch.sweep import OK, USAGE, run_plan, say
@@ -83,6 +84,11 @@ def _sorted(words: Sequence[str]) -> tuple[list[str], list[str]]:
 def _check(flags: Sequence[str], settings: Sequence[str]) -> None:
     sweeps = bool(set(flags) & {"-m", "--multirun"})
     with composer():
+        if sweeps and lists_sweeps(settings):
+            raise UsageError(
+                "this suite has a list of sweeps, which Hydra's multirun does not know;"
+                " use quintain sweep"
+            )
         jobs = expand(settings)
         if len(jobs) > 1 and not sweeps:
             raise UsageError(f"these settings make {len(jobs)} cells; {HOW_TO_SWEEP}")
@@ -110,7 +116,7 @@ def _job(config: DictConfig) -> int:
     OmegaConf.set_readonly(with_hydra, False)
     with open_dict(with_hydra):
         with_hydra.hydra = HydraConfig.get()
-    plan = plan_one(resolved(with_hydra), lambda store, key: Store(store).status(key), examine)
+    plan = plan_one(resolved(with_hydra), lambda store, keys: Store(store).statuses(keys), examine)
     console = Console(highlight=False)
     outcome = run_plan(plan, console)
     say(plan, outcome, console)

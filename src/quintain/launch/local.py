@@ -48,10 +48,19 @@ class LocalPool:
         store: takes the records, logs and claims.
         workers: processes at a time.
         time_limit: seconds that one cell may take; None: no limit.
+        force: run a cell whose record is ok, too; only another such record replaces it.
     """
 
-    def __init__(self, store: Store, *, workers: int, time_limit: float | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        workers: int,
+        time_limit: float | None = None,
+        force: bool = False,
+    ) -> None:
         self._store, self._workers, self._limit = store, workers, time_limit
+        self._force = force
         self._running: list[_Running] = []
 
     def run(self, cells: Sequence[Cell], stopped: Callable[[], bool]) -> Generator[Event]:
@@ -75,7 +84,9 @@ class LocalPool:
             if claim is None:
                 queue.append(cell)
                 continue
-            if self._store.status(cell.key) == "ok":  # the other sweep has finished it
+            if (
+                not self._force and self._store.status(cell.key) == "ok"
+            ):  # the other sweep has finished it
                 claim.release()
                 yield Event("ended", cell, ending="cached")
                 continue
@@ -154,6 +165,8 @@ class LocalPool:
             fresh = self._store.write(failed(run.cell, error, run.started))
         except StoreError as reason:
             return "unwritten", f"{sentence}; {reason}"
+        if not fresh and self._force:
+            return "failed", f"{sentence}; the record of the earlier run stays"
         # A record that may not be replaced is a finished one: the run died after its last deed.
         return ("failed", sentence) if fresh else ("ok", "")
 

@@ -10,15 +10,17 @@ import contextlib
 import multiprocessing
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
+from typing import cast
 
 from quintain.compose.cells import Cell
 from quintain.compose.errors import UsageError
 from quintain.compose.preflight import Verdict
+from quintain.run.machine import available_cores
 
 PRELOAD = ["quintain.launch.preload"]
 
@@ -54,29 +56,55 @@ def warm() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+SHARE = 100  # cells for which a second process is worth its start
+
+
 def examine(cells: Sequence[Cell], here: bool = True) -> dict[str, Verdict]:
-    """Preflight in a fork of the server: key → verdict; raises UsageError with every problem."""
+    """Preflight in forks of the server: key → verdict; raises UsageError with every problem.
+
+    Many cells are looked at by as many processes as there are cores, each dataset by one.
+    """
     warm()
+    number = max(1, min(available_cores(), len(cells) // SHARE))
+    names = list(dict.fromkeys(cell.names["dataset"] for cell in cells))
+    shares: list[list[Cell]] = [[] for _ in range(number)]
+    for cell in cells:
+        shares[names.index(cell.names["dataset"]) % number].append(cell)
+    with contextlib.ExitStack() as ends:
+        asked = [ends.enter_context(_asked(share, here)) for share in shares if share]
+        answers = [answer() for answer in asked]
+    if problems := [text for answer in answers if isinstance(answer, list) for text in answer]:
+        raise UsageError(dict.fromkeys(problems))
+    verdicts: dict[str, Verdict] = {}
+    for answer in answers:
+        verdicts |= cast(dict[str, Verdict], answer)
+    return verdicts
+
+
+@contextlib.contextmanager
+def _asked(cells: Sequence[Cell], here: bool) -> Iterator[Callable[[], object]]:
+    """A fork that preflights these cells; what it gives waits for the answer."""
     ours, theirs = context().Pipe(duplex=False)
     child = context().Process(target=_examine, args=([c.to_json() for c in cells], here, theirs))
     child.start()
     theirs.close()
+
+    def answer() -> object:
+        try:
+            return ours.recv()
+        except EOFError:
+            child.join()
+            raise UsageError(
+                f"preflight ended with exit code {child.exitcode} before it had an answer;"
+                " a plugin may have crashed the interpreter, see above"
+            ) from None
+
     try:
-        answer = ours.recv()
-    except EOFError:
-        child.join()
-        raise UsageError(
-            f"preflight ended with exit code {child.exitcode} before it had an answer;"
-            " a plugin may have crashed the interpreter, see above"
-        ) from None
+        yield answer
     finally:
         ours.close()
         child.kill()  # it has answered, or nobody waits for its answer
         child.join()
-    if isinstance(answer, list):
-        raise UsageError(answer)
-    verdicts: dict[str, Verdict] = answer
-    return verdicts
 
 
 def _examine(cells: Sequence[str], here: bool, parent: Connection) -> None:

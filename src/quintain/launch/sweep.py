@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from quintain.compose.estimate import hours
 from quintain.compose.plan import Plan, plan_file
 from quintain.launch.events import Ending, Event
 from quintain.launch.executors import choose, workers_of
@@ -58,7 +59,7 @@ def run_plan(plan: Plan, console: Console) -> Outcome:
     """
     store, outcome = Store(plan.settings.store), Outcome()
     cells = plan.to_run()
-    if not cells and all(p.action == "cached" for p in plan.cells):
+    if not cells and all(p.action in ("cached", "left") for p in plan.cells):
         with contextlib.suppress(StoreError):  # nothing to do needs no right to write
             write_plan(plan)
         return outcome
@@ -69,10 +70,11 @@ def run_plan(plan: Plan, console: Console) -> Outcome:
         if planned.action == "skipped":
             store.write(skipped(planned.cell, planned.reason))
     workers = workers_of(plan.settings, len(cells))
-    executor = choose(plan.settings, store, workers)
+    executor = choose(plan.settings, store, workers, force=plan.force)
+    shown = [planned for planned in plan.cells if planned.action != "left"]
     with (
         interruptible() as stop,
-        make_view(console, plan.cells, workers) as view,
+        make_view(console, shown, workers) as view,
         contextlib.closing(executor.run(cells, stopped=lambda: bool(stop))) as events,
     ):
         for event in events:
@@ -133,6 +135,7 @@ def say(plan: Plan, outcome: Outcome, console: Console) -> None:
     unit = "cell" if len(counts) == 1 else "cells"
     words = f"{len(counts)} {unit}: {len(ran)} ran, {cached} were in the store"
     words += f", {counts.count('skipped')} skipped" if "skipped" in counts else ""
+    words += f", {counts.count('left')} left out" if "left" in counts else ""
     words += f", {len(outcome.sentences)} failed" if outcome.sentences else ""
     words += f", {left} left to the cluster: the same command goes on watching" if left else ""
     console.print(Text(words), soft_wrap=True)
@@ -161,13 +164,24 @@ def describe(plan: Plan, console: Console) -> None:
     for planned in plan.cells:
         size = f"  {planned.params:,} parameters" if planned.params else ""
         reason = f"  {planned.reason}" if planned.reason else ""
-        line = f"{planned.action:<8}{planned.cell.label}  {planned.cell.key[:8]}{size}{reason}"
+        known = plan.estimates.get(planned.cell.group) if planned.action == "run" else None
+        cost = f"  about {hours(known.seconds / 3600)} ({known.basis})" if known else ""
+        line = (
+            f"{planned.action:<8}{planned.cell.label}  {planned.cell.key[:8]}{size}{cost}{reason}"
+        )
         console.print(Text(line), soft_wrap=True)
     actions: Sequence[str] = [planned.action for planned in plan.cells]
     console.print(
         f"{len(actions)} cells: {actions.count('run')} to run,"
         f" {actions.count('cached')} cached, {actions.count('skipped')} skipped"
     )
+    if plan.totals is not None and plan.totals.cells:
+        console.print(Text(plan.totals.sentence()), soft_wrap=True)
+    try:
+        words = f"plan: {write_plan(plan)}"
+    except StoreError as error:
+        words = f"the plan could not be written: {error}"
+    console.print(Text(words), soft_wrap=True)
 
 
 @contextmanager

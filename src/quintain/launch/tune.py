@@ -155,7 +155,7 @@ def _run_best(made: Studies, searches: Sequence[Search], console: Console) -> Tu
     plan = plan_cells(
         made.settings,
         [*cells, *made.references],
-        lambda store, key: Store(store).status(key),
+        lambda store, keys: Store(store).statuses(keys),
         server.examine,
     )
     outcome = run_plan(plan, console)

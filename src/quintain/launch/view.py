@@ -134,6 +134,9 @@ class GridState:
         self._began = time.monotonic()
         self._marks = {planned.cell.key: planned.action for planned in cells}
         self._cells = {planned.cell.key: planned.cell for planned in cells}
+        self._squares: dict[tuple[str, str], list[str]] = {}
+        for key, cell in self._cells.items():
+            self._squares.setdefault((cell.names["dataset"], cell.names["model"]), []).append(key)
         self._shares: dict[str, float] = {}
         self._seconds: list[float] = []
         self._log: list[str] = []
@@ -186,11 +189,7 @@ class GridState:
         return words
 
     def _square(self, dataset: str, model: str) -> Text:
-        cells = [
-            key
-            for key, cell in self._cells.items()
-            if cell.names["dataset"] == dataset and cell.names["model"] == model
-        ]
+        cells = self._squares.get((dataset, model), [])
         if not cells:
             return Text("")
         shares = [self._shares[key] for key in cells if key in self._shares]

@@ -27,22 +27,28 @@ def work(cell_json: str, store: str, log: str, parent: Connection) -> None:
     """Run a cell and write its record.
 
     Sends `("step", done, of)` now and then, and last `("ended", status, sentence)`, where the
-    status is "unwritten" if the store would not take the record.
+    status is "unwritten" if the store would not take the record, or the code is not the plan's.
     """
     os.setsid()  # a terminal's Ctrl-C is the parent's to handle, and a kill takes the whole group
     _hear_interrupts()
-    _follow_parent()
+    follow_parent()
     try:
         _redirect(Path(log))
     except OSError as error:
         _tell(parent, "unwritten", f"the run has no place for its log: {error}")
         return
+    from quintain.compose.thaw import changed_sources
     from quintain.records.scrub import scrub
     from quintain.records.store import Store, StoreError
     from quintain.run.attempt import attempt
+    from quintain.run.heartbeat import Heartbeat
 
     cell = Cell.from_json(cell_json)
-    record = attempt(cell, _Progress(parent), Path(log), Store(store).samples(cell.key))
+    if changed := changed_sources(cell):
+        _tell(parent, "unwritten", changed)
+        return
+    with Heartbeat(Path(store), cell, _Progress(parent)) as progress:
+        record = attempt(cell, progress, Path(log), Store(store).samples(cell.key))
     sentence = record.error.message if record.error else record.reason or _score(record)
     status: str = record.status
     try:
@@ -80,7 +86,7 @@ class _Progress:
                 self._parent.send(("step", step, steps))
 
 
-def _follow_parent() -> None:
+def follow_parent() -> None:
     """End with the process that started us: a killed sweep leaves no orphans.
 
     A thread watches, and ends whatever the run has started too. It needs Python's lock, which C

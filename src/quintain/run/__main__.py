@@ -74,11 +74,13 @@ def _into(store: Store, cell: Cell, every: float) -> int:
     """Run a cell and write its record, or keep its state where it is interrupted."""
     from quintain.run.attempt import attempt
     from quintain.run.checkpoint import AGAIN, Interrupted, Keeper
+    from quintain.run.heartbeat import Heartbeat
 
     keeper = Keeper(store.checkpoints(cell.key), cell.key, every)
     try:
         keeper.hear()
-        record = attempt(cell, samples=store.samples(cell.key), keeper=keeper)
+        with Heartbeat(store.path, cell) as beat:
+            record = attempt(cell, beat, samples=store.samples(cell.key), keeper=keeper)
     except Interrupted:
         _say("interrupted; the same command goes on")
         return AGAIN
@@ -110,9 +112,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _choose(file: Path, key: str) -> dict[str, Any]:
     """The cell in a file, or the one of a plan's cells whose key begins with `key`."""
+    from quintain.compose.planfile import load, plain_cells
+
     try:
         content = json.loads(file.read_text())
-        cells = [p["cell"] for p in content["cells"]] if "cells" in content else [content]
+        cells = [c for c, _ in plain_cells(load(file))] if "cells" in content else [content]
         found: list[dict[str, Any]] = [cell for cell in cells if cell["key"].startswith(key)]
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{file} is neither a cell nor a plan ({error!r})") from error

@@ -1,0 +1,70 @@
+"""The commands `quintain run`, `sweep` and `status`, from their arguments to exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from quintain.compose.plan import Plan, make_plan
+from quintain.compose.resume import choose, latest_plan, resume
+from quintain.launch.forecast import forecast
+from quintain.launch.server import examine, warm
+from quintain.launch.status import show, status_of, watch
+from quintain.launch.sweep import OK, describe, run_plan, say
+from quintain.records.store import Store
+
+
+def sweep(arguments: argparse.Namespace, console: Console, references: bool) -> tuple[Plan, int]:
+    """Plan, and run what the plan says; the plan and the exit code."""
+    sweeping = arguments.command == "sweep"
+
+    def prepare() -> None:
+        console.print("composing and checking the cells …", style="dim")
+        warm()
+
+    if sweeping and arguments.resume is not None:
+        plan = resume(*_resumed(arguments), _statuses)
+    else:
+        most = None if sweeping else 1
+        words = arguments.settings
+        plan = make_plan(words, _statuses, examine, references=references, most=most, warm=prepare)
+    if sweeping:
+        failed = arguments.only == "failed"
+        choose(plan, _statuses, only_failed=failed, force=arguments.force)
+    forecast(plan, probe=sweeping and arguments.probe)
+    if sweeping and arguments.dry_run:
+        describe(plan, console)
+        return plan, OK
+    outcome = run_plan(plan, console)
+    say(plan, outcome, console)
+    return plan, outcome.exit_code
+
+
+def _statuses(store: Path, keys: Sequence[str]) -> Mapping[str, str]:
+    return Store(store).statuses(keys)
+
+
+def _resumed(arguments: argparse.Namespace) -> tuple[Path, list[str]]:
+    """The file that `--resume` names, or the last one of the store; and the settings."""
+    named, words = arguments.resume, [str(setting) for setting in arguments.settings]
+    if "=" in named and not Path(named).exists():  # argparse takes the next word, whatever it is
+        named, words = "", [named, *words]
+    stores = [word.partition("=")[2] for word in words if word.startswith("store=")]
+    place = Path(stores[-1] if stores else "results").expanduser()
+    return (Path(named) if named else latest_plan(place)), words
+
+
+def status(file: Path | None, store: Store, arguments: argparse.Namespace, console: Console) -> int:
+    """Show how far a plan is; the last one of the store where none is named."""
+    file = file or latest_plan(store.path)
+    if arguments.watch:
+        watch(file, store, console)
+    elif arguments.format == "json":
+        print(json.dumps(status_of(file, store).plain(), indent=1))
+    else:
+        console.print(show(status_of(file, store)))
+    return OK

@@ -50,7 +50,8 @@ def test_classify_loss_is_scikit_learns_log_loss():
 
 
 def test_smoothed_labels_are_counted_by_hand_and_only_in_training():
-    head, batch = Classify(Features(dim=4, grid=(3,)), IMAGE, label_smoothing=0.3), fake_batch(IMAGE)
+    head = Classify(Features(dim=4, grid=(3,)), IMAGE, label_smoothing=0.3)
+    batch = fake_batch(IMAGE)
     logits = torch.randn(len(batch.x), 3)
     truth = np.eye(3)[batch.y] * 0.7 + 0.1  # 0.3 spread over three classes
     expected = -(truth * logits.double().log_softmax(1).numpy()).sum(1).mean()

@@ -199,14 +199,25 @@ def _sweep_with(arguments: argparse.Namespace, references: bool) -> int:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    from quintain.launch.command import status
+    import json
+
+    from quintain.compose.planfile import latest_plan
+    from quintain.launch.status import show, status_of, watch
 
     files = [Path(word) for word in arguments.settings if "=" not in word or Path(word).is_file()]
     arguments.settings = [word for word in arguments.settings if Path(word) not in files]
     file = files[0] if files else None
     if file is not None and not arguments.settings and file.absolute().parent.name == "plans":
         arguments.settings = [f"store={file.absolute().parent.parent}"]
-    return status(file, _existing_store(arguments), arguments, _console())
+    store = _existing_store(arguments)
+    file = file or latest_plan(store.path)
+    if arguments.watch:
+        watch(file, store, _console())
+    elif arguments.format == "json":
+        print(json.dumps(status_of(file, store).plain(), indent=1))
+    else:
+        _console().print(show(status_of(file, store)))
+    return 0
 
 
 def _tune(arguments: argparse.Namespace) -> int:

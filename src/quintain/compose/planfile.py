@@ -61,6 +61,14 @@ class Writer:
         return self._names[id(node)]
 
 
+def latest_plan(store: Path) -> Path:
+    """The plan that was written last; raises UsageError where there is none."""
+    plans = sorted((store / "plans").glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
+    if not plans:
+        raise UsageError(f"there is no plan in {store}/plans; run quintain sweep, or give its file")
+    return plans[-1]
+
+
 def load(file: Path) -> dict[str, Any]:
     """What a plan file says, unchecked but for its form.
 

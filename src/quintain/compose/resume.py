@@ -18,14 +18,6 @@ from quintain.compose.shared import Shared
 from quintain.compose.thaw import thaw
 
 
-def latest_plan(store: Path) -> Path:
-    """The plan that was written last; raises UsageError where there is none."""
-    plans = sorted((store / "plans").glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
-    if not plans:
-        raise UsageError(f"there is no plan in {store}/plans; run quintain sweep, or give its file")
-    return plans[-1]
-
-
 def resume(file: Path, words: Sequence[str], status: Lookup) -> Plan:
     """The plan of a file, its cells as they were frozen, what is in the store by now left out.
 

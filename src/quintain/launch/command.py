@@ -1,19 +1,18 @@
-"""The commands `quintain run`, `sweep` and `status`, from their arguments to exit codes."""
+"""The commands `quintain run` and `quintain sweep`, from their arguments to exit codes."""
 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from quintain.compose.plan import Plan, make_plan
-from quintain.compose.resume import choose, latest_plan, resume
+from quintain.compose.planfile import latest_plan
+from quintain.compose.resume import choose, resume
 from quintain.launch.forecast import forecast
 from quintain.launch.server import examine, warm
-from quintain.launch.status import show, status_of, watch
 from quintain.launch.sweep import OK, describe, run_plan, say
 from quintain.records.store import Store
 
@@ -56,15 +55,3 @@ def _resumed(arguments: argparse.Namespace) -> tuple[Path, list[str]]:
     stores = [word.partition("=")[2] for word in words if word.startswith("store=")]
     place = Path(stores[-1] if stores else "results").expanduser()
     return (Path(named) if named else latest_plan(place)), words
-
-
-def status(file: Path | None, store: Store, arguments: argparse.Namespace, console: Console) -> int:
-    """Show how far a plan is; the last one of the store where none is named."""
-    file = file or latest_plan(store.path)
-    if arguments.watch:
-        watch(file, store, console)
-    elif arguments.format == "json":
-        print(json.dumps(status_of(file, store).plain(), indent=1))
-    else:
-        console.print(show(status_of(file, store)))
-    return OK

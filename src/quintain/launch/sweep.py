@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from quintain.compose.errors import printable
 from quintain.compose.estimate import hours
 from quintain.compose.plan import Plan, plan_file
 from quintain.launch.events import Ending, Event
@@ -161,6 +162,7 @@ def _alike(outcome: Outcome) -> dict[str, list[str]]:
 def describe(plan: Plan, console: Console) -> None:
     """What a plan would do, cell by cell (`--dry-run`)."""
     say_notes(plan, console)
+    lines = []
     for planned in plan.cells:
         size = f"  {planned.params:,} parameters" if planned.params else ""
         reason = f"  {planned.reason}" if planned.reason else ""
@@ -169,7 +171,8 @@ def describe(plan: Plan, console: Console) -> None:
         line = (
             f"{planned.action:<8}{planned.cell.label}  {planned.cell.key[:8]}{size}{cost}{reason}"
         )
-        console.print(Text(line), soft_wrap=True)
+        lines.append(printable(line))
+    console.out("\n".join(lines), highlight=False)  # one by one, ten thousand take seconds
     actions: Sequence[str] = [planned.action for planned in plan.cells]
     console.print(
         f"{len(actions)} cells: {actions.count('run')} to run,"

@@ -6,11 +6,16 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import bad_plugins
 import pytest
+from cells_factory import cell
+from rich.console import Console
 from words import quintain
 
+from quintain.compose.plan import Plan, Planned, Settings
+from quintain.launch.sweep import run_plan
 from quintain.records.store import Store
 
 WORDS = ["dataset=digits", "budget.steps=12", "budget.params=null", "budget.validations=1"]
@@ -112,7 +117,7 @@ def test_what_runs_is_seen_from_another_terminal(tmp_path, plugins):
 def test_code_that_changed_since_the_plan_is_not_run(tmp_path):
     folder = bad_plugins.write(tmp_path / "mine", fast="Good")
     store = tmp_path / "store"
-    sweep(store, folder, "model=fast,mlp", "--dry-run")
+    sweep(store, folder, "model=fast", "--dry-run")
     file, content = the_plan(store)
     (folder / "plugins" / "model" / "more.py").write_text("CHANGED = 1\n")
     more = {"cwd": tmp_path, "QUINTAIN_PLUGINS": str(folder)}
@@ -124,3 +129,16 @@ def test_code_that_changed_since_the_plan_is_not_run(tmp_path):
     file.write_text(json.dumps(content))
     code, _, err = quintain("sweep", "--resume", str(file), **more)
     assert code == 2 and "was made by Quintain 0.0.1" in err and "make the plan anew" in err
+
+
+def test_a_source_that_changes_while_the_sweep_runs_stops_its_cells_only(tmp_path):
+    good, stale = cell(seed=1), cell("digits", "rnn")
+    stale = replace(stale, sources=dict.fromkeys(stale.sources, "0" * 64))
+    settings = Settings(tmp_path, 1, None, {"mode": "disabled"})
+    plan = Plan(settings, [Planned(stale, "run"), Planned(good, "run")])
+    outcome = run_plan(plan, Console(quiet=True))
+    assert outcome.exit_code == 1
+    assert outcome.endings == {stale.key: "unwritten", good.key: "ok"}
+    ((_, sentence),) = outcome.sentences.values()
+    assert "has changed since the plan was made" in sentence
+    assert Store(tmp_path).status(stale.key) is None

@@ -106,16 +106,15 @@ class Prints(Good):
     def misbehave(self):
         if not (HERE / "printed").exists():
             (HERE / "printed").touch()
-            line = "x" * 1023
-            for _ in range(50 * 1024):
-                print(line)
+            for number in range(50 * 1024):
+                print(str(number).rjust(1023, "x"))
 
 
 class Fills(Good):
     def misbehave(self):
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + 2**28, -1))
-        self.hoard = [torch.zeros(2**25) for _ in range(64)]
+        self.hoard = [torch.empty(2**25) for _ in range(64)]
 
 
 class Data(Good):

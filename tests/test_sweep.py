@@ -176,7 +176,9 @@ def test_ctrl_c_while_planning(tmp_path, plugins):
 def plan(store: Path, *cells, skipped=(), **settings) -> Plan:
     planned = [Planned(c, "run") for c in cells]
     planned += [Planned(c, "skipped", reason="needs a grid") for c in skipped]
-    chosen = {"workers": 2, "time_limit": None, "wandb": {"mode": "disabled"}} | settings
+    limits = {"time_limit": None, "memory_limit": None, "hang_limit": None}
+    limits |= {"grace": 1.0, "checkpoint_every": None}
+    chosen = {"workers": 2, "wandb": {"mode": "disabled"}} | limits | settings
     return Plan(Settings(store=store, **chosen), planned)
 
 

@@ -14,9 +14,11 @@ from quintain.compose.errors import UsageError, nearest
 WANDB_MODES = ("auto", "online", "offline", "disabled")
 PLACES = ("store", "data_dir", "plugins_dir")
 EXECUTORS = ("local", "slurm", "ray")
+OF_A_RUN = {"time_limit": "seconds", "memory_limit": "MiB", "hang_limit": "seconds"}
+OTHERS = ("grace", "checkpoint_every", "detach", "slurm", "ray")
 TABLES = {
     "tune": ("trials", "sampler", "pruner", "startup", "seed", "space"),
-    "launch": ("executor", "workers", "time_limit", "detach", "slurm", "ray"),
+    "launch": ("executor", "workers", *OF_A_RUN, *OTHERS),
     "wandb": ("mode", "project", "entity"),
 }
 CLUSTERS = {  # tables below `launch`
@@ -36,6 +38,10 @@ class Settings:
     store: Path
     workers: int | None
     time_limit: float | None
+    memory_limit: float | None
+    hang_limit: float | None
+    grace: float
+    checkpoint_every: float | None
     wandb: dict[str, Any]
     executor: str = "local"
     detach: bool = False
@@ -92,11 +98,16 @@ def _wrong_keys(path: str, node: Mapping[str, Any], known: tuple[str, ...]) -> I
 
 
 def _wrong_launch(launch: Mapping[str, Any]) -> Iterator[str]:
-    workers, limit = launch["workers"], launch["time_limit"]
+    workers, grace, every = (launch[k] for k in ("workers", "grace", "checkpoint_every"))
     if workers is not None and (type(workers) is not int or workers < 1):
         yield f"launch.workers must be a whole number above 0 or null, came {workers!r}"
-    if limit is not None and (type(limit) not in (int, float) or not limit > 0):
-        yield f"launch.time_limit must be seconds above 0 or null, came {limit!r}"
+    for name, unit in OF_A_RUN.items():
+        if (limit := launch[name]) is not None and not (_number(limit) and limit > 0):
+            yield f"launch.{name} must be {unit} above 0 or null, came {limit!r}"
+    if not (_number(grace) and grace >= 0):
+        yield f"launch.grace must be seconds, 0 or above, came {grace!r}"
+    if every is not None and not (_number(every) and every >= 0):
+        yield f"launch.checkpoint_every must be seconds, 0 or above, or null, came {every!r}"
     if launch["executor"] not in EXECUTORS:
         yield f"launch.executor must be one of {', '.join(EXECUTORS)}; came {launch['executor']!r}"
     if type(launch["detach"]) is not bool:
@@ -125,6 +136,10 @@ def _wrong_slurm(slurm: Mapping[str, Any]) -> Iterator[str]:
         yield f"launch.slurm.setup must be a list of shell commands, came {setup!r}"
     if not isinstance(extra, dict):
         yield f"launch.slurm.extra must be options as in {{constraint: a100}}; came {extra!r}"
+
+
+def _number(value: object) -> bool:
+    return type(value) in (int, float)
 
 
 def _wrong_wandb(wandb: Mapping[str, Any]) -> Iterator[str]:

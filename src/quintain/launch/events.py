@@ -8,8 +8,9 @@ from typing import Literal, Protocol
 
 from quintain.compose.cells import Cell
 
-Ending = Literal["ok", "failed", "skipped", "unwritten", "cached", "left"]
-"""How a cell ended; "left": a scheduler has it, and nobody here waits for it."""
+Ending = Literal["ok", "failed", "skipped", "unwritten", "cached", "left", "interrupted"]
+"""How a cell ended; "left": a scheduler has it, and nobody here waits for it.
+"interrupted": it was asked to leave and goes on later; no event says so."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Event:
 class Executor(Protocol):
     """Runs cells somewhere. Each ends with a record in the store."""
 
-    def run(self, cells: Sequence[Cell], stopped: Callable[[], bool]) -> Generator[Event]:
+    def run(self, cells: Sequence[Cell], stopped: Callable[[], int]) -> Generator[Event]:
         """Run all cells, yielding what happens; ends early, running cells ended, if `stopped`.
 
         Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from quintain.compose.errors import UsageError
 from quintain.compose.settings import Settings
 from quintain.launch.events import Executor
+from quintain.launch.limits import limits_of
 from quintain.launch.local import LocalPool
 from quintain.records.store import Store
 from quintain.run.machine import available_cores
@@ -30,7 +31,7 @@ def choose(settings: Settings, store: Store, workers: int, *, force: bool = Fals
         from quintain.launch.ray_cluster import RayCluster
 
         return RayCluster(store, settings, workers)
-    return LocalPool(store, workers=workers, time_limit=settings.time_limit, force=force)
+    return LocalPool(store, workers=workers, limits=limits_of(settings), force=force)
 
 
 def workers_of(settings: Settings, cells: int) -> int:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from quintain.compose.cells import Cell
 from quintain.launch.events import Ending, Event
+from quintain.launch.limits import Limits
+from quintain.launch.log import Log
 from quintain.launch.server import context, warm
 from quintain.launch.worker import work
 from quintain.records.faults import explained
@@ -24,6 +26,7 @@ from quintain.run.attempt import scrub_log, tail
 from quintain.run.identity import failed
 
 LINGER = 10.0  # seconds that a run may take to leave after its last word
+TIMES = 3  # that a run which was asked to leave by somebody else is started again
 POLL = 0.25  # seconds between two looks at clocks and at cells that another sweep holds
 
 
@@ -34,7 +37,9 @@ class _Running:
     process: ForkServerProcess
     pipe: Connection
     log: Path
+    output: Log
     began: float = field(default_factory=time.monotonic)
+    heard: float = field(default_factory=time.monotonic)
     started: str = field(default_factory=utc_now)
     told: tuple[Ending, str] | None = None
     told_at: float = 0.0
@@ -47,32 +52,46 @@ class LocalPool:
     Args:
         store: takes the records, logs and claims.
         workers: processes at a time.
-        time_limit: seconds that one cell may take; None: no limit.
+        limits: of one run.
         force: run a cell whose record is ok, too; only another such record replaces it.
     """
 
     def __init__(
-        self,
-        store: Store,
-        *,
-        workers: int,
-        time_limit: float | None = None,
-        force: bool = False,
+        self, store: Store, *, workers: int, limits: Limits | None = None, force: bool = False
     ) -> None:
-        self._store, self._workers, self._limit = store, workers, time_limit
+        self._store, self._workers, self._limits = store, workers, limits or Limits()
         self._force = force
         self._running: list[_Running] = []
+        self._queue: deque[Cell] = deque()
+        self._left: dict[str, int] = {}
 
-    def run(self, cells: Sequence[Cell], stopped: Callable[[], bool]) -> Generator[Event]:
-        """Run all cells, yielding what happens; ends early, running cells killed, if `stopped`."""
-        queue = cells if isinstance(cells, deque) else deque(cells)  # may still grow
+    def run(self, cells: Sequence[Cell], stopped: Callable[[], int]) -> Generator[Event]:
+        """Run all cells, yielding what happens.
+
+        Args:
+            cells: in the order in which they start.
+            stopped: how often we were asked to end. Once: nothing more is started, and what runs
+                has the limits' grace to keep its state; twice: it is killed at once.
+        """
+        self._queue = cells if isinstance(cells, deque) else deque(cells)  # may still grow
         try:
-            while (queue or self._running) and not stopped():
-                yield from self._start(queue)
+            while (self._queue or self._running) and not stopped():
+                yield from self._start(self._queue)
                 yield from self._listen()
                 yield Event("tick")
+            yield from self._ask_to_leave(stopped)
         finally:
             self._end_all()
+
+    def _ask_to_leave(self, stopped: Callable[[], int]) -> Iterator[Event]:
+        end = time.monotonic() + self._limits.grace
+        for run in self._running:
+            if run.process.is_alive():
+                assert run.process.pid is not None
+                os.kill(run.process.pid, signal.SIGTERM)
+        while self._running and stopped() < 2 and time.monotonic() < end:
+            yield from self._listen()
+            yield Event("tick")
 
     def _start(self, queue: deque[Cell]) -> Iterator[Event]:
         """Fill the free workers; a cell that another sweep holds goes to the end of the queue."""
@@ -92,6 +111,10 @@ class LocalPool:
                 continue
             try:
                 self._running.append(self._spawn(cell, claim))
+            except _NoLog as error:
+                claim.release()
+                yield Event("ended", cell, ending="unwritten", sentence=str(error))
+                continue
             except BaseException:
                 claim.release()
                 raise
@@ -103,12 +126,19 @@ class LocalPool:
             logs.mkdir(parents=True, exist_ok=True)
         warm()
         log = logs / f"{cell.key}.log"
+        try:
+            output = Log(log)
+        except OSError as error:
+            raise _NoLog(f"the run has no place for its log: {error}") from error
         ours, theirs = context().Pipe(duplex=False)
-        arguments = (cell.to_json(), str(self._store.path.resolve()), str(log.resolve()), theirs)
+        places = str(self._store.path.resolve()), str(log.resolve())
+        pipes, every = (output.writer, theirs), self._limits.checkpoint_every
+        arguments = (cell.to_json(), *places, *pipes, every)
         process = context().Process(target=work, args=arguments, name=cell.label)
         process.start()
         theirs.close()
-        return _Running(cell, claim, process, ours, log)
+        output.started()
+        return _Running(cell, claim, process, ours, log, output)
 
     def _listen(self) -> Iterator[Event]:
         sources: list[object] = [run.pipe for run in self._running if not run.deaf]
@@ -121,17 +151,24 @@ class LocalPool:
             yield from self._messages(run)
             if not run.process.is_alive():
                 yield from self._messages(run)  # what came between the look and the end
-                yield self._ended(run)
+                yield from self._ended(run)
             elif run.told is not None:
                 if time.monotonic() - run.told_at > LINGER:
                     _kill(run.process)
-            elif self._limit is not None and time.monotonic() - run.began > self._limit:
-                yield self._timed_out(run, self._limit)
+            elif (over := self._over(run)) is not None:
+                _kill(run.process)
+                yield self._leave(run, *self._write_failure(run, *over))
+
+    def _over(self, run: _Running) -> tuple[str, str] | None:
+        assert run.process.pid is not None
+        now = time.monotonic()
+        return self._limits.broken(run.process.pid, now - run.began, now - run.heard)
 
     def _messages(self, run: _Running) -> Iterator[Event]:
         try:
             while not run.deaf and run.pipe.poll():
                 kind, first, second = run.pipe.recv()
+                run.heard = time.monotonic()
                 if kind == "step":
                     yield Event("step", run.cell, step=first, steps=second)
                 else:
@@ -139,27 +176,35 @@ class LocalPool:
         except (EOFError, OSError):
             run.deaf = True
 
-    def _ended(self, run: _Running) -> Event:
+    def _ended(self, run: _Running) -> Iterator[Event]:
         run.process.join()
         _end_group(run.process)
-        ending, sentence = run.told or self._died(run)
-        return self._leave(run, ending, sentence)
+        told = run.told or self._died(run)
+        if told[0] != "interrupted":
+            yield self._leave(run, *told)
+            return
+        key = run.cell.key
+        self._left[key] = self._left.get(key, 0) + 1
+        if self._left[key] > TIMES:
+            sentence = f"the run was asked to leave (SIGTERM) {self._left[key]} times"
+            yield self._leave(run, *self._write_failure(run, "interrupted", sentence))
+        else:  # where it was not us who asked, it goes on when the others have begun
+            self._close(run)
+            self._queue.append(run.cell)
 
     def _died(self, run: _Running) -> tuple[Ending, str]:
         """A run that ended without a word: killed, or left by `os._exit`."""
         code = run.process.exitcode or 0
+        if code == -signal.SIGTERM:  # it had hardly begun, and could not hear us
+            return "interrupted", ""
         how = f"signal {_signal_name(-code)}" if code < 0 else f"exit code {code}"
         sentence = f"the run's process ended by {how} before it wrote its record"
         if code == -signal.SIGKILL:
             sentence += "; the system may have run out of memory"
         return self._write_failure(run, "killed", sentence)
 
-    def _timed_out(self, run: _Running, limit: float) -> Event:
-        _kill(run.process)
-        sentence = f"the run took longer than its limit of {limit:g} s (launch.time_limit)"
-        return self._leave(run, *self._write_failure(run, "timeout", sentence))
-
     def _write_failure(self, run: _Running, kind: str, sentence: str) -> tuple[Ending, str]:
+        run.output.close()
         error = {"kind": kind, "type": "Process", "message": sentence, "log_tail": tail(run.log)}
         try:
             fresh = self._store.write(failed(run.cell, error, run.started))
@@ -171,20 +216,25 @@ class LocalPool:
         return ("failed", sentence) if fresh else ("ok", "")
 
     def _leave(self, run: _Running, ending: Ending, sentence: str) -> Event:
-        self._running.remove(run)
-        run.pipe.close()
-        scrub_log(run.log)
-        run.claim.release()
+        self._close(run)
         seconds = time.monotonic() - run.began
         return Event("ended", run.cell, ending=ending, sentence=sentence, seconds=seconds)
 
+    def _close(self, run: _Running) -> None:
+        self._running.remove(run)
+        run.pipe.close()
+        run.output.close()
+        scrub_log(run.log)
+        run.claim.release()
+
     def _end_all(self) -> None:
-        for run in self._running:
+        for run in list(self._running):
             _kill(run.process)
-            scrub_log(run.log)
-            run.pipe.close()
-            run.claim.release()
-        self._running.clear()
+            self._close(run)
+
+
+class _NoLog(Exception):
+    """The run's log cannot be opened."""
 
 
 def _kill(process: ForkServerProcess) -> None:

@@ -45,7 +45,7 @@ class RayCluster:
         self._store, self._settings, self._workers = store, settings, workers
         self._tasks: dict[Any, _Task] = {}
 
-    def run(self, cells: Sequence[Cell], stopped: Callable[[], bool]) -> Generator[Event]:
+    def run(self, cells: Sequence[Cell], stopped: Callable[[], int]) -> Generator[Event]:
         ray = self._connect()
         try:
             queue = deque(self._orders(cells, ray.cluster_resources()))

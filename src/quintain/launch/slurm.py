@@ -55,7 +55,7 @@ class Slurm:
         self._folder = store.path.absolute() / "slurm"
         self._jobs: list[_Job] = []
 
-    def run(self, cells: Sequence[Cell], stopped: Callable[[], bool]) -> Generator[Event]:
+    def run(self, cells: Sequence[Cell], stopped: Callable[[], int]) -> Generator[Event]:
         scheduler.check(self._settings.slurm["partition"])
         detached = False
         try:
@@ -146,7 +146,7 @@ class Slurm:
             yield Event("ended", job.cell, ending="left", sentence=f"Slurm job {job.number}")
         self._jobs.clear()
 
-    def _watch(self, stopped: Callable[[], bool]) -> Iterator[Event]:
+    def _watch(self, stopped: Callable[[], int]) -> Iterator[Event]:
         began, silent = time.monotonic(), 0
         while self._jobs and not stopped():
             found = scheduler.states(job.number for job in self._jobs)
@@ -234,7 +234,7 @@ class Slurm:
             yield
 
 
-def _sleep(seconds: float, stopped: Callable[[], bool]) -> None:
+def _sleep(seconds: float, stopped: Callable[[], int]) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end and not stopped():
         time.sleep(0.1)

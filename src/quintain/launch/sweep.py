@@ -76,7 +76,7 @@ def run_plan(plan: Plan, console: Console) -> Outcome:
     with (
         interruptible() as stop,
         make_view(console, shown, workers) as view,
-        contextlib.closing(executor.run(cells, stopped=lambda: bool(stop))) as events,
+        contextlib.closing(executor.run(cells, stopped=lambda: len(stop))) as events,
     ):
         for event in events:
             outcome.take(event)

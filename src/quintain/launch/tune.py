@@ -19,6 +19,7 @@ from quintain.compose.settings import Settings
 from quintain.compose.studies import Studies, Study, make_studies
 from quintain.launch import server
 from quintain.launch.events import Event
+from quintain.launch.limits import limits_of
 from quintain.launch.local import POLL, LocalPool
 from quintain.launch.study import Search, trial_store
 from quintain.launch.sweep import FAILED_CELLS, INTERRUPTED, interruptible, run_plan, say
@@ -73,7 +74,7 @@ def tune(
 
 
 def _search(
-    searches: Sequence[Search], settings: Settings, console: Console, stopped: Callable[[], bool]
+    searches: Sequence[Search], settings: Settings, console: Console, stopped: Callable[[], int]
 ) -> None:
     """Run trials until every search has as many as it wants, here or elsewhere."""
     workers = settings.workers or available_cores()
@@ -82,7 +83,7 @@ def _search(
     crew = _Crew(searches, queue, workers, console)
     while not stopped() and not all(search.done() for search in searches):
         crew.fill()
-        pool = LocalPool(store, workers=workers, time_limit=settings.time_limit)
+        pool = LocalPool(store, workers=workers, limits=limits_of(settings))
         with contextlib.closing(pool.run(queue, stopped)) as events:
             for event in events:
                 crew.take(event)

@@ -19,45 +19,68 @@ from quintain.compose.errors import printable
 
 if TYPE_CHECKING:
     from quintain.records.schema import Record
+    from quintain.records.store import Store
+    from quintain.run.checkpoint import Keeper
 
 PROGRESS_EVERY = 0.2  # seconds between two messages about the step
 
 
-def work(cell_json: str, store: str, log: str, parent: Connection) -> None:
+def work(
+    cell_json: str,
+    store: str,
+    log: str,
+    output: Connection,
+    parent: Connection,
+    checkpoint_every: float | None,
+) -> None:
     """Run a cell and write its record.
 
-    Sends `("step", done, of)` now and then, and last `("ended", status, sentence)`, where the
-    status is "unwritten" if the store would not take the record, or the code is not the plan's.
+    Sends `parent` `("step", done, of)` now and then, and last `("ended", status, sentence)`, where
+    the status is "unwritten" if the store would not take the record, or the code is not the plan's,
+    and "interrupted" if the run was asked to leave (SIGTERM) and can go on later. What it prints
+    goes into `output`, and the launcher writes that into `log`.
     """
-    os.setsid()  # a terminal's Ctrl-C is the parent's to handle, and a kill takes the whole group
-    _hear_interrupts()
-    follow_parent()
-    try:
-        _redirect(Path(log))
-    except OSError as error:
-        _tell(parent, "unwritten", f"the run has no place for its log: {error}")
-        return
+    _settle(output)
     from quintain.compose.thaw import changed_sources
     from quintain.records.scrub import scrub
     from quintain.records.store import Store, StoreError
-    from quintain.run.attempt import attempt
-    from quintain.run.heartbeat import Heartbeat
+    from quintain.run.checkpoint import Interrupted, Keeper
 
-    cell = Cell.from_json(cell_json)
+    cell, place = Cell.from_json(cell_json), Store(store)
     if changed := changed_sources(cell):
         _tell(parent, "unwritten", changed)
         return
-    with Heartbeat(Path(store), cell, _Progress(parent)) as progress:
-        record = attempt(cell, progress, Path(log), Store(store).samples(cell.key))
-    sentence = record.error.message if record.error else record.reason or _score(record)
-    status: str = record.status
+    keeper = Keeper(place.checkpoints(cell.key), cell.key, checkpoint_every)
     try:
-        Store(store).write(record)
+        record = _attempted(cell, place, Path(log), parent, keeper)
+        status: str = record.status
+        sentence = record.error.message if record.error else record.reason or _score(record)
+        place.write(record)
+        keeper.ended(record)
+    except Interrupted:
+        status, sentence = "interrupted", ""
     except StoreError as error:
         status, sentence = "unwritten", str(error)
     _tell(parent, status, scrub(sentence))
     with contextlib.suppress(OSError):
         sys.stdout.flush()
+
+
+def _settle(output: Connection) -> None:
+    """A process on its own, but for its output and the end of its parent."""
+    os.setsid()  # a terminal's Ctrl-C is the parent's to handle, and a kill takes the whole group
+    _hear_interrupts()
+    follow_parent()
+    _redirect(output)
+
+
+def _attempted(cell: Cell, store: Store, log: Path, parent: Connection, keeper: Keeper) -> Record:
+    from quintain.run.attempt import attempt
+    from quintain.run.heartbeat import Heartbeat
+
+    keeper.hear()
+    with Heartbeat(store.path, cell, _Progress(parent)) as progress:
+        return attempt(cell, progress, log, store.samples(cell.key), keeper)
 
 
 def _score(record: Record) -> str:
@@ -112,9 +135,8 @@ def _hear_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _redirect(log: Path) -> None:
-    """Everything a run prints, from C code too, goes into its log."""
-    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+def _redirect(output: Connection) -> None:
+    """Everything a run prints, from C code too, goes to its launcher."""
     for stream in (1, 2):
-        os.dup2(handle, stream)
-    os.close(handle)
+        os.dup2(output.fileno(), stream)
+    output.close()

@@ -214,6 +214,7 @@ class Cost(_Part):
     data_wait_share: float | None = None
     ranks: Ranks | None = None
     meters: dict[str, float] = {}  # what else the hardware measured; the unit is in the name
+    pieces: Count = 1  # that a training batch was taken in, for want of memory
     resumed: Count = 0  # how many times the run was interrupted and went on
     absent: dict[str, str] = {}
 

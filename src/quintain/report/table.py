@@ -31,7 +31,7 @@ FOLDS = {"model": NAME, "hardware": NAME}
 """Columns of words; a number is never folded."""
 DROPPABLE = ("samples/s", "train s", "params", "n")
 """Columns that a narrow terminal goes without, the least important first."""
-TIMING = ("input_bound", "other_process", "noise_floor", "throttled")
+TIMING = ("input_bound", "other_process", "noise_floor", "throttled", "whole_batches")
 """Checks that speak of times and costs; the others speak of the result."""
 BUDGET_TOLERANCE = 0.02  # share of the asked parameters within which a model met its budget
 

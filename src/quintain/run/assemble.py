@@ -11,6 +11,7 @@ from quintain.records.schema import Record, utc_now
 from quintain.run import measure, together, trust
 from quintain.run.budget import Budget
 from quintain.run.clocks import Phase
+from quintain.run.failure import out_of_memory
 from quintain.run.feed import TrainFeed
 from quintain.run.identity import identity
 from quintain.run.machine import machine, versions
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 PLACED = ("host_peak_mb", "device_peak_mb", "energy_kwh")  # meters with a field of their own
 PHASES: tuple[Phase, ...] = ("setup", "training", "validation", "test", "logging")
+
+NO_ROOM = "memory ran out"
 
 
 def trained(
@@ -36,8 +39,7 @@ def trained(
     training = run.clocks.read("training")
     share, asked = together.waiting(run.reports, feed.seconds) / training, budget.params
     params, total = count(task.model)
-    trace = task.trace
-    step_ms = together.global_steps(run.reports) or trace.step_ms
+    step_ms = together.global_steps(run.reports) or task.trace.step_ms
     cost = {
         "params": params,
         "params_total": total,
@@ -48,18 +50,20 @@ def trained(
         "samples_per_second": task.steps_done * budget.batch_size / training,
         "step_ms": measure.percentiles(step_ms, 50, 95, 99),
         "data_wait_share": share,
-        "resumed": resumed(run),
+        **{"pieces": task.pieces.training, "resumed": resumed(run)},
         **_inference(run, forward, budget),
     }
-    peak = forward.peak_flops(run.hardware.synchronize) * run.ranks.world
-    cost |= _utilisation(cost, peak) | together.ranks_part(run.reports, training)
+    cost |= _utilisation(cost, _peak_flops(run, forward))
+    cost |= together.ranks_part(run.reports, training)
     return Record.model_validate(
         common(run, task.model.stem.reading)
         | {
-            "quality": quality(trace, task.model.head.scores, budget),
+            "quality": quality(task.trace, task.model.head.scores, budget),
             "cost": metered(cost, run, meters),
             "step_times_ms": step_ms,
-            "trust": _labels(run, forward, step_ms, share, asked, params) | _throttled(meters),
+            "trust": _labels(run, forward, step_ms, share, asked, params)
+            | _throttled(meters)
+            | trust.pieces(task.pieces),
             "finished": utc_now(),
         }
     )
@@ -178,18 +182,34 @@ def metered(cost: dict[str, Any], run: Run, meters: list[Meter]) -> dict[str, An
 
 def _inference(run: Run, forward: measure.Forward, budget: Budget) -> dict[str, Any]:
     sizes = sorted({1, min(budget.batch_size, run.dataset.size("val"))})
-    latency = {}
+    latency, absent = {}, {}
     for size in sizes:
-        batch = forward.first(run.dataset, "val", size)
-        readings = measure.latency(forward.answer, batch, run.hardware.synchronize)
-        latency[str(size)] = measure.percentiles(readings, 50, 95)
+        try:
+            batch = forward.first(run.dataset, "val", size)
+            readings = measure.latency(forward.answer, batch, run.hardware.synchronize)
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            absent[f"latency_ms.{size}"] = NO_ROOM
+        else:
+            latency[str(size)] = measure.percentiles(readings, 50, 95)
     flops = measure.flops_per_sample(forward, forward.first(run.dataset, "val", 1))
     if isinstance(flops, str):
-        return {"latency_ms": latency, "absent": {"flops_per_sample": flops}}
-    return {"latency_ms": latency, "flops_per_sample": flops}
+        return {"latency_ms": latency, "absent": absent | {"flops_per_sample": flops}}
+    return {"latency_ms": latency, "flops_per_sample": flops, "absent": absent}
 
 
-def _utilisation(cost: dict[str, Any], peak: float) -> dict[str, Any]:
+def _peak_flops(run: Run, forward: measure.Forward) -> float | None:
+    """Of all ranks; None where the memory is too small for the large matrices."""
+    try:
+        return forward.peak_flops(run.hardware.synchronize) * run.ranks.world
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        return None
+
+
+def _utilisation(cost: dict[str, Any], peak: float | None) -> dict[str, Any]:
     """Model FLOPs of training over the peak that was measured in this run (Chowdhery et al. 2022,
     appendix B); absent where the operations were not counted.
     """
@@ -197,6 +217,8 @@ def _utilisation(cost: dict[str, Any], peak: float) -> dict[str, Any]:
     if flops is None:
         absent = cost["absent"] | {"mfu": "the model's operations were not counted"}
         return {"absent": absent}
+    if peak is None:
+        return {"absent": cost["absent"] | {"mfu": NO_ROOM}}
     return {"mfu": measure.PASSES * flops * cost["samples_per_second"] / peak}
 
 

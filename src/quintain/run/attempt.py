@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from quintain.run.checkpoint import Keeper
 
 LOG_TAIL = 4000  # characters
+LOG_WAIT = 1.0  # seconds at most until a launcher has written our last words
 
 
 def attempt(
@@ -54,7 +57,25 @@ def attempt(
 
         with contextlib.suppress(OSError):  # the log may be on the disk that is full
             traceback.print_exception(error)
+        if log is not None:
+            _await_log()
         return failed(cell, failure(error, tail(log)), started)
+
+
+def _await_log() -> None:
+    """Wait until the launcher has taken what we printed out of the pipe (FIONREAD: pipe(7))."""
+    if os.name == "nt":
+        return
+    import fcntl
+    import termios
+
+    end = time.monotonic() + LOG_WAIT
+    with contextlib.suppress(OSError):
+        while time.monotonic() < end:
+            waiting = fcntl.ioctl(1, termios.FIONREAD, b"\0" * 4)
+            time.sleep(LOG_WAIT / 20)  # what it has taken it is still writing
+            if not any(waiting):
+                return
 
 
 def tail(log: Path | None) -> str:

@@ -6,6 +6,12 @@ import traceback
 from typing import Any
 
 DATA_ERRORS = ("DataError",)
+NO_MEMORY = (  # torch's CPU allocator, C++ beneath it, oneDNN, MPS; each a plain RuntimeError
+    "can't allocate memory",
+    "std::bad_alloc",
+    "could not create a memory object",
+    "MPS backend out of memory",
+)
 MESSAGE, TRACEBACK = 4_000, 20_000  # characters kept: an error may quote a whole array
 
 
@@ -32,7 +38,7 @@ def kind_of(error: BaseException) -> str:
     names = {cls.__name__ for cls in type(error).__mro__}
     if isinstance(error, NonFiniteLoss):
         return "nan"
-    if isinstance(error, MemoryError) or "OutOfMemoryError" in names or _allocator(error):
+    if out_of_memory(error):
         return "oom"
     if isinstance(error, KeyboardInterrupt) or _lightning_left(error):
         return "interrupted"
@@ -44,6 +50,9 @@ def _lightning_left(error: BaseException) -> bool:
     return isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt)
 
 
-def _allocator(error: BaseException) -> bool:
-    """torch's CPU allocator raises a plain RuntimeError."""
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+def out_of_memory(error: BaseException) -> bool:
+    """Python's and numpy's own error, that of devices, or the words of torch's on the CPU."""
+    names = {cls.__name__ for cls in type(error).__mro__}
+    if isinstance(error, MemoryError) or "OutOfMemoryError" in names:
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)

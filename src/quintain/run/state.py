@@ -53,6 +53,7 @@ def captured(task: Task, optimizer: torch.optim.Optimizer) -> State:
         "model": task.model.state_dict(),
         "optimizer": optimizer.state_dict(),
         "steps": task.steps_done,
+        "pieces": [task.pieces.training, task.pieces.evaluation],
         "losses": torch.stack(task.losses) if task.losses else None,
         "curve": [asdict(point) for point in trace.curve],
         "best": None if trace.best is None else trace.curve.index(trace.best),
@@ -73,6 +74,7 @@ def put_back(task: Task, state: State) -> None:
     trace = task.trace
     task.model.load_state_dict(state["model"])
     task.steps_done = state["steps"]
+    task.pieces.training, task.pieces.evaluation = state["pieces"]
     losses: Tensor | None = state["losses"]
     task.losses = [] if losses is None else list(losses.unbind())
     trace.curve = [Point(**point) for point in state["curve"]]

@@ -19,6 +19,7 @@ from quintain.run.checkpoint import Keeper, Stage, State, words
 from quintain.run.clocks import Clocks
 from quintain.run.merge import merge
 from quintain.run.optimize import Recipe
+from quintain.run.pieces import Pieces
 from quintain.run.ranks import ALONE, Ranks
 
 
@@ -62,7 +63,7 @@ class Task(pl.LightningModule):
         steps: number of optimizer steps, for the schedule.
         clocks: switched between training and validation.
         seconds: training time after which to stop; None: no limit.
-        progress: called with the number of steps done, after each chunk.
+        progress: called with the number of steps done, after each chunk and evaluated batch.
         synchronize: waits for the device, before a clock is read.
         each_step: operations have ended when they return, so that a step can be timed alone; where
             they have not (a GPU), the steps of a chunk share its time evenly.
@@ -93,6 +94,7 @@ class Task(pl.LightningModule):
         self.recipe = recipe
         self.trace = Trace()
         self.steps_done = 0
+        self.pieces = Pieces()
         self._steps, self._seconds = steps, seconds
         self.clocks, self._progress, self._synchronize = clocks, progress, synchronize
         self._each_step, self._ranks, self._seed = each_step, ranks, seed
@@ -198,16 +200,23 @@ class Task(pl.LightningModule):
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.zero_grad()
-        prediction = self.model(batch)
-        loss = self.model.head.loss(prediction, batch)
-        if not self._ranks.alone:
-            loss = self._part(loss, prediction)
-        self._backward(loss)
+        loss = self._learn(batch, optimizer)
         if self.recipe.clip_norm is not None:
             norm = torch.nn.utils.clip_grad_norm_(self.parameters(), self.recipe.clip_norm)
             self._norms.append(norm)
         optimizer.step()
         self.steps_done += 1
+        return loss
+
+    def _learn(self, batch: Batch, optimizer: torch.optim.Optimizer) -> Tensor:
+        """The loss, its gradients added to the parameters'; of several ranks none can take a batch
+        again, since the others do not wait.
+        """
+        if self._ranks.alone:
+            return self.pieces.learn(self.model, batch, self._backward, optimizer.zero_grad)
+        prediction = self.model(batch)
+        loss = self._part(self.model.head.loss(prediction, batch), prediction)
+        self._backward(loss)
         return loss.detach()
 
     def _part(self, loss: Tensor, prediction: Tensor) -> Tensor:
@@ -268,7 +277,9 @@ class Task(pl.LightningModule):
     def _update(self, batch: Batch | None) -> None:
         """None where this rank has no share of a batch."""
         if batch is not None:
-            self.model.head.update(self._metrics, self.model.answer(batch), batch)
+            for answer, piece in self.pieces.answers(self.model, batch):
+                self.model.head.update(self._metrics, answer, piece)
+        self._progress(self.steps_done)
 
     def on_test_epoch_start(self) -> None:
         self._start_metrics()

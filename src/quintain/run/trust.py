@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import statistics
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from quintain.run.pieces import Pieces
 
 WAIT_LIMIT = 0.02  # share of training that may be spent waiting for data
 CPU_SHARE = 0.9  # of its threads' time that an undisturbed run gets
@@ -52,6 +55,17 @@ def budget_met(asked: int | None, params: int) -> dict[str, Any]:
         return check(None, "no parameter budget")
     off, most = params - asked, BUDGET_LIMIT * asked
     return check(abs(off) <= most, f"{params} of {asked} parameters asked ({off / asked:+.1%})")
+
+
+def pieces(taken: Pieces) -> dict[str, dict[str, Any]]:
+    """Nothing, unless memory ran out: times are then those of more and smaller steps."""
+    if taken.training == taken.evaluation == 1:
+        return {}
+    note = (
+        f"memory ran out: each batch was taken in {taken.training} pieces in training, up to"
+        f" {taken.evaluation} in evaluation; the same sums but for rounding and random draws"
+    )
+    return {"whole_batches": check(False, note)}
 
 
 def unknown(note: str) -> dict[str, Any]:

@@ -1,0 +1,167 @@
+"""Runs in processes of their own are told to leave, killed, and started again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import bad_plugins
+import pytest
+from cells_factory import cell
+from test_resume import plain
+
+from quintain.compose.cells import Cell, make_cell
+from quintain.compose.providers import import_local
+from quintain.launch.events import Event
+from quintain.launch.limits import Limits
+from quintain.launch.local import LocalPool
+from quintain.records.store import Store
+
+AGAIN = 75
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Of slow models that do no harm."""
+    patch = pytest.MonkeyPatch()
+    made = bad_plugins.write(tmp_path_factory.mktemp("plugins") / "mine")
+    patch.setenv("QUINTAIN_PLUGINS", str(made))
+    import_local()
+    yield made
+    patch.undo()
+
+
+def slow(folder: Path, seed: int, pause: float = 0.1) -> Cell:
+    made = cell(
+        "digits",
+        "slow",
+        target="quintain_local.model.bad.Good",
+        plugins=folder,
+        seed=seed,
+        budget={"steps": 20, "validations": 10, "params": None},
+    )
+    made.config["model"]["pause"] = pause
+    again = make_cell(made.config, made.names, seed=seed)
+    again.plugins[:] = [str(folder)]
+    return again
+
+
+class ByHand:
+    """`python -m quintain.run FILE --store S` for one cell."""
+
+    def __init__(self, made: Cell, folder: Path) -> None:
+        self.cell, self.store = made, Store(folder / "store")
+        self.file = folder / "cell.json"
+        self.file.write_text(made.to_json())
+        self.errors = folder / "errors"
+
+    def start(self, *more: str) -> subprocess.Popen:
+        command = [sys.executable, "-m", "quintain.run", str(self.file)]
+        with self.errors.open("w") as errors:
+            return subprocess.Popen(
+                [*command, "--store", str(self.store.path), *more], stderr=errors
+            )
+
+    def kept(self) -> list[Path]:
+        return list(self.store.checkpoints(self.cell.key).glob("*.pt"))
+
+
+def until_new(run: ByHand, process: subprocess.Popen) -> None:
+    """Wait for another checkpoint than those that are there."""
+    before, end = set(run.kept()), time.monotonic() + 60
+    while not set(run.kept()) - before:
+        assert process.poll() is None and time.monotonic() < end, run.errors.read_text()
+        time.sleep(0.02)
+
+
+def test_signals_end_a_run_with_75_and_it_goes_on_as_if_nothing_had_been(folder, tmp_path):
+    run = ByHand(slow(folder, seed=1), tmp_path)
+    process = run.start("--checkpoint-every", "0")
+    until_new(run, process)
+    process.kill()  # not even a chance to keep anything
+    process.wait()
+    for number in (signal.SIGTERM, signal.SIGUSR2):
+        process = run.start("--checkpoint-every", "0")
+        until_new(run, process)
+        process.send_signal(number)
+        assert process.wait() == AGAIN, run.errors.read_text()
+        assert "interrupted; the same command goes on" in run.errors.read_text()
+        assert run.store.status(run.cell.key) is None and len(run.kept()) == 1
+    assert run.start().wait() == 0, run.errors.read_text()
+    record = run.store.read(run.cell.key)
+    assert record.cost.resumed == 3 and not run.store.checkpoints(run.cell.key).exists()
+    assert record.cost.seconds.training >= 20 * 0.1
+    (tmp_path / "other").mkdir()
+    whole = ByHand(run.cell, tmp_path / "other")
+    assert whole.start().wait() == 0
+    assert plain(record) == plain(whole.store.read(run.cell.key))
+
+
+def test_before_there_is_anything_to_keep_a_signal_ends_the_run_at_once(folder, tmp_path):
+    made = cell("digits", "mlp", reference="majority_class")
+    code = (
+        "import os, signal, sys; import quintain.compose.build as build;"
+        "build.instantiate = lambda *_: os.kill(os.getpid(), signal.SIGTERM);"
+        "from quintain.run.__main__ import main; sys.exit(main())"
+    )
+    file = tmp_path / "cell.json"
+    file.write_text(made.to_json())
+    command = [sys.executable, "-c", code, str(file), "--store", str(tmp_path / "s")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == AGAIN, done.stderr
+    assert not Store(tmp_path / "s").all()
+
+
+def events(pool: LocalPool, cells: list[Cell], stopped=lambda: 0) -> list[Event]:
+    return [e for e in pool.run(cells, stopped) if e.kind == "ended"]
+
+
+def test_an_interrupted_sweep_keeps_the_state_of_what_runs(folder, tmp_path):
+    store, made = Store(tmp_path / "store"), slow(folder, seed=3)
+    steps: list[int] = []
+    for event in LocalPool(store, workers=1).run([made], lambda: len(steps) > 0):
+        if event.kind == "step":
+            steps.append(event.step)
+    kept = list(store.checkpoints(made.key).glob("*.pt"))
+    assert len(kept) == 1 and store.status(made.key) is None
+    claim = store.claim(made.key)
+    assert claim is not None
+    claim.release()
+    assert [e.ending for e in events(LocalPool(store, workers=1), [made])] == ["ok"]
+    record = store.read(made.key)
+    assert record.cost.resumed == 1
+    note = record.trust["interruptions"].note
+    assert note == f"resumed 1 time, last at step {int(kept[0].name.partition('-')[0])}"
+
+
+def test_the_second_time_runs_are_killed_at_once(folder, tmp_path):
+    store, made = Store(tmp_path / "store"), slow(folder, seed=4, pause=3.0)
+    started: list[float] = []
+
+    def stopped() -> int:
+        return 0 if not started else 1 if time.monotonic() < started[0] + 1 else 2
+
+    pool = LocalPool(store, workers=1, limits=Limits(grace=60))
+    built = len(bad_plugins.built(folder))
+    for _ in pool.run([made], stopped):
+        if not started and len(bad_plugins.built(folder)) > built:
+            started.append(time.monotonic())
+    assert time.monotonic() - started[0] < 5
+    assert store.status(made.key) is None
+
+
+def test_a_run_that_somebody_else_asks_to_leave_goes_on(folder, tmp_path):
+    store, made = Store(tmp_path / "store"), slow(folder, seed=5)
+    pool, asked, ended = LocalPool(store, workers=1), [], []
+    for event in pool.run([made], lambda: 0):
+        if event.kind == "step" and not asked:
+            asked.append(pool._running[0].process.pid)
+            os.kill(asked[0], signal.SIGTERM)
+        if event.kind == "ended":
+            ended.append(event)
+    assert [e.ending for e in ended] == ["ok"]
+    assert store.read(made.key).cost.resumed == 1

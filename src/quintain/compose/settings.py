@@ -38,11 +38,11 @@ class Settings:
     store: Path
     workers: int | None
     time_limit: float | None
-    memory_limit: float | None
-    hang_limit: float | None
-    grace: float
-    checkpoint_every: float | None
     wandb: dict[str, Any]
+    memory_limit: float | None = None
+    hang_limit: float | None = None
+    grace: float = 30.0
+    checkpoint_every: float | None = 600.0
     executor: str = "local"
     detach: bool = False
     slurm: dict[str, Any] = field(default_factory=dict)

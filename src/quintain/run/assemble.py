@@ -62,8 +62,7 @@ def trained(
             "cost": metered(cost, run, meters),
             "step_times_ms": step_ms,
             "trust": _labels(run, forward, step_ms, share, asked, params)
-            | _throttled(meters)
-            | trust.pieces(task.pieces),
+            | {**_throttled(meters), **trust.pieces(task.pieces)},
             "finished": utc_now(),
         }
     )

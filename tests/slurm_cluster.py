@@ -74,7 +74,21 @@ def slurm(tmp_path_factory) -> Iterator[dict[str, str]]:
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("slurm")
     with contextlib.ExitStack() as daemons:
-        yield _start(folder, daemons)
+        environment = _start(folder, daemons)
+        try:
+            yield environment
+        finally:
+            _empty(environment)
+
+
+def _empty(environment: dict[str, str]) -> None:
+    """No job outlives the cluster."""
+    kill = ["scancel", "--signal=KILL", "--full", f"--user={getpass.getuser()}"]
+    for words in (kill, kill[:1] + kill[-1:]):
+        subprocess.run(words, env=os.environ | environment, capture_output=True)
+    deadline = time.monotonic() + WAIT
+    while time.monotonic() < deadline and _states(environment) != {"idle"}:
+        time.sleep(0.2)
 
 
 def _missing() -> list[str]:

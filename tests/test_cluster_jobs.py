@@ -17,7 +17,7 @@ from quintain.launch.resources import by_resources, resources_of
 from quintain.launch.scheduler import State
 from quintain.records.store import Store
 
-TRAINS = 6.0  # CPU seconds after which a run has imported, read its data and begun to train
+TRAINS = 4.0  # CPU seconds after which a run has imported, read its data and begun to train
 
 
 def small(steps: int = 4, seed: int = 1, **more):
@@ -80,7 +80,7 @@ def test_states_of_jobs():
 def test_a_job_ends_in_a_record_or_goes_on(tmp_path):
     """Told to end in the middle, then run again: the numbers of a run that was left alone."""
     store, whole = Store(tmp_path / "store"), Store(tmp_path / "whole")
-    made = small(steps=8000)
+    made = small(steps=2000)
     run, ended = Run(order(store, made)), threading.Event()
     said: list[str] = []
     thread = threading.Thread(

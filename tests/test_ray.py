@@ -48,10 +48,10 @@ def test_the_records_of_this_machine_and_a_worker_that_is_killed(tmp_path):
     code, _, err = quintain(*local, cwd=tmp_path, QUINTAIN_PLUGINS=str(plugins))
     assert code == 0, err
     (here,) = Store(tmp_path / "here").all()
-    there = {record.cell["names"]["model"]: record for record in Store(tmp_path / "store").all()}
-    assert numbers(there["good"]) == numbers(here) and there["good"].key == here.key
-    assert there["stuck"].status == "failed" and there["stuck"].error.kind == "killed"
-    assert "Ray lost the run" in there["stuck"].error.message
+    there = {record.status: record for record in Store(tmp_path / "store").all()}
+    assert numbers(there["ok"]) == numbers(here) and there["ok"].key == here.key
+    assert there["failed"].error.kind == "killed"
+    assert "Ray lost the run" in there["failed"].error.message
 
 
 def test_an_address_without_a_cluster(tmp_path):

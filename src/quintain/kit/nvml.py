@@ -150,7 +150,7 @@ class _Share:
 def asked(question: Callable[[Any, Any], Any]) -> Any:
     """What NVML answers of torch's current device; or the reason why it does not, as text."""
     try:
-        import pynvml  # type: ignore[import-untyped]
+        import pynvml
         import torch
 
         pynvml.nvmlInit()

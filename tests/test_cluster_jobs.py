@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -11,7 +12,10 @@ import pytest
 from cells_factory import cell
 from words import numbers, told
 
+from quintain.compose.errors import UsageError
+from quintain.compose.settings import Settings
 from quintain.launch import scheduler
+from quintain.launch.executors import choose
 from quintain.launch.job import AGAIN, Run, carry_out, write_orders
 from quintain.launch.resources import by_resources, resources_of
 from quintain.launch.scheduler import State
@@ -27,6 +31,19 @@ def small(steps: int = 4, seed: int = 1, **more):
 def order(store: Store, made, limit: float | None = None):
     (only,) = write_orders(store, [made], limit)
     return only
+
+
+def test_a_job_keeps_its_state_as_often_as_asked(tmp_path):
+    given = write_orders(Store(tmp_path), [small()], 9.0, 120.0)
+    assert [(order.time_limit, order.checkpoint_every) for order in given] == [(9.0, 120.0)]
+
+
+@pytest.mark.parametrize("executor", ["slurm", "ray"])
+@pytest.mark.parametrize("limit", ["memory_limit", "hang_limit"])
+def test_a_limit_that_only_this_machine_watches_is_refused_elsewhere(tmp_path, executor, limit):
+    settings = replace(Settings(tmp_path, 1, None, {}), executor=executor, **{limit: 5.0})
+    with pytest.raises(UsageError, match=f"launch.{limit}.*launch.executor=local only"):
+        choose(settings, Store(tmp_path), 1)
 
 
 def test_the_exit_code_is_that_of_a_run():

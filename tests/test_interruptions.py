@@ -138,6 +138,18 @@ def test_an_interrupted_sweep_keeps_the_state_of_what_runs(folder, tmp_path):
     assert note == f"resumed 1 time, last at step {int(kept[0].name.partition('-')[0])}"
 
 
+def test_a_forced_run_does_not_go_on_from_where_another_stopped(folder, tmp_path):
+    store, made = Store(tmp_path), slow(folder, seed=8)
+    steps: list[int] = []
+    for event in LocalPool(store, workers=1).run([made], lambda: len(steps) > 0):
+        if event.kind == "step":
+            steps.append(event.step)
+    assert len(list(store.checkpoints(made.key).glob("*.pt"))) == 1
+    forced = LocalPool(store, workers=1, force=True)
+    assert [e.ending for e in events(forced, [made])] == ["ok"]
+    assert store.read(made.key).cost.resumed == 0
+
+
 def test_the_second_time_runs_are_killed_at_once(folder, tmp_path):
     store, made = Store(tmp_path / "store"), slow(folder, seed=4, pause=3.0)
     started: list[float] = []

@@ -16,12 +16,17 @@ def choose(settings: Settings, store: Store, workers: int, *, force: bool = Fals
 
     Raises:
         UsageError: what is in the store is to run again (`force`) on a cluster, whose jobs look
-            into the store by themselves.
+            into the store by themselves; or a limit is set that only this machine can watch.
     """
     if force and settings.executor != "local":
         raise UsageError(
             f"--force does not work with launch.executor={settings.executor}: its jobs leave alone"
             " what is in the store; choose launch.executor=local, or another store"
+        )
+    if settings.executor != "local" and (settings.memory_limit or settings.hang_limit):
+        raise UsageError(
+            "launch.memory_limit and launch.hang_limit are watched with launch.executor=local only;"
+            " a cluster has limits of its own (launch.slurm.memory), and launch.time_limit"
         )
     if settings.executor == "slurm":
         from quintain.launch.slurm import Slurm

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -42,6 +43,7 @@ class Order:
         file: the same as a file, for the command.
         store: takes the record, the log and the state of an interrupted run.
         time_limit: seconds that the run may take; None: no limit.
+        checkpoint_every: seconds between two checkpoints; None: only when told to end.
         environment: variables that the run needs, where the cluster does not pass them on.
     """
 
@@ -49,19 +51,30 @@ class Order:
     file: str
     store: str
     time_limit: float | None = None
+    checkpoint_every: float | None = None
     environment: dict[str, str] = field(default_factory=dict)
 
 
-def write_orders(store: Store, cells: list[Cell], time_limit: float | None) -> list[Order]:
+def write_orders(
+    store: Store,
+    cells: list[Cell],
+    time_limit: float | None = None,
+    checkpoint_every: float | None = None,
+) -> list[Order]:
     """Freeze the cells as files of the store, one a key, and make their orders.
 
     A file of its own, not the plan's: a plan may be made anew while its jobs still wait, and
     what a key stands for never changes.
     """
-    return [_write_order(store, cell, time_limit) for cell in cells]
+    files = [_freeze(store, cell) for cell in cells]
+    given = {k: v for k, v in os.environ.items() if k in ("QUINTAIN_DATA", "QUINTAIN_PLUGINS")}
+    given |= {"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}
+    place, limits = str(store.path.absolute()), (time_limit, checkpoint_every)
+    return [Order(text, file, place, *limits, given) for text, file in files]
 
 
-def _write_order(store: Store, cell: Cell, time_limit: float | None) -> Order:
+def _freeze(store: Store, cell: Cell) -> tuple[str, str]:
+    """The cell as JSON, and the name of the file that holds it."""
     file = store.path.absolute() / "cells" / f"{cell.key}.json"
     text = json.dumps(scrub(json.loads(cell.to_json())), indent=1)
     temporary = file.with_suffix(f".{os.getpid()}.tmp")
@@ -69,9 +82,7 @@ def _write_order(store: Store, cell: Cell, time_limit: float | None) -> Order:
         file.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text(text)
         temporary.replace(file)
-    given = {k: v for k, v in os.environ.items() if k in ("QUINTAIN_DATA", "QUINTAIN_PLUGINS")}
-    given |= {"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}
-    return Order(text, str(file), str(store.path.absolute()), time_limit, given)
+    return text, str(file)
 
 
 class Run:
@@ -91,6 +102,7 @@ class Run:
         """Start the command; what it prints goes into the cell's log."""
         command = [sys.executable, "-m", "quintain.launch.follow", sys.executable]
         command += ["-m", "quintain.run", self._order.file, "--store", self._order.store]
+        command += ["--checkpoint-every", str(self._order.checkpoint_every or math.inf)]
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import time
 from collections import deque
@@ -103,9 +104,9 @@ class LocalPool:
             if claim is None:
                 queue.append(cell)
                 continue
-            if (
-                not self._force and self._store.status(cell.key) == "ok"
-            ):  # the other sweep has finished it
+            if self._force:  # from its first step, not from where an earlier run was interrupted
+                shutil.rmtree(self._store.checkpoints(cell.key), ignore_errors=True)
+            elif self._store.status(cell.key) == "ok":  # the other sweep has finished it
                 claim.release()
                 yield Event("ended", cell, ending="cached")
                 continue

@@ -101,7 +101,8 @@ class RayCluster:
                     f"{group[0].label} needs {needs}; Ray on this machine has {here}: choose other"
                     " hardware, more launch.workers, or a cluster by launch.ray.address"
                 )
-            orders = write_orders(self._store, group, self._settings.time_limit)
+            limits = self._settings.time_limit, self._settings.checkpoint_every
+            orders = write_orders(self._store, group, *limits)
             found += [(cell, order, needs) for cell, order in zip(group, orders, strict=True)]
         return found
 

@@ -88,7 +88,8 @@ class Slurm:
                     yield self._submit(needs, group[start : start + most])
 
     def _submit(self, needs: Resources, cells: list[Cell]) -> Event:
-        orders = write_orders(self._store, cells, self._settings.time_limit)
+        limits = self._settings.time_limit, self._settings.checkpoint_every
+        orders = write_orders(self._store, cells, *limits)
         before = [self._store.read(cell.key) for cell in cells]
         numbers = self._submitit(needs, orders)
         (self._folder / "jobs").mkdir(parents=True, exist_ok=True)

@@ -62,6 +62,13 @@ def test_auto_with_nothing_to_choose():
     assert "hardware/tpu" in sentence
 
 
+def test_what_is_set_beside_auto_holds_for_what_it_chooses():
+    made = cell("hardware.choose_from=[cpu]", "+hardware.threads=2")
+    assert (made.names["hardware"], made.config["hardware"]["threads"]) == ("cpu", 2)
+    (sentence,) = told("hardware.choose_from=[cpu]", "+hardware.fans=2")
+    assert "Cpu has no setting fans" in sentence
+
+
 def test_a_width_is_solved_from_the_budget():
     verdict = examine(cell("dataset=sunspots", "model=lstm"))
     assert verdict.params == pytest.approx(50_000, rel=0.02)

@@ -100,14 +100,15 @@ def _wrong_values(mended: Sequence[str]) -> list[str]:
 
 
 def with_hardware(composed: Composed) -> Composed:
-    """With `hardware=auto` replaced by the first option this machine has."""
+    """With `hardware=auto` replaced by the first option this machine has, and what is set beside."""
     node = composed.config["hardware"]
     if "choose_from" not in node:
         return composed
     name, reasons = _available(tuple(node["choose_from"]))
     if name is None:
         raise UsageError(f"hardware={composed.choices['hardware']}: {'; '.join(reasons)}")
-    config = composed.config | {"hardware": option_config("hardware", name)}
+    beside = {key: value for key, value in node.items() if key != "choose_from"}
+    config = composed.config | {"hardware": option_config("hardware", name) | beside}
     return replace(composed, config=config, choices=composed.choices | {"hardware": name})
 
 

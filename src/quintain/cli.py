@@ -34,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return USAGE
     if rest:
         arguments.settings = [*arguments.settings, *rest]
+    named = getattr(arguments, "resume", None) or ""
+    if "=" in named and not Path(named).exists():  # argparse gives it the next word, whatever it is
+        arguments.settings, arguments.resume = [named, *arguments.settings], ""
     return _guarded(arguments)
 
 

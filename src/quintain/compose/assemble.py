@@ -303,6 +303,8 @@ def _references(node: Any) -> Iterator[str]:
 
 
 def _select(raw: Plain, reference: str) -> Any:
+    if reference == "seed":
+        raise Unusual  # repeats are assembled once, and their seed is put in afterwards
     node: Any = raw
     for step in reference.split("."):
         node = node[step] if isinstance(node, dict) and step in node else _unusual()

@@ -100,7 +100,7 @@ def _wrong_values(mended: Sequence[str]) -> list[str]:
 
 
 def with_hardware(composed: Composed) -> Composed:
-    """With `hardware=auto` replaced by the first option this machine has, and what is set beside."""
+    """With `hardware=auto` replaced by the first option that is here, and what is set beside it."""
     node = composed.config["hardware"]
     if "choose_from" not in node:
         return composed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,6 +11,7 @@ import quintain
 from quintain.compose.assemble import Unusual, setting
 from quintain.compose.cells import RESULTS_VERSION
 from quintain.compose.config import compose_one, composer
+from quintain.compose.content import unchanged
 from quintain.compose.errors import UsageError
 from quintain.compose.plan import Action, Lookup, Plan, Planned
 from quintain.compose.planfile import load, plain_cells
@@ -33,13 +35,17 @@ def resume(file: Path, words: Sequence[str], status: Lookup) -> Plan:
     _check_version(file, content)
     settings = _settings(file, content, words)
     plan = Plan(settings, name=file.stem, words=[str(word) for word in content.get("words", [])])
-    plan.notes = [str(note) for note in content.get("notes", [])]
+    plan.notes = [str(note) for note in content.get("notes") or []]
     shared, problems = Shared(), dict[str, None]()
     for plain, entry in plain_cells(content):
         try:
-            cell = thaw(plain, shared)
+            cell = replace(thaw(plain, shared), width=None)  # no key covers it; the run solves it
         except UsageError as error:
             problems |= dict.fromkeys(f"{file}: {text}" for text in error.problems)
+            continue
+        if not shared.of(unchanged, cell.config["dataset"]):
+            name = cell.names["dataset"]
+            problems[f"{file}: the files of dataset={name} are others than when it was made"] = None
             continue
         action = entry.get("action")
         if action not in get_args(Action):
@@ -102,7 +108,7 @@ def _with(config: dict[str, Any], text: str) -> dict[str, Any]:
         word = setting(text)
     except Unusual:
         word = None
-    if word is None or word.path[0] not in OUTSIDE or len(word.path) > 2:
+    if word is None or word.path[0] not in OUTSIDE:
         raise UsageError(
             f"{text}: a plan goes on as it was frozen; with --resume only settings of how and"
             f" where can be given: {', '.join(OUTSIDE)}"
@@ -110,5 +116,11 @@ def _with(config: dict[str, Any], text: str) -> dict[str, Any]:
     first, *rest = word.path
     if not rest:
         return config | {first: word.value}
-    table = config[first] if isinstance(config[first], dict) else {}
-    return config | {first: table | {rest[0]: word.value}}
+    return config | {first: _put(config[first], rest, word.value)}
+
+
+def _put(table: Any, path: Sequence[str], value: Any) -> dict[str, Any]:
+    """The table with another value at a path; what does not fit is told by `settings_of`."""
+    plain = table if isinstance(table, dict) else {}
+    first, *rest = path
+    return plain | {first: _put(plain.get(first), rest, value) if rest else value}

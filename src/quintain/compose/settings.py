@@ -84,7 +84,7 @@ def _wrong_tables(config: Mapping[str, Any]) -> Iterator[str]:
         node = launch.get(name) if isinstance(launch, dict) else None
         if isinstance(node, dict):
             yield from _wrong_keys(f"launch.{name}.", node, keys)
-        elif node is not None:
+        elif isinstance(launch, dict) and name in launch:
             yield f"launch.{name} has settings ({', '.join(keys)}) and no value; came {node!r}"
 
 

@@ -30,6 +30,8 @@ def thaw(plain: dict[str, Any], shared: Shared | None = None) -> Cell:
     if wrong := [name for name, fits in FITS.items() if not fits(plain.get(name))]:
         raise UsageError(f"the cell's {', '.join(wrong)} cannot be read")
     cell = Cell(**plain)
+    if nameless := sorted({*cell.config} - {*cell.names}):
+        raise UsageError(f"the cell has no name for its {', '.join(nameless)}")
     _check_key(cell, shared)
     return cell
 

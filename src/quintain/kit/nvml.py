@@ -58,20 +58,28 @@ class NvmlEnergy:
 
     def __init__(self) -> None:
         self._before: float | str = "the meter was not started"
-        self._spent: float | str = "the meter was not stopped"
+        self._spent: float | str = self._before
+        self._over = False
 
     def start(self) -> None:
         self._before = asked(lambda nvml, gpu: nvml.nvmlDeviceGetTotalEnergyConsumption(gpu))
 
     def stop(self) -> None:
+        self._take()
+        self._over = True
+
+    def read(self) -> float | str:
+        """Until the end, or until now."""
+        if not self._over:
+            self._take()
+        return self._spent
+
+    def _take(self) -> None:
         after = asked(lambda nvml, gpu: nvml.nvmlDeviceGetTotalEnergyConsumption(gpu))
         if isinstance(self._before, str) or isinstance(after, str):
             self._spent = str(self._before if isinstance(self._before, str) else after)
         else:
             self._spent = (after - self._before) / 1e3 / JOULES_PER_KWH
-
-    def read(self) -> float | str:
-        return self._spent
 
 
 class OtherProcesses:
@@ -107,10 +115,12 @@ class _Sampled:
         self._every = every
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
+        self._device: int | None = None
 
     def start(self) -> None:
         """Once for all meters that share this."""
         if self._thread is None:
+            self._device = _device()
             self._thread = threading.Thread(target=self._watch, daemon=True, name="quintain-nvml")
             self._thread.start()
 
@@ -120,6 +130,10 @@ class _Sampled:
             self._thread.join()
 
     def _watch(self) -> None:
+        if self._device is not None:  # a new thread's own is the first
+            import torch
+
+            torch.cuda.set_device(self._device)
         while True:
             look = asked(_look)
             if isinstance(look, str):
@@ -129,6 +143,13 @@ class _Sampled:
             self.looks.append(look)
             if self._over.wait(self._every):
                 return
+
+
+def _device() -> int | None:
+    """torch's device of this thread, if there is any."""
+    import torch
+
+    return torch.cuda.current_device() if torch.cuda.is_available() else None
 
 
 class _Share:

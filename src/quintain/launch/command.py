@@ -30,7 +30,9 @@ def sweep(arguments: argparse.Namespace, console: Console, references: bool) -> 
     else:
         most = None if sweeping else 1
         words = arguments.settings
-        plan = make_plan(words, _statuses, examine, references=references, most=most, warm=prepare)
+        # What is to run again is composed and checked anew, not recalled from the store.
+        look = _nothing if sweeping and arguments.force else _statuses
+        plan = make_plan(words, look, examine, references=references, most=most, warm=prepare)
     if sweeping:
         failed = arguments.only == "failed"
         choose(plan, _statuses, only_failed=failed, force=arguments.force)
@@ -47,11 +49,13 @@ def _statuses(store: Path, keys: Sequence[str]) -> Mapping[str, str]:
     return Store(store).statuses(keys)
 
 
+def _nothing(store: Path, keys: Sequence[str]) -> Mapping[str, str]:
+    return {}
+
+
 def _resumed(arguments: argparse.Namespace) -> tuple[Path, list[str]]:
     """The file that `--resume` names, or the last one of the store; and the settings."""
     named, words = arguments.resume, [str(setting) for setting in arguments.settings]
-    if "=" in named and not Path(named).exists():  # argparse takes the next word, whatever it is
-        named, words = "", [named, *words]
     stores = [word.partition("=")[2] for word in words if word.startswith("store=")]
     place = Path(stores[-1] if stores else "results").expanduser()
     return (Path(named) if named else latest_plan(place)), words

@@ -27,7 +27,9 @@ from quintain.run.attempt import scrub_log, tail
 from quintain.run.identity import failed
 
 AGAIN = 75  # EX_TEMPFAIL of sysexits.h: try again
-ASKED = (AGAIN, -signal.SIGTERM, -signal.SIGUSR2)  # how a run ends that was told to end
+SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR2") if hasattr(signal, name)]
+ASKED = (AGAIN, *(-number for number in SIGNALS))  # how a run ends that was told to end
+TOLD = (*ASKED, -signal.SIGKILL)  # and one that took longer than `LINGER`
 HEARD = 3.0  # seconds in which a signal to all of a job's processes has reached each of them
 PATIENCE = 120.0  # seconds to wait for a claim: an earlier job of the cell may still be ending
 LOOK = 0.1  # seconds between two looks at a process
@@ -172,7 +174,7 @@ def carry_out(order: Order, run: Run, told: threading.Event) -> str:
         scrub_log(run.log)
         if ended(store, key, before) is not None:
             return "the record is in the store"
-        if code in ASKED and told.is_set():
+        if code in TOLD and told.is_set():
             return "told to end; the state is kept, and the same command goes on"
         kind, sentence = _how(run, code)
         write_failure(store, run.cell, kind, sentence, started, tail(run.log))

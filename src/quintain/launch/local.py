@@ -104,9 +104,9 @@ class LocalPool:
             if claim is None:
                 queue.append(cell)
                 continue
-            if self._force:  # from its first step, not from where an earlier run was interrupted
+            if self._force and cell.key not in self._left:  # not where an earlier run was stopped
                 shutil.rmtree(self._store.checkpoints(cell.key), ignore_errors=True)
-            elif self._store.status(cell.key) == "ok":  # the other sweep has finished it
+            if not self._force and self._store.status(cell.key) == "ok":  # by another sweep
                 claim.release()
                 yield Event("ended", cell, ending="cached")
                 continue

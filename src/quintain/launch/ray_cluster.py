@@ -133,6 +133,10 @@ class RayCluster:
 
     def _failed(self, task: _Task, kind: str, sentence: str) -> tuple[Ending, str]:
         log = tail(self._store.path / "logs" / f"{task.cell.key}.log")
+        claim = self._store.claim(task.cell.key)
+        if claim is None:
+            return "left", sentence  # another sweep is running it
+        claim.release()
         try:
             write_failure(self._store, task.cell, kind, sentence, task.started, log)
         except StoreError as error:

@@ -59,7 +59,7 @@ class Slurm:
         scheduler.check(self._settings.slurm["partition"])
         detached = False
         try:
-            yield from self._submit_missing(cells)
+            yield from self._submit_missing(cells, stopped)
             if self._settings.detach:
                 detached = True
                 yield from self._leave()
@@ -68,9 +68,11 @@ class Slurm:
             if not detached:
                 self._cancel()
 
-    def _submit_missing(self, cells: Sequence[Cell]) -> Iterator[Event]:
+    def _submit_missing(self, cells: Sequence[Cell], stopped: Callable[[], int]) -> Iterator[Event]:
         """Watch what is in the queue already, submit the rest."""
-        with self._alone():
+        with self._alone(stopped) as alone:
+            if not alone:
+                return
             known = {cell.key: self._known(cell) for cell in cells}
             found = scheduler.states(filter(None, known.values())) or {}
             rest = []
@@ -227,12 +229,15 @@ class Slurm:
             (self._folder / "jobs" / job.cell.key).unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Two sweeps do not look and submit at the same time."""
+    def _alone(self, stopped: Callable[[], int]) -> Iterator[bool]:
+        """Two sweeps do not look and submit at the same time; False where we are to end before."""
         while (claim := self._store.claim("slurm")) is None:
+            if stopped():
+                yield False
+                return
             time.sleep(0.2)
         with claim:
-            yield
+            yield True
 
 
 def _sleep(seconds: float, stopped: Callable[[], int]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from submitit.helpers import DelayedSubmission
 
-from quintain.launch.job import ASKED, Order, Run, carry_out
+from quintain.launch.job import TOLD, Order, Run, carry_out
 
 
 class CellJob:
@@ -39,7 +39,7 @@ class CellJob:
     def checkpoint(self, order: Order) -> DelayedSubmission | None:
         """The job that goes on later; None where the run had ended already."""
         self._told.set()
-        if self._run is None or self._run.end(signal.SIGUSR2) in ASKED:
+        if self._run is None or self._run.end(signal.SIGUSR2) in TOLD:
             return DelayedSubmission(CellJob(), order)
         return None
 

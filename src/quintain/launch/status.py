@@ -71,7 +71,7 @@ class Status:
 
     @property
     def over(self) -> bool:
-        return not self.waiting and not self.running
+        return not self.waiting and all(run.stale for run in self.running)
 
     def plain(self) -> dict[str, Any]:
         return asdict(self)
@@ -83,7 +83,7 @@ def status_of(file: Path, store: Store) -> Status:
     entries = [e for e in content["cells"] if isinstance(e, dict) and isinstance(e.get("key"), str)]
     keys = {entry["key"] for entry in entries}
     found = store.statuses(keys)
-    running = [r for r in beats(store.path) if r.key in keys]
+    running = [r for r in beats(store.path) if r.key in keys and not (r.stale and r.key in found)]
     live = {r.key for r in running if not r.stale}
     left = {e["key"] for e in entries if e.get("action") == "left"} - set(found) - live
     skipped = {e["key"] for e in entries if e.get("action") == "skipped" and e["key"] not in found}

@@ -38,6 +38,7 @@ LOG_TAIL = 65536  # bytes
 PATIENCE = {"connect_timeout": 5, "read_timeout": 30, "retries": {"max_attempts": 2}}
 FLAT = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "memory")
 """Without folders; asking for one may make a bucket."""
+_USER = re.compile(r"://[^/@:]+@")  # a name without a password, or a container: no secret
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://(.+)")
 _RECORD = re.compile(rf"([0-9a-f]{{8,64}})\.([0-9a-f]{{{DIGEST}}})\.json")
 _SAMPLE = re.compile(r"[\w-][\w.-]*")
@@ -69,7 +70,7 @@ class Remote:
         found = _URL.fullmatch(self.url)
         if found is None:
             raise StoreError(f"store={scrub(url)}: expected a URL like s3://bucket/results")
-        if scrub(url, []) != url:
+        if scrub(bare := _USER.sub("://", url), []) != bare:
             raise StoreError(
                 f"store={scrub(url)}: credentials do not belong into a URL, which is shown and "
                 "kept; give them by the environment or a file, as the provider's tools want them"
@@ -106,7 +107,11 @@ class Remote:
         self._check_layout()
         known, adopted = self._names(), 0
         found = {path.rsplit("/", 1)[-1]: path for path in self._find("records")}
-        fresh = [name for name in sorted(found) if name not in known and _RECORD.fullmatch(name)]
+        fresh = [
+            name
+            for name in sorted(found)
+            if _RECORD.fullmatch(name) and (name not in known or self._lacks(name))
+        ]
         for first in range(0, len(fresh), BATCH):
             names = fresh[first : first + BATCH]
             texts = self._fetch([found[name] for name in names])
@@ -117,6 +122,10 @@ class Remote:
             self._remember(good)
         self._remember([])  # this machine has been here
         return adopted
+
+    def _lacks(self, name: str) -> bool:
+        """Whether the cell has no record here: it may have been damaged and set aside, or lost."""
+        return not self.store.file(name.split(".")[0]).exists()
 
     def push(self) -> int:
         """Send what waits; how many records were sent.

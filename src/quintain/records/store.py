@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -128,7 +129,10 @@ class Store:
         theirs = rank(text)
         if theirs.schema <= SCHEMA:
             _parse(self.file(key), text)
-        return self._put(key, text, lambda: self._yields(key, theirs), announce=announce)
+        better = self._put(key, text, lambda: self._yields(key, theirs), announce=announce)
+        if better:
+            shutil.rmtree(self.samples(key), ignore_errors=True)  # they are of another run
+        return better
 
     def merge(self, other: Store) -> int:
         """Adopt every record of another store that is better than ours; how many were.

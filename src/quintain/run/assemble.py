@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from quintain.run.execute import Run
 
 PLACED = ("host_peak_mb", "device_peak_mb", "energy_kwh")  # meters with a field of their own
+MEANS = ("gpu_utilisation", "gpu_clock_mhz")
+"""Meters of a part of a run that say nothing of the whole."""
 PHASES: tuple[Phase, ...] = ("setup", "training", "validation", "test", "logging")
 
 NO_ROOM = "memory ran out"
@@ -125,14 +127,22 @@ def resumed(run: Run) -> int:
 
 
 def _with_earlier(values: dict[str, float | None], run: Run) -> dict[str, float | None]:
-    """Readings, and those of the run's earlier parts: energy adds up, of peaks the highest."""
-    earlier = {} if run.before is None else run.before["about"]["meters"]
-    found = dict(values)
-    for name in earlier.keys() & values.keys():
-        now, then = values[name], earlier[name]
-        if now is not None and then is not None:
-            found[name] = max(now, then) if name.endswith("_peak_mb") else now + then
-    return found
+    """Readings, and those of the run's earlier parts."""
+    if run.before is None:
+        return dict(values)
+    earlier = run.before["about"]["meters"]
+    return {name: _joined(name, now, earlier.get(name)) for name, now in values.items()}
+
+
+def _joined(name: str, now: float | None, then: float | None) -> float | None:
+    """Energy adds up where all parts are known; a mean of one part is no mean of the run; of all
+    else the highest counts.
+    """
+    if name in MEANS:
+        return None
+    if name == "energy_kwh":
+        return None if now is None or then is None else now + then
+    return max((value for value in (now, then) if value is not None), default=None)
 
 
 def common(run: Run, reading: str) -> dict[str, Any]:
@@ -163,6 +173,8 @@ def metered(cost: dict[str, Any], run: Run, meters: list[Meter]) -> dict[str, An
     values, reasons = measure.read_meters(meters)
     values = _with_earlier(values, run)
     absent = {**cost.pop("absent", {}), **reasons}
+    if run.before is not None and values.get("energy_kwh") is None:
+        absent.setdefault("energy_kwh", "not known of all parts of this interrupted run")
     return cost | {
         "seconds": {p: run.clocks.read(p) for p in PHASES} | {"total": run.clocks.total()},
         "memory_mb": {

@@ -26,7 +26,7 @@ import quintain
 from quintain.compose.cells import RESULTS_VERSION
 from quintain.records.schema import Record
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the state of a run changes its form."""
 
 AGAIN = 75  # exit code EX_TEMPFAIL of sysexits.h: the state is kept, run me again
@@ -39,8 +39,11 @@ Stage = Literal["training", "validating", "over"]
 """What comes next: a chunk of steps, the validation after the last one, or the test."""
 
 
-class Interrupted(Exception):
-    """The run was asked to leave; what it had reached is kept, and it can go on later."""
+class Interrupted(BaseException):
+    """The run was asked to leave; what it had reached is kept, and it can go on later.
+
+    It may be raised anywhere, by a signal, and no handler of errors may take it for one.
+    """
 
 
 @dataclass

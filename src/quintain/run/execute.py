@@ -54,6 +54,7 @@ class Run:
     nondeterministic: str = ""
     notes: tuple[str, ...] = ()
     keeper: Keeper | None = None
+    hear: Callable[[], None] = lambda: None  # signals that ask the run to leave
     before: State | None = None  # what an interrupted run has left; see run.state
     ranks: Ranks = ALONE
     reports: list[Report] = field(default_factory=list)  # of several ranks
@@ -81,6 +82,7 @@ def execute(
         run = _prepare(cell, hardware, ranks)
         # A state belongs to one process: a run of several that is interrupted begins anew.
         run.samples, run.keeper = samples, keeper if ranks.alone else None
+        run.hear = keeper.hear if keeper else run.hear
         if cell.reference:
             from quintain.run.reference import execute_reference
 
@@ -194,6 +196,7 @@ def _made(run: Run, progress: Progress) -> tuple[Task, TrainFeed, Budget, float 
         synchronize=run.hardware.synchronize,
         each_step=run.hardware.trainer_arguments()["accelerator"] == "cpu",
         keeper=run.keeper,
+        hear=run.hear,
         ranks=run.ranks,
         seed=run.cell.seed,
     )
@@ -213,6 +216,10 @@ def _anew(run: Run, error: Exception) -> Run:
     assert run.keeper is not None
     run.keeper.refuse(f"it does not fit ({words(error)})")
     run.keeper.remove()
+    if isinstance(error, Unfit):  # all else of that state had been put back, its seconds too
+        assert run.before is not None
+        run.clocks.add({phase: -seconds for phase, seconds in run.before["seconds"].items()})
+    run.started = utc_now()
     run.before, run.notes = None, ()
     return run
 

@@ -74,6 +74,10 @@ class Ranks:
         others = [f"here/{rank}" for rank in range(self.world)]
         while self.rank == 0 and not self._store.check(others):
             self._check()
+            for rank in range(1, self.world):
+                if self._store.check([f"error/{rank}"]):
+                    why = self._store.get(f"error/{rank}")
+                    raise RuntimeError(f"rank {rank} failed before the connection: {why!r}")
             time.sleep(POLL)
         self._store.wait(others, PREPARING)
         assert self.place is not None

@@ -27,7 +27,7 @@ def draws() -> State:
         "python": [version, list(numbers), following],
     }
     if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        found["cuda"] = torch.cuda.get_rng_state_all()
+        found["cuda"] = torch.cuda.get_rng_state()
     if torch.backends.mps.is_available():
         found["mps"] = torch.mps.get_rng_state()
     return found
@@ -41,7 +41,7 @@ def draw_on(state: State) -> None:
     version, numbers, following = state["python"]
     random.setstate((version, tuple(numbers), following))
     if "cuda" in state:
-        torch.cuda.set_rng_state_all(state["cuda"])
+        torch.cuda.set_rng_state(state["cuda"])
     if "mps" in state:
         torch.mps.set_rng_state(state["mps"])
 

@@ -68,6 +68,8 @@ class Task(pl.LightningModule):
         each_step: operations have ended when they return, so that a step can be timed alone; where
             they have not (a GPU), the steps of a chunk share its time evenly.
         keeper: keeps the state between two chunks, so that an interrupted run can go on.
+        hear: called when training, a validation or the test begins: Lightning takes the process's
+            signals for itself each time.
         ranks: the processes that train together, each with its share of every batch.
         seed: of what the ranks draw apart from each other.
     """
@@ -85,6 +87,7 @@ class Task(pl.LightningModule):
         synchronize: Callable[[], None] = lambda: None,
         each_step: bool = True,
         keeper: Keeper | None = None,
+        hear: Callable[[], None] = lambda: None,
         ranks: Ranks = ALONE,
         seed: int = 0,
     ) -> None:
@@ -98,7 +101,7 @@ class Task(pl.LightningModule):
         self._steps, self._seconds = steps, seconds
         self.clocks, self._progress, self._synchronize = clocks, progress, synchronize
         self._each_step, self._ranks, self._seed = each_step, ranks, seed
-        self._keeper = keeper
+        self._keeper, self._hear = keeper, hear
         self._before_me: State | None = None
         self._kept: tuple[int, Stage] = (0, "training")
         self.losses: list[Tensor] = []
@@ -117,8 +120,8 @@ class Task(pl.LightningModule):
     def on_train_start(self) -> None:
         self._ranks.draw_apart(self._seed)
         self._stepper = self._optimizer()
+        self._hear()
         if self._keeper is not None:
-            self._keeper.hear()
             self._keeper.patient = True
         if self._before_me is not None:
             self._put_back(self._before_me)
@@ -135,7 +138,8 @@ class Task(pl.LightningModule):
             raise Unfit(words(error)) from error
 
     def on_train_batch_start(self, batch: list[Batch], batch_idx: int) -> None:
-        if self._keeper is not None and self._keeper.due():
+        # An empty chunk stands for a validation that is to come, of which a state is kept already.
+        if batch and self._keeper is not None and self._keeper.due():
             self._keep_state("training", state.draws())
 
     def _leave_if_asked(self, stage: Stage, draws: State) -> None:
@@ -299,6 +303,7 @@ class Task(pl.LightningModule):
             self.trace.weights = {k: v.clone() for k, v in self.model.state_dict().items()}
 
     def _start_metrics(self) -> None:
+        self._hear()
         for metric in self._metrics.values():
             metric.to(self.device).reset()
 

@@ -105,3 +105,13 @@ def test_cells_share_what_is_equal():
     assert len({cell.key for cell in cells}) == 6
     assert len({id(cell.config["dataset"]) for cell in cells}) == 1
     assert len({id(cell.config) for cell in cells}) == len({c.group for c in cells}) == 2
+
+
+def test_an_interpolated_seed_is_that_of_each_repeat(tmp_path, monkeypatch):
+    folder = tmp_path / "conf" / "model"
+    write(folder / "odd.yaml", "_target_: quintain.plugins.model.mlp.Mlp\nwidth: ${seed}\n")
+    monkeypatch.setenv("QUINTAIN_PLUGINS", str(tmp_path))
+    with composer():
+        for seed in (1, 2):
+            words = ["model=odd", f"seed={seed}"]
+            assert compose_one(words).config["model"]["width"] == seed

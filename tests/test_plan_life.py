@@ -142,3 +142,18 @@ def test_a_source_that_changes_while_the_sweep_runs_stops_its_cells_only(tmp_pat
     ((_, sentence),) = outcome.sentences.values()
     assert "has changed since the plan was made" in sentence
     assert Store(tmp_path).status(stale.key) is None
+
+
+def test_a_plan_does_not_go_on_with_other_data(tmp_path):
+    table, store = tmp_path / "mine.csv", tmp_path / "store"
+    rows = [f"{('bad', 'good')[i % 2]} word{i % 7} {i},{('no', 'yes')[i % 2]}" for i in range(60)]
+    table.write_text("\n".join(["text,label", *rows]))
+    words = ["dataset=text_csv", f"dataset.path={table}", "dataset.text=text"]
+    words += ["dataset.label=label", "model=mlp", *WORDS[1:], f"store={store}"]
+    words += ["budget.params=5000"]
+    code, _, err = quintain("sweep", *words, "--dry-run", cwd=tmp_path)
+    assert code == 0, err
+    table.write_text(table.read_text().replace("good", "fine"))
+    resume = ["sweep", "--resume", f"store={store}", "launch.slurm.time=9"]
+    code, _, err = quintain(*resume, cwd=tmp_path)
+    assert code == 2 and "the files of dataset=text_csv are others than when it was made" in err

@@ -13,6 +13,7 @@ from quintain.compose.cells import Cell
 from quintain.records.schema import Record
 from quintain.run import execute as execution
 from quintain.run import measure
+from quintain.run.assemble import joined
 from quintain.run.checkpoint import Interrupted, Keeper
 from quintain.run.execute import execute
 
@@ -135,3 +136,34 @@ def test_wherever_it_is_interrupted(chunks, tmp_path, left):
 def test_again_and_again(tmp_path, left):
     record = check(sized("digits", "gru"), tmp_path / "c", left, 1, 1, 1, 1, 1)
     assert record.trust["interruptions"].note == "resumed 5 times, last at step 9"
+
+
+class Counts(Keeper):
+    """How often the signals were taken back from Lightning."""
+
+    heard = 0
+
+    def hear(self) -> None:
+        self.heard += 1
+
+
+def test_signals_are_heard_in_training_and_in_each_validation_and_test(tmp_path):
+    made = cell("digits", "mlp", budget=BUDGET | {"params": 5_000})
+    keeper = Counts(tmp_path, made.key, every=None)
+    execute(made, keeper=keeper)
+    assert keeper.heard == 1 + BUDGET["validations"] + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "now", "then", "whole"),
+    [
+        ("energy_kwh", 1.0, 2.0, 3.0),
+        ("energy_kwh", 1.0, None, None),
+        ("device_peak_mb", 1.0, 2.0, 2.0),
+        ("host_peak_mb", 1.0, None, 1.0),
+        ("throttled_share", 0.0, 0.5, 0.5),
+        ("gpu_utilisation", 0.9, 0.9, None),
+    ],
+)
+def test_meters_of_an_interrupted_run_are_joined(name, now, then, whole):
+    assert joined(name, now, then) == whole

@@ -153,3 +153,12 @@ def test_only_a_working_store_keeps_copies_to_send(tmp_path: Path) -> None:
         record.key, make(finished="2027-01-01T00:00:00Z").to_json().encode(), announce=False
     )
     assert outbox.waiting(store.path) == [waiting]
+
+
+def test_samples_of_another_run_do_not_stay_beside_an_adopted_record(tmp_path: Path) -> None:
+    store, early = Store(tmp_path), make(finished="2026-01-02T00:00:00Z")
+    store.write(early)
+    store.samples(early.key).mkdir(parents=True)
+    late = make(finished="2026-01-03T00:00:00Z")
+    assert store.adopt(late.key, late.to_json().encode())
+    assert not store.samples(late.key).exists()

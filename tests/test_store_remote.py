@@ -245,3 +245,18 @@ def test_the_commands_take_a_url(tmp_path, monkeypatch, capsys) -> None:
     assert "1 cell: 0 ran, 1 were in the store" in capsys.readouterr().out
     assert cli.main(["leaderboard", f"store={URL}"]) == 0
     assert cli.main(["doctor", f"store={URL}"]) in (0, 1)
+
+
+def test_a_record_that_was_lost_here_is_fetched_again(tmp_path, monkeypatch) -> None:
+    here, there = (machine(monkeypatch, tmp_path, name) for name in ("a", "b"))
+    record = make(seed=1)
+    here.store.write(record)
+    here.push()
+    there.pull()
+    for remote in (here, there):
+        remote.store.file(record.key).unlink()
+        assert remote.pull() == 1 and remote.store.read(record.key) == record
+
+
+def test_a_name_in_a_url_is_no_secret(tmp_path, monkeypatch) -> None:
+    assert machine(monkeypatch, tmp_path, "a", "memory://me@bench/x").url == "memory://me@bench/x"

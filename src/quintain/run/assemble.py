@@ -131,10 +131,10 @@ def _with_earlier(values: dict[str, float | None], run: Run) -> dict[str, float 
     if run.before is None:
         return dict(values)
     earlier = run.before["about"]["meters"]
-    return {name: _joined(name, now, earlier.get(name)) for name, now in values.items()}
+    return {name: joined(name, now, earlier.get(name)) for name, now in values.items()}
 
 
-def _joined(name: str, now: float | None, then: float | None) -> float | None:
+def joined(name: str, now: float | None, then: float | None) -> float | None:
     """Energy adds up where all parts are known; a mean of one part is no mean of the run; of all
     else the highest counts.
     """

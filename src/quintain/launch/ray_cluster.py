@@ -7,6 +7,8 @@ task's worker when the task is cancelled or the sweep ends, and the run ends wit
 from __future__ import annotations
 
 import os
+import re
+import socket
 import threading
 import time
 from collections import deque
@@ -26,6 +28,7 @@ from quintain.run.attempt import tail
 from quintain.run.machine import available_cores
 
 POLL = 0.25  # seconds between two looks at `stopped`
+CONNECT = 10.0  # seconds for a cluster's address to answer
 LEAVE = 30.0  # seconds for cancelled runs to keep their state
 OBJECT_STORE = 100 * 2**20  # bytes, of a Ray that we start: tasks send sentences only
 
@@ -36,6 +39,17 @@ class _Task:
     before: Record | None
     started: str = field(default_factory=utc_now)
     began: float = field(default_factory=time.monotonic)
+
+
+def _answers(address: str | None) -> None:
+    """Raises UsageError where nothing listens at an address: Ray would wait for minutes."""
+    named = re.fullmatch(r"(?:ray://)?(.+):(\d+)", address or "")
+    if named is None:
+        return
+    try:
+        socket.create_connection((named[1], int(named[2])), CONNECT).close()
+    except (OSError, OverflowError) as error:
+        raise UsageError(f"no Ray cluster at launch.ray.address={address}: {error}") from error
 
 
 class RayCluster:
@@ -71,6 +85,7 @@ class RayCluster:
                 "launch.executor=ray needs ray: pip install 'quintain[ray]'"
             ) from error
         address = self._settings.ray["address"]
+        _answers(address)
         own = {
             "address": "local",
             "num_cpus": self._settings.workers or available_cores(),

@@ -75,5 +75,8 @@ class Heartbeat:
         temporary = self._file.with_suffix(f".{os.getpid()}.tmp")
         with contextlib.suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(self._state | {"beat": utc_now()}))
-            temporary.replace(self._file)
+            try:
+                temporary.write_text(json.dumps(self._state | {"beat": utc_now()}))
+                temporary.replace(self._file)
+            finally:
+                temporary.unlink(missing_ok=True)  # half-written on a disk that is full

@@ -74,6 +74,7 @@ def test_an_array_leaves_the_records_of_this_machine(tmp_path, slurm, plugins):
     assert not list(tmp_path.glob("there/slurm/jobs/*"))
 
 
+@pytest.mark.slow
 def test_pre_empted_queued_again_and_the_same_numbers(tmp_path, slurm, plugins):
     words = ("model=slow", "budget.params=null", "budget.steps=60", "budget.validations=2")
     sweep = Sweep(tmp_path / "store", slurm, *words, plugins=plugins)
@@ -93,6 +94,7 @@ def test_pre_empted_queued_again_and_the_same_numbers(tmp_path, slurm, plugins):
     assert numbers(resumed) == numbers(whole) and resumed.cost.resumed == 1
 
 
+@pytest.mark.slow
 def test_left_alone_taken_up_again_cancelled(tmp_path, slurm, plugins):
     """Detached; the same command watches the same jobs; one is cancelled by hand."""
     store, words = tmp_path / "store", ("model=stuck", "budget.params=null", "seed=1,2")

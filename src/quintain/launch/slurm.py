@@ -30,6 +30,7 @@ from quintain.run.attempt import tail
 
 LOOK = (0.5, 10.0)  # seconds between two looks at the queue: at first, and in a long sweep
 GRACE = 5.0  # seconds for a record to appear after its job's end: network disks are slow
+REQUEUED = 90.0  # seconds in which Slurm queues a job again whose processes it has ended (KillWait)
 WARNING = 90  # seconds before its end at which a job is told, as far as it has so many
 TIMEOUTS = 1000  # how often a job may reach its time limit and be queued again
 
@@ -180,7 +181,10 @@ class Slurm:
             yield self._finish(job, record.status, sentence)
             return
         job.over_since = job.over_since or time.monotonic()
-        if time.monotonic() - job.over_since > GRACE and self._is_free(job.cell):
+        # A job that is on its way back to the queue looks like one that failed.
+        kept = any(self._store.checkpoints(job.cell.key).glob("*.pt"))
+        grace = REQUEUED if kept else GRACE
+        if time.monotonic() - job.over_since > grace and self._is_free(job.cell):
             yield self._failed(job, state or State("gone"))
 
     def _is_free(self, cell: Cell) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import quintain
 from quintain.compose.assemble import Unusual, setting
-from quintain.compose.cells import RESULTS_VERSION
+from quintain.compose.cells import RESULTS_VERSION, Cell
 from quintain.compose.config import compose_one, composer
 from quintain.compose.content import unchanged
 from quintain.compose.errors import UsageError
@@ -36,25 +36,7 @@ def resume(file: Path, words: Sequence[str], status: Lookup) -> Plan:
     settings = _settings(file, content, words)
     plan = Plan(settings, name=file.stem, words=[str(word) for word in content.get("words", [])])
     plan.notes = [str(note) for note in content.get("notes") or []]
-    shared, problems = Shared(), dict[str, None]()
-    for plain, entry in plain_cells(content):
-        try:
-            cell = replace(thaw(plain, shared), width=None)  # no key covers it; the run solves it
-        except UsageError as error:
-            problems |= dict.fromkeys(f"{file}: {text}" for text in error.problems)
-            continue
-        if not shared.of(unchanged, cell.config["dataset"]):
-            name = cell.names["dataset"]
-            problems[f"{file}: the files of dataset={name} are others than when it was made"] = None
-            continue
-        action = entry.get("action")
-        if action not in get_args(Action):
-            problems[f"{file}: a cell cannot be {action!r}"] = None
-            continue
-        kept: Action = "skipped" if action == "skipped" else "run"
-        params = content["groups"][entry["group"]].get("params")
-        reason = str(entry.get("reason", "")) if kept == "skipped" else ""
-        plan.cells.append(Planned(cell, kept, reason, params if type(params) is int else None))
+    plan.cells, problems = _thawed(file, content)
     if problems:
         raise UsageError([*problems, f"make the plan anew: {_command(content)}"])
     done = status(settings.store, [planned.cell.key for planned in plan.cells])
@@ -62,6 +44,33 @@ def resume(file: Path, words: Sequence[str], status: Lookup) -> Plan:
         if planned.action == "run" and done.get(planned.cell.key) == "ok":
             planned.action = "cached"
     return plan
+
+
+def _thawed(file: Path, content: dict[str, Any]) -> tuple[list[Planned], dict[str, None]]:
+    """The cells of a plan, and what is wrong with others, each sentence once."""
+    shared, cells, problems = Shared(), list[Planned](), dict[str, None]()
+    for plain, entry in plain_cells(content):
+        try:
+            cell = replace(thaw(plain, shared), width=None)  # no key covers it; the run solves it
+        except UsageError as error:
+            problems |= dict.fromkeys(f"{file}: {text}" for text in error.problems)
+            continue
+        action, name = entry.get("action"), cell.names["dataset"]
+        if not shared.of(unchanged, cell.config["dataset"]):
+            problems[f"{file}: the files of dataset={name} are others than when it was made"] = None
+        elif action not in get_args(Action):
+            problems[f"{file}: a cell cannot be {action!r}"] = None
+        else:
+            params = content["groups"][entry["group"]].get("params")
+            cells.append(_planned(cell, entry, params if type(params) is int else None))
+    return cells, problems
+
+
+def _planned(cell: Cell, entry: dict[str, Any], params: int | None) -> Planned:
+    """What the plan says of a cell: skipped with its reason, else to run."""
+    if entry["action"] == "skipped":
+        return Planned(cell, "skipped", str(entry.get("reason", "")), params)
+    return Planned(cell, "run", "", params)
 
 
 def choose(plan: Plan, status: Lookup, *, only_failed: bool, force: bool) -> None:

@@ -28,7 +28,7 @@ from quintain.plugins.stem.speech import Speech
         ("head.lexico=true", "did you mean lexicon?"),
         (
             "launch.wrkers=3",
-            "there is no setting launch.wrkers; did you mean workers? Known: time_",
+            "there is no setting launch.wrkers; did you mean workers? Known: checkpoint_every",
         ),
         ("lanch.workers=3", "there is no setting lanch; did you mean launch?"),
         ("head.rank_by=x", "head.rank_by: expected wer, cer or exact_match, came 'x'"),

@@ -8,7 +8,6 @@ and what it was, for example `{"quality.scores.accuracy.val": "nan"}`.
 from __future__ import annotations
 
 import json
-import math
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -23,6 +22,7 @@ from pydantic import (
 )
 
 from quintain.contracts import Direction, Modality, Task
+from quintain.records.plain import plain_json
 
 SCHEMA = 1
 
@@ -113,6 +113,20 @@ class Target(_Part):
     seconds: Seconds | None
 
 
+class Confusion(_Part):
+    """How often each class of the test split (row) was taken for which (column)."""
+
+    classes: list[str]
+    counts: list[list[Count]]
+
+    @model_validator(mode="after")
+    def _square(self) -> Confusion:
+        size = len(self.classes)
+        if [len(row) for row in self.counts] != [size] * size:
+            raise ValueError(f"expected counts of {size} × {size}, one for each pair of classes")
+        return self
+
+
 class Quality(_Part):
     """How good the model is; `main` names the score that chose the weights and ranks models."""
 
@@ -121,6 +135,7 @@ class Quality(_Part):
     curve: list[CurvePoint] = []
     best_step: Count | None = None
     target: Target | None = None
+    confusion: Confusion | None = None  # where the task is to classify, of few classes
 
     @model_validator(mode="after")
     def _main_is_measured(self) -> Quality:
@@ -371,25 +386,3 @@ def _misfits(record: Record) -> list[str]:
 
 def _verb(given: object) -> str:
     return "needs" if given is None else "forbids"
-
-
-def plain_json(value: Any, nonfinite: dict[str, str], path: str = "") -> Any:
-    """`value` with models as dicts, tuples as lists, valid text and non-finite floats as None.
-
-    Each replaced float is noted in `nonfinite` under its dotted path.
-    """
-    if isinstance(value, float):
-        if math.isfinite(value):
-            return float(value)  # numpy's float64 is a float too, but prints as its own type
-        nonfinite[path] = str(float(value))
-        return None
-    if isinstance(value, str):
-        return value.encode(errors="replace").decode()  # a log's stray bytes are no Unicode
-    if isinstance(value, BaseModel):
-        value = value.model_dump(by_alias=True)
-    prefix = f"{path}." if path else ""
-    if isinstance(value, dict):
-        return {k: plain_json(v, nonfinite, f"{prefix}{k}") for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain_json(v, nonfinite, f"{prefix}{i}") for i, v in enumerate(value)]
-    return value

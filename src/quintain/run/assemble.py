@@ -249,6 +249,7 @@ def quality(trace: Trace, scores: tuple[Score, ...], budget: Budget) -> dict[str
         "curve": [_curve_point(point) for point in trace.curve],
         "best_step": trace.best.step,
         "target": _target(trace.curve, scores[0], budget.target),
+        "confusion": trace.confusion,
     }
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from quintain.compose.bind import instantiate, locate
 from quintain.compose.build import build_stem
-from quintain.contracts import Features, Head, Predictor, Split, Stem
+from quintain.contracts import Batch, Features, Head, Predictor, Split, Stem
 from quintain.kit.meters import HostMemory
 from quintain.records.schema import Record, utc_now
 from quintain.run import assemble
+from quintain.run.confusion import Confusion
 from quintain.run.feed import EvaluationFeed
 from quintain.run.samples import keep_samples
 
@@ -33,12 +35,10 @@ def execute_reference(run: Run) -> Record:
     run.clocks.switch("validation")
     val = _score(run, head, predictor, "val")
     run.clocks.switch("test")
-    test = _score(run, head, predictor, "test")
+    confusion = Confusion(run.dataset.spec)
+    test = _score(run, head, predictor, "test", confusion.add)
     run.clocks.switch("measuring")
-    scores = {
-        s.name: {"direction": s.direction, "unit": s.unit, "val": val[s.name], "test": test[s.name]}
-        for s in head.scores
-    }
+    scores = _scores(head, val, test)
     keep_samples(run.samples, run.dataset, head, stem, predictor)
     seconds = run.clocks.read("training")
     size = run.dataset.size("train")
@@ -53,11 +53,22 @@ def execute_reference(run: Run) -> Record:
     return Record.model_validate(
         assemble.common(run, stem.reading)
         | {
-            "quality": {"main": head.scores[0].name, "scores": scores},
+            "quality": {
+                "main": head.scores[0].name,
+                "scores": scores,
+                "confusion": confusion.plain(),
+            },
             "cost": assemble.metered(cost, run, [HostMemory()]),
             "finished": utc_now(),
         }
     )
+
+
+def _scores(head: Head, val: dict[str, float], test: dict[str, float]) -> dict[str, Any]:
+    return {
+        s.name: {"direction": s.direction, "unit": s.unit, "val": val[s.name], "test": test[s.name]}
+        for s in head.scores
+    }
 
 
 def _scorer(run: Run, head_class: Any, stem: Stem) -> Head:
@@ -76,9 +87,17 @@ class _Nothing(nn.Module):
         self.out = features
 
 
-def _score(run: Run, head: Head, predictor: Predictor, split: Split) -> dict[str, float]:
+def _score(
+    run: Run,
+    head: Head,
+    predictor: Predictor,
+    split: Split,
+    also: Callable[[Tensor, Batch], None] = lambda answer, batch: None,
+) -> dict[str, float]:
     metrics = head.metrics(run.dataset)
     for batch in EvaluationFeed(run.dataset, split):
         assert batch is not None, "one process reads every sample"
-        head.update(metrics, predictor(batch), batch)
+        answer = predictor(batch)
+        head.update(metrics, answer, batch)
+        also(answer, batch)
     return {name: float(metric.compute()) for name, metric in metrics.items()}

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -17,6 +18,7 @@ from quintain.contracts import Batch, Dataset, Score
 from quintain.run import state
 from quintain.run.checkpoint import Keeper, Stage, State, words
 from quintain.run.clocks import Clocks
+from quintain.run.confusion import Confusion
 from quintain.run.merge import merge
 from quintain.run.optimize import Recipe
 from quintain.run.pieces import Pieces
@@ -49,6 +51,7 @@ class Trace:
     step_ms: list[float] = field(default_factory=list)
     shared_ms: list[float] = field(default_factory=list)  # of each step, waiting for other ranks
     test: dict[str, float] = field(default_factory=dict)
+    confusion: dict[str, Any] | None = None  # of the test, where the task is to classify
     best: Point | None = None
     weights: dict[str, Tensor] = field(default_factory=dict)
 
@@ -108,6 +111,7 @@ class Task(pl.LightningModule):
         self._norms: list[Tensor] = []
         self._factor = 1.0  # what a batch's loss counts among the ranks
         self._metrics = model.head.metrics(dataset)
+        self._confusion = Confusion(dataset.spec)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return self.recipe.build(self.model)
@@ -276,13 +280,16 @@ class Task(pl.LightningModule):
 
     def test_step(self, batch: Batch | None, batch_idx: int) -> None:
         self._leave_if_asked("over", {})
-        self._update(batch)
+        self._update(batch, self._confusion.add)
 
-    def _update(self, batch: Batch | None) -> None:
+    def _update(
+        self, batch: Batch | None, also: Callable[[Tensor, Batch], None] = lambda a, b: None
+    ) -> None:
         """None where this rank has no share of a batch."""
         if batch is not None:
             for answer, piece in self.pieces.answers(self.model, batch):
                 self.model.head.update(self._metrics, answer, piece)
+                also(answer, piece)
         self._progress(self.steps_done)
 
     def on_test_epoch_start(self) -> None:
@@ -290,6 +297,7 @@ class Task(pl.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         self.trace.test = self._read_metrics()
+        self.trace.confusion = self._confusion.plain(self._ranks)
 
     def load_best(self) -> None:
         """Go back to the weights that were best on validation."""

@@ -44,7 +44,7 @@ def told(*words):
     return error.value.problems
 
 
-def quintain(*words, cwd, **environment):
+def quintain(*words, cwd, timeout=240, **environment):
     """Runs the command in a process of its own: exit code, standard output, standard error."""
     done = subprocess.run(
         [sys.executable, "-m", "quintain", *words],
@@ -52,7 +52,7 @@ def quintain(*words, cwd, **environment):
         env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "120"} | environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=timeout,
     )
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stdout, done.stderr

@@ -14,7 +14,9 @@ from records_factory import cost, data, make, plain
 from rich.console import Console
 
 from quintain.records.schema import Record
-from quintain.report.leaderboard import leaderboard, leaderboard_json
+from quintain.report.formats.values import json_text
+from quintain.report.formats.values import plain as as_values
+from quintain.report.leaderboard import leaderboard
 from quintain.report.records_list import print_records, records_json
 from quintain.report.table import print_leaderboard
 from quintain.report.text import console, count, decimals, seconds
@@ -204,8 +206,10 @@ def test_references_do_not_multiply_with_hardware_or_budget() -> None:
 
 
 def test_failed_and_skipped_are_listed_and_counted() -> None:
-    board = leaderboard_json(
-        [*seeds(0.5, 0.6), make(seed=3, status="failed"), make(model="mlp", status="skipped")]
+    board = as_values(
+        leaderboard(
+            [*seeds(0.5, 0.6), make(seed=3, status="failed"), make(model="mlp", status="skipped")]
+        )
     )
     assert board["rows"][0]["n"] == 2
     assert "1 of 3 seeds failed (oom)" in board["notes"][0]
@@ -228,10 +232,11 @@ def test_different_data_under_one_name_is_flagged() -> None:
 
 
 def test_json_is_standard() -> None:
-    text = json.dumps(leaderboard_json(seeds(0.5, math.inf)), allow_nan=False)
+    text = json_text(leaderboard(seeds(0.5, math.inf)))
     row = json.loads(text)["rows"][0]
     assert row["mean"] is None
-    assert leaderboard_json([]) == {"rows": [], "notes": [], "failed": [], "skipped": []}
+    empty = as_values(leaderboard([]))
+    assert all(empty[name] == [] for name in ("rows", "notes", "failed", "skipped"))
     wanted = "dataset modality task model hardware budget metric direction mean ci_low ci_high n"
     wanted += " params train_seconds samples_per_second reference generated unit group variant"
     assert set((wanted + " seeds trust comparison notes").split()) <= set(row)

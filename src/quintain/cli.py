@@ -141,7 +141,12 @@ def _add_reading(add: Add) -> None:
     ):
         reading = add(name, run, help)
         reading.add_argument("settings", nargs="*", help="store=FOLDER (default: results)")
-        reading.add_argument("--format", choices=("table", "json"), default="table")
+        if name == "records":
+            reading.add_argument("--format", choices=("table", "json"), default="table")
+            continue
+        formats = ("table", "md", "latex", "csv", "json", "html")
+        reading.add_argument("--format", choices=formats, help="default: as --output is named")
+        reading.add_argument("--output", type=Path, metavar="FILE", help="write it to a file")
 
 
 def _add_status(add: Add) -> None:
@@ -249,17 +254,9 @@ def _hydra(arguments: argparse.Namespace) -> int:
 
 
 def _leaderboard(arguments: argparse.Namespace) -> int:
-    import json
+    from quintain.report.command import leaderboard
 
-    from quintain.report.leaderboard import leaderboard_json
-    from quintain.report.table import print_leaderboard
-
-    store = _existing_store(arguments)
-    if arguments.format == "json":
-        print(json.dumps(leaderboard_json(store.all()), indent=1, allow_nan=False))
-    else:
-        print_leaderboard(store.all())
-    return 0
+    return leaderboard(_existing_store(arguments), arguments.format, arguments.output)
 
 
 def _records(arguments: argparse.Namespace) -> int:

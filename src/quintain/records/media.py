@@ -40,7 +40,7 @@ def show_samples(run: Run, folder: Path) -> None:
 def read_samples(folder: Path) -> list[dict[str, Any]]:
     """The rows of a run's samples, [] where there are none that can be used."""
     try:
-        if not (file := _inside(folder, "samples.json")) or file.stat().st_size > MOST:
+        if not (file := inside(folder, "samples.json")) or file.stat().st_size > MOST:
             return []
         rows = json.loads(file.read_text(encoding="utf-8"))
         return [row for row in rows if _usable(row)]
@@ -57,16 +57,16 @@ def _media(folder: Path, shown: dict[str, Any], caption: str) -> Iterator[tuple[
     """What W&B can show of an input, under the name of its kind."""
     import wandb
 
-    kind, file = shown.get("kind"), _inside(folder, shown.get("file"))
+    kind, file = shown.get("kind"), inside(folder, shown.get("file"))
     if kind in ("image", "video") and file:
         yield kind, wandb.Image(str(file), caption=caption)
     if kind == "speech" and file:
         yield "sound", wandb.Audio(str(file), caption=caption)
-    if picture := _inside(folder, shown.get("log_mel")):
+    if picture := inside(folder, shown.get("log_mel")):
         yield "log_mel", wandb.Image(str(picture), caption=caption)
 
 
-def _inside(folder: Path, name: Any) -> Path | None:
+def inside(folder: Path, name: Any) -> Path | None:
     """A file of this folder, and no link out of it: a samples.json may come from anybody."""
     if not isinstance(name, str) or Path(name).name != name or name.startswith("."):
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from quintain.records.schema import Record
@@ -41,11 +41,6 @@ def leaderboard(records: Iterable[Record]) -> Board:
         failed=[_lost(r, _why_failed(r)) for r in lost if r.status == "failed"],
         skipped=[_lost(r, {"reason": r.reason}) for r in lost if r.status == "skipped"],
     )
-
-
-def leaderboard_json(records: Iterable[Record]) -> dict[str, Any]:
-    """The leaderboard as plain values: `rows`, `notes`, `failed`, `skipped`. No NaN anywhere."""
-    return asdict(leaderboard(records))
 
 
 def _newest(records: Sequence[Record]) -> tuple[list[list[Record]], int]:

@@ -39,7 +39,7 @@ BUDGET_TOLERANCE = 0.02  # share of the asked parameters within which a model me
 def print_leaderboard(records: Iterable[Record], to: Console | None = None) -> Board:
     """Print the leaderboard of these records, and return it."""
     board, out = leaderboard(records), to or console()
-    tables = list(by(board.rows, _column).values())
+    tables = list(by(board.rows, column).values())
     hidden = [_print_dataset(out, rows) for rows in tables]
     if len(tables) > 1:
         print_matrix(out, tables)
@@ -53,16 +53,17 @@ def print_leaderboard(records: Iterable[Record], to: Console | None = None) -> B
     return board
 
 
-def _column(row: Row) -> tuple[str, str, str, str]:
+def column(row: Row) -> tuple[str, str, str, str]:
+    """What rows of one table share."""
     return row.dataset, row.metric, row.direction, row.comparison
 
 
 def _print_dataset(out: Console, rows: Sequence[Row]) -> tuple[list[str], int]:
     """Print a table; gives the columns that did not fit, and the width at which all do."""
-    out.print(_title(rows))
+    out.print(title(rows))
     several = len({row.hardware for row in rows if not row.reference}) > 1
     places = decimals(row.mean for row in rows)
-    lines = [_cells(row, places, several) for row in rows]
+    lines = [cells(row, places, several) for row in rows]
     widths = {
         name: widest([name, *(line[name].plain for line in lines)], FOLDS.get(name))
         for name in lines[0]
@@ -83,7 +84,7 @@ def _print_dataset(out: Console, rows: Sequence[Row]) -> tuple[list[str], int]:
     for row, line in zip(rows, lines, strict=True):
         table.add_row(*(line[name] for name in shown), style=_style(row))
     out.print(table)
-    for text in _footer(rows):
+    for text in footer(rows):
         out.print(plain(text, "dim"))
     out.print()
     return hidden, total([*widths.values()])
@@ -101,7 +102,8 @@ def _print_hidden(out: Console, hidden: Sequence[tuple[list[str], int]]) -> None
     )
 
 
-def _title(rows: Sequence[Row]) -> Text:
+def title(rows: Sequence[Row]) -> Text:
+    """What stands above a table: dataset, modality, task, score, and what sets it apart."""
     row = rows[0]
     title = plain(row.dataset, "bold")
     unit = f" ({row.unit})" if row.unit not in ("", "1") else ""
@@ -119,7 +121,8 @@ def _style(row: Row) -> str:
     return "dim" if row.reference else "bold" if row.rank == 1 else ""
 
 
-def _cells(row: Row, places: int, several: bool) -> dict[str, Text]:
+def cells(row: Row, places: int, several: bool) -> dict[str, Text]:
+    """The words of a row by the names of their columns; `several` shows the hardware."""
     rank = "ref" if row.reference else ABSENT if row.rank is None else str(row.rank)
     doubt = " !" if _doubts(row, timing=False) else ""
     rough = "~" if _doubts(row, timing=True) else ""
@@ -153,7 +156,8 @@ def _doubts(row: Row, *, timing: bool) -> dict[str, str]:
     }
 
 
-def _footer(rows: Sequence[Row]) -> Iterable[str]:
+def footer(rows: Sequence[Row]) -> Iterable[str]:
+    """The sentences below a table."""
     models = [row for row in rows if not row.reference]
     if any(row.n == 1 for row in models):
         yield "one seed: no interval; seed=1,2,3 gives one"
@@ -184,8 +188,14 @@ def _doubtful(rows: Sequence[Row], *, timing: bool, mark: str) -> Iterable[str]:
 
 
 def _print_lost(out: Console, board: Board) -> None:
+    for what, words in lost(board):
+        out.print(plain(f"{what}: {words}", "red" if what == "failed" else "dim"))
+
+
+def lost(board: Board) -> Iterable[tuple[str, str]]:
+    """`failed` or `skipped`, the cell, and why."""
     for what, cells in (("failed", board.failed), ("skipped", board.skipped)):
         for cell in cells:
             place = f"{cell['dataset']}/{cell['model']}/s{cell['seed']} on {cell['hardware']}"
             why = cell.get("reason") or f"{cell['kind']}: {first_line(cell['message'])}"
-            out.print(plain(f"{what}: {place}: {why}", "red" if what == "failed" else "dim"))
+            yield what, f"{place}: {why}"

@@ -1,0 +1,48 @@
+"""A leaderboard in the format that was asked for, as one text."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from quintain.records.schema import Record
+from quintain.records.store import Store
+from quintain.report.formats.latex import latex
+from quintain.report.formats.markdown import markdown
+from quintain.report.formats.values import csv_text, json_text
+from quintain.report.leaderboard import Board, leaderboard
+from quintain.report.page.build import page
+from quintain.report.table import print_leaderboard
+
+FORMATS = ("table", "md", "latex", "csv", "json", "html")
+SUFFIXES = {".md": "md", ".tex": "latex", ".csv": "csv", ".json": "json", ".html": "html"}
+WIDTH = 10_000  # columns; a file has no edge to fold at
+
+_OF_BOARD: dict[str, Callable[[Board], str]] = {
+    "md": markdown,
+    "latex": latex,
+    "csv": csv_text,
+    "json": json_text,
+}
+
+
+def rendered(store: Store, format: str) -> str:
+    """The leaderboard of a store as text in one of `FORMATS`."""
+    if format == "html":
+        return page(store)
+    records = store.all()
+    return _table(records) if format == "table" else _OF_BOARD[format](leaderboard(records))
+
+
+def format_of(asked: str | None, output: Path | None) -> str:
+    """What was asked for, else what the file's name says, else a table."""
+    return asked or SUFFIXES.get(output.suffix.lower() if output else "", "table")
+
+
+def _table(records: Sequence[Record]) -> str:
+    out = io.StringIO()
+    print_leaderboard(records, Console(file=out, width=WIDTH, highlight=False))
+    return out.getvalue()

@@ -1,0 +1,1 @@
+"""The leaderboard as one HTML page that needs no network."""

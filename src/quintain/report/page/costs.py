@@ -1,0 +1,40 @@
+"""What a result took, as columns that a reader of the page may choose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from quintain.records.schema import Cost, Record
+from quintain.report.rows import Row, parts
+from quintain.stats.intervals import mean_interval
+
+COSTS = [
+    {"name": "params", "label": "parameters", "over": "largest"},
+    {"name": "train_seconds", "label": "training s", "over": "sum"},
+    {"name": "total_seconds", "label": "whole run s", "over": "sum"},
+    {"name": "samples_per_second", "label": "samples/s", "over": "smallest"},
+    {"name": "latency_ms", "label": "latency ms", "over": "largest"},
+    {"name": "memory_mb", "label": "memory MiB", "over": "largest"},
+    {"name": "device_mb", "label": "device MiB", "over": "largest"},
+    {"name": "energy_wh", "label": "energy Wh", "over": "sum"},
+    {"name": "mflops", "label": "MFLOPs a sample", "over": "largest"},
+]
+"""Name, heading, and how a column over several datasets is made of theirs."""
+
+_OF: dict[str, Callable[[Cost], float | None]] = {
+    "total_seconds": lambda cost: cost.seconds.total,
+    "latency_ms": lambda cost: cost.latency_ms["1"].p50 if "1" in cost.latency_ms else None,
+    "memory_mb": lambda cost: cost.memory_mb.host_peak,
+    "device_mb": lambda cost: cost.memory_mb.device_peak,
+    "energy_wh": lambda cost: None if cost.energy_kwh is None else 1e3 * cost.energy_kwh,
+    "mflops": lambda cost: None if cost.flops_per_sample is None else cost.flops_per_sample / 1e6,
+}
+
+
+def of(records: Sequence[Record], row: Row) -> dict[str, float | None]:
+    """Means over the seeds of one machine; None where a seed's is missing."""
+    first = next((str(r.machine.get("host")) for r in records), "")
+    spent = [parts(r)[2] for r in records if str(r.machine.get("host")) == first]
+    told = {name: mean_interval(map(read, spent)).mean for name, read in _OF.items()}
+    known = ("params", "train_seconds", "samples_per_second")
+    return {name: getattr(row, name) for name in known} | told

@@ -169,7 +169,7 @@ def kill_sweeps(folder: Path, settings: list[str], times: int, chance: random.Ra
         os.kill(sweep.process.pid, signal.SIGKILL)
         began = time.monotonic()
         sweep.end()
-        while (left := sweep.processes()) and time.monotonic() - began < GONE:
+        while (left := sweep.processes()) and time.monotonic() - began < WAIT:
             time.sleep(0.02)
         seen.seconds.append(time.monotonic() - began)
         seen.orphans.append(len(left))
@@ -201,7 +201,7 @@ def readings(runs: Runs, sweeps: Sweeps, cells: int) -> list[Reading]:
                 at_least=cells, judged="worst", note="one reading a sweep"),
         Reading("commands until complete", "", _floats(runs.commands),
                 note=f"{max(runs.killed, default=0)} cells at most had failed at a time"),
-        Reading("sweep killed: processes left after 5 s", "", _floats(sweeps.orphans), 0,
+        Reading("sweep killed: processes that never ended", "", _floats(sweeps.orphans), 0,
                 judged="worst", note=alive),
         Reading("sweep killed: until its last process ended", "s", sweeps.seconds, GONE,
                 judged="worst"),

@@ -83,7 +83,7 @@ class HangsInC(Good):
     """Never gives Python's lock back: no thread of the run can do anything."""
 
     def misbehave(self):
-        (HERE / "hangs.txt").write_text(f"{os.getpid()}")
+        (HERE / "hangs_in_c.txt").write_text(f"{os.getpid()}")
         ctypes.PyDLL(None).sleep(600)
 
 
@@ -94,6 +94,19 @@ class Leaves(Good):
         child = subprocess.Popen(["sleep", "600"])
         (HERE / "leaves.txt").write_text(f"{child.pid}")
         os._exit(0)
+
+
+class Stalls(Good):
+    """Notes that it trains, and takes an hour for the step."""
+
+    def __init__(self, inp, *, note):
+        super().__init__(inp)
+        self.note = Path(note)
+
+    def misbehave(self):
+        if self.training:
+            self.note.touch()
+            time.sleep(3600)
 
 
 class Spoils(Good):

@@ -152,7 +152,7 @@ def test_two_processes_download_once(server: Server, tmp_path: Path) -> None:
     for process in both:
         process.start()
     for process in both:
-        process.join(60)
+        process.join(300)
     assert [process.exitcode for process in both] == [0, 0]
     assert server.requests == ["/good.bin"] and left_in(tmp_path) == ["good.bin"]
 

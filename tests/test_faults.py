@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import bad_plugins
@@ -21,9 +21,9 @@ from quintain.records.schema import Record
 from quintain.records.store import Store
 
 SECRET = "hunter2-and-more"
-LIMIT = 10.0
+LIMIT = 0.5
 EXPECTED = {  # class → kind of the failure, and words of its sentence
-    "Hangs": ("timeout", "longer than its limit of 10 s (launch.time_limit)"),
+    "Hangs": ("timeout", "longer than its limit of 0.5 s (launch.time_limit)"),
     "HangsInC": ("timeout", "longer than its limit"),
     "Raises": ("exception", "a bug of mine"),
     "Speaks": ("exception", "enough"),
@@ -48,6 +48,18 @@ def bad_cell(name: str, folder: Path, seed: int = 1) -> Cell:
     return made
 
 
+@dataclass(frozen=True, kw_only=True)
+class OfTheStuck(Limits):
+    """Of the runs that have said that they do nothing from here on; a slow machine is no fault."""
+
+    folder: Path
+
+    def broken(self, pid: int, ran: float, silent: float) -> tuple[str, str] | None:
+        said = [file.read_text().split() for file in self.folder.glob("hangs*.txt")]
+        stuck = [words[0] for words in said if words]
+        return super().broken(pid, ran, silent) if str(pid) in stuck else None
+
+
 class Story:
     """One run of all the bad cells, and what came of it."""
 
@@ -56,7 +68,8 @@ class Story:
         self.store = Store(folder / "store")
         names = [*EXPECTED, "Refuses", *FINE]
         self.cells = {name: bad_cell(name, self.folder) for name in names}
-        pool = LocalPool(self.store, workers=3, limits=Limits(time=LIMIT))
+        stuck = self.folder / "plugins" / "model"
+        pool = LocalPool(self.store, workers=3, limits=OfTheStuck(time=LIMIT, folder=stuck))
         self.events: list[Event] = []
         self.most = 0
         alive: set[str] = set()
@@ -121,7 +134,7 @@ def test_a_skip_that_comes_late_is_a_skipped_record(story):
 
 
 def test_nothing_of_a_hung_or_dead_cell_is_left(story):
-    for name in ("hangs", "leaves"):
+    for name in ("hangs", "hangs_in_c", "leaves"):
         file = story.folder / "plugins" / "model" / f"{name}.txt"
         for pid in file.read_text().split():
             assert not _alive(int(pid)), name
@@ -179,8 +192,7 @@ def test_stopping_kills_what_runs_and_gives_claims_back(story):
     pool = LocalPool(story.store, workers=1, limits=Limits(grace=0.5))
     file = story.folder / "plugins" / "model" / "hangs.txt"
     file.unlink(missing_ok=True)
-    began = time.monotonic()
-    list(pool.run([slow], stopped=lambda: file.exists() or time.monotonic() - began > 20))
+    list(pool.run([slow], stopped=file.exists))
     assert not _alive(int(file.read_text().split()[0]))
     assert story.store.status(slow.key) is None
     claim = story.store.claim(slow.key)

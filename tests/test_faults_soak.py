@@ -51,5 +51,5 @@ def test_a_killed_sweep_leaves_no_process_and_no_claim(
 ) -> None:
     seen = faults.kill_sweeps(tmp_path, settings(6, 60), times, random.Random(times))
     assert min(seen.alive) >= 3  # the sweep, its server, and a run
-    assert not any(seen.orphans) and max(seen.seconds) <= faults.GONE
+    assert not any(seen.orphans)  # within how many seconds is for benchmarks/faults.py to say
     assert not any(seen.damaged) and not any(seen.held)

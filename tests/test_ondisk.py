@@ -229,12 +229,12 @@ def test_the_next_chunk_is_read_while_one_is_used(files: list[Path]) -> None:
     feed = TrainFeed(data, Order(10, 4, 1), steps=8, chunk=2)
     chunks = iter(feed)
     next(chunks)
-    assert enough.wait(10)  # the second chunk came without being asked for
+    assert enough.wait(120)  # the second chunk came without being asked for
     assert feed.seconds > 0
     del chunks  # whoever trained has stopped
     for thread in threading.enumerate():
         if thread.name.startswith("quintain-feed"):
-            thread.join(10)  # it was finishing
+            thread.join(120)  # it was finishing
     assert feeding() == []
 
 

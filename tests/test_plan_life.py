@@ -89,7 +89,7 @@ def test_a_limit_makes_a_probe_and_refuses(tmp_path, plugins):
     code, _, err = sweep(store, plugins, *words, "max_hours=0.5")
     assert code == 2 and "by a probe of 20 steps" in err and "budget.steps" in err
     hours = float(err.partition("2 cells take about ")[2].partition(" h")[0])
-    assert 40 < hours < 700  # two million steps of at least 0.15 s, were they all slow
+    assert 40 < hours < 20_000  # two million steps of at least 0.15 s, were they all slow
     assert not list(store.glob("records/*/*.json"))
     code, _, err = sweep(store, plugins, "model=fast", "max_kwh=1", "max_hours=-1")
     assert code == 2 and "max_hours must be a number above 0" in err
@@ -100,13 +100,13 @@ def test_what_runs_is_seen_from_another_terminal(tmp_path, plugins):
     words = ["sweep", *WORDS, f"store={store}", "model=slow", "seed=1,2", f"plugins_dir={plugins}"]
     process = subprocess.Popen([sys.executable, "-m", "quintain", *words], cwd=tmp_path)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not list(store.glob("running/*.json")):
             assert time.monotonic() < deadline and process.poll() is None
             time.sleep(0.05)
         _, out, _ = quintain("status", f"store={store}", "--format", "json", cwd=tmp_path)
     finally:
-        assert process.wait(60) == 0
+        assert process.wait(300) == 0
     found = json.loads(out)
     (run,) = found["running"]
     assert run["label"] == "digits/slow/cpu/s1" and not run["stale"]

@@ -41,7 +41,7 @@ def test_the_records_of_this_machine_and_a_worker_that_is_killed(tmp_path):
     process = sweep(tmp_path, *words, plugins=plugins)
     run = psutil.Process(_until_built(plugins, process))
     run.parent().kill()  # Ray's worker
-    assert not psutil.wait_procs([run], timeout=10)[1]  # the run ends with it
+    assert not psutil.wait_procs([run], timeout=LONG)[1]  # the run ends with it
     out = process.communicate(timeout=LONG)[0]
     assert process.returncode == 1, out
     local = ("sweep", *WORDS, *words[:-2], "model=good", "seed=1", "store=here")

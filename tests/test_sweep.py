@@ -28,6 +28,7 @@ from quintain.records.store import Store, StoreError
 
 WORDS = ["dataset=digits", "budget.steps=12", "budget.params=null", "budget.validations=1"]
 WORDS += ["wandb.mode=disabled", "hardware=cpu", "launch.workers=2"]
+WAIT = 300.0  # seconds for anything that must happen, on a slow machine too
 
 
 def _hear_ctrl_c():
@@ -65,15 +66,15 @@ class Sweep:
         raise AssertionError(f"no {words!r} in {self.lines}")
 
     def end(self) -> int:
-        self.lines += self.process.communicate(timeout=90)[0].splitlines(keepends=True)
+        self.lines += self.process.communicate(timeout=WAIT)[0].splitlines(keepends=True)
         return self.process.returncode
 
     def family(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)
 
 
-def gone(processes: list[psutil.Process], seconds: float) -> bool:
-    return not psutil.wait_procs(processes, timeout=seconds)[1]
+def gone(processes: list[psutil.Process]) -> bool:
+    return not psutil.wait_procs(processes, timeout=WAIT)[1]
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ def test_interrupted_then_killed_then_two_at_once(tmp_path, plugins):
 
     first = Sweep(store, plugins, *words)
     first.until("ok", count=2)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + WAIT
     while len(family := first.family()) < 3:  # the fork server and the runs that come next
         assert time.monotonic() < deadline, family
         time.sleep(0.02)
@@ -99,7 +100,7 @@ def test_interrupted_then_killed_then_two_at_once(tmp_path, plugins):
     assert first.end() == 130, first.lines
     assert "interrupted; what had finished is kept" in first.lines[-1]
     assert "Traceback" not in "".join(first.lines)
-    assert gone(family, 5)
+    assert gone(family)
     assert statuses(store)["ok"] == 2
 
     before = len(bad_plugins.built(plugins))
@@ -110,7 +111,7 @@ def test_interrupted_then_killed_then_two_at_once(tmp_path, plugins):
     family = second.family()
     second.process.kill()
     second.process.communicate()
-    assert gone(family, 5)
+    assert gone(family)
     assert statuses(store)["ok"] == 2
 
     before = len(bad_plugins.built(plugins))
@@ -135,7 +136,7 @@ def test_failed_cells_fail_the_sweep_and_run_again(tmp_path, plugins):
     )
     os.close(slave)
     seen = read_all(master)
-    assert process.wait(timeout=60) == 1, seen
+    assert process.wait(timeout=WAIT) == 1, seen
     assert "digits" in seen and "cells done" in seen  # the live grid
     assert "failed: digits/bad/cpu/s1:" in seen and "Traceback" not in seen
     assert "4 cells: 4 ran" in seen and "1 failed" in seen
@@ -145,7 +146,7 @@ def test_failed_cells_fail_the_sweep_and_run_again(tmp_path, plugins):
 
 def read_all(master: int) -> str:
     """Everything a pseudo-terminal shows until its last process has gone."""
-    seen, end = b"", time.monotonic() + 90
+    seen, end = b"", time.monotonic() + WAIT
     while time.monotonic() < end:
         if select.select([master], [], [], 1)[0]:
             try:
@@ -161,15 +162,15 @@ def read_all(master: int) -> str:
 
 def test_ctrl_c_while_planning(tmp_path, plugins):
     started = Sweep(tmp_path / "store", plugins, "model=fast")
-    end = time.monotonic() + 30
+    end = time.monotonic() + WAIT
     while not started.family() and time.monotonic() < end:
         time.sleep(0.01)
-    time.sleep(0.5)  # the fork server imports torch
+    time.sleep(0.5)  # somewhere in the fork server's import of torch; anywhere must do
     family = started.family()
     os.killpg(started.process.pid, signal.SIGINT)
     assert started.end() == 130, started.lines
     assert "Traceback" not in "".join(started.lines)
-    assert gone(family, 15)
+    assert gone(family)
     assert not list((tmp_path / "store").glob("records/*/*.json"))
 
 

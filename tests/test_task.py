@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,6 +13,7 @@ from torch import nn
 from quintain.compose.bind import locate
 from quintain.compose.build import Model
 from quintain.contracts import Features, Score
+from quintain.run import clocks
 from quintain.run.budget import Budget
 from quintain.run.clocks import Clocks
 from quintain.run.execute import make_trainer
@@ -67,14 +68,14 @@ def fitted(
     chunk: int = 3,
 ):
     data = data or loaded()
-    net, clocks = model(data, before), Clocks()
+    net, phases = model(data, before), Clocks()
     reported: list[int] = []
     task = task_class(
         net,
         recipe or Recipe(lr=0.05),
         data,
         steps=budget.steps,
-        clocks=clocks,
+        clocks=phases,
         seconds=budget.seconds,
         progress=reported.append,
     )
@@ -84,7 +85,7 @@ def fitted(
     torch.manual_seed(9)
     trainer.fit(task, train_dataloaders=feed, val_dataloaders=EvaluationFeed(data, "val"))
     task.reported = reported
-    task.clocks = clocks
+    task.clocks = phases
     return task, trainer, data
 
 
@@ -187,43 +188,54 @@ def test_the_first_of_equals_is_kept_and_nan_never_wins():
         assert not better(point(math.nan), point(math.nan), score)
 
 
-def test_seconds_stop_training_and_count_nothing_else():
+@pytest.fixture
+def passes(monkeypatch):
+    """Lets so many seconds go by on a run's clocks, which else stand still."""
+    now = [1000.0]
+    monkeypatch.setattr(clocks, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+
+    def after(seconds: float) -> None:
+        now[0] += seconds
+
+    return after
+
+
+def test_seconds_stop_training_and_count_nothing_else(passes):
     def slow(step, x):
-        time.sleep(0.01)
+        passes(2.0)
         return x
 
     class SlowValidation(Task):
         def on_validation_epoch_start(self):
             super().on_validation_epoch_start()
-            time.sleep(0.3)
+            passes(300.0)
 
-    budget = Budget(steps=400, batch_size=4, validations=100, seconds=0.2)
+    budget = Budget(steps=400, batch_size=4, validations=100, seconds=39.0)
     task, _, _ = fitted(budget, before=slow, task_class=SlowValidation, chunk=50)
-    assert 3 <= task.steps_done <= 20
-    assert task.clocks.read("training") >= 0.2
-    assert task.clocks.read("validation") >= 0.3
+    assert task.steps_done == 20 and task.clocks.read("training") == 40
+    assert task.clocks.read("validation") == 300 * len(task.trace.curve)
     assert task.trace.curve[-1].step == task.steps_done
     assert len(task.trace.step_ms) == task.steps_done
 
 
-def test_time_is_up_in_the_middle_of_a_chunk():
+def test_time_is_up_in_the_middle_of_a_chunk(passes):
     def slow(step, x):
-        time.sleep(0.02)
+        passes(2.0)
         return x
 
-    budget = Budget(steps=100, batch_size=4, validations=1, seconds=0.1)
+    budget = Budget(steps=100, batch_size=4, validations=1, seconds=9.0)
     task, _, _ = fitted(budget, before=slow, chunk=100)
-    assert 1 <= task.steps_done <= 10
+    assert task.steps_done == 5
     assert task.trace.curve[-1].step == task.steps_done
 
 
-def test_setting_lightning_up_is_not_training():
+def test_setting_lightning_up_is_not_training(passes):
     class SlowStart(Task):
         def on_fit_start(self):
-            time.sleep(0.5)
+            passes(500.0)
 
     task, _, _ = fitted(Budget(steps=2, batch_size=4, validations=1), task_class=SlowStart)
-    assert task.clocks.read("setup") >= 0.5 > task.clocks.read("training")
+    assert task.clocks.read("setup") == 500 and task.clocks.read("training") == 0
 
 
 @pytest.mark.parametrize("bad", [1, 2, 5, 7])

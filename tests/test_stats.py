@@ -10,16 +10,9 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quintain.stats.intervals import Interval, mean_interval, percentiles, student_quantile
+from quintain.stats.intervals import Interval, mean_interval, percentiles
 
 finite = st.floats(-1e6, 1e6)
-
-
-@pytest.mark.parametrize("degrees", [*range(1, 40), 99, 100, 1000])
-@pytest.mark.parametrize("probability", [0.5, 0.6, 0.9, 0.975, 0.995, 0.9995])
-def test_student_quantile_is_scipys(degrees: int, probability: float) -> None:
-    expected = scipy.stats.t.ppf(probability, degrees)
-    assert student_quantile(probability, degrees) == pytest.approx(expected, rel=1e-10, abs=1e-12)
 
 
 @given(st.lists(finite, min_size=2, max_size=12), st.sampled_from([0.9, 0.95, 0.99]))

@@ -1,13 +1,12 @@
-"""Intervals and percentiles, as pure functions on plain numbers.
-
-Student's t is computed here: `scipy.special` takes longer to import than a leaderboard to print.
-"""
+"""Intervals and percentiles, as pure functions on plain numbers."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
+
+from quintain.stats.student import student_quantile
 
 
 class Interval(NamedTuple):
@@ -53,35 +52,6 @@ def mean_interval(values: Iterable[float | None], level: float = 0.95) -> Interv
     except OverflowError:
         return Interval(math.ldexp(mean, power), None, None, n)
     return Interval(math.ldexp(mean, power), low, high, n)
-
-
-def student_quantile(probability: float, degrees: int) -> float:
-    """Quantile of Student's t with a whole number of degrees of freedom, to about 12 digits.
-
-    Raises:
-        ValueError: `probability` is not in [0.5, 1) or `degrees` is below 1.
-    """
-    if not 0.5 <= probability < 1 or degrees < 1:
-        raise ValueError(
-            f"expected 0.5 ≤ probability < 1 and degrees ≥ 1, got {probability} and {degrees}"
-        )
-    inside, low, high = 2 * probability - 1, 0.0, math.pi / 2
-    for _ in range(60):  # halvings of π/2: down to the spacing of floats
-        middle = (low + high) / 2
-        low, high = (middle, high) if _inside(middle, degrees) < inside else (low, middle)
-    return math.sqrt(degrees) * math.tan((low + high) / 2)
-
-
-def _inside(angle: float, degrees: int) -> float:
-    """P(|t| < tan(angle)·√degrees): Abramowitz and Stegun, 26.7.3 and 26.7.4."""
-    cosine = math.cos(angle)
-    odd = degrees % 2 == 1
-    total, term = 0.0, cosine if odd else 1.0
-    for k in range(2 if odd else 1, degrees, 2):
-        total += term
-        term *= cosine * cosine * k / (k + 1)
-    total *= math.sin(angle)
-    return 2 / math.pi * (angle + total) if odd else total
 
 
 def percentiles(values: Sequence[float], wanted: Sequence[float]) -> list[float | None]:

@@ -147,6 +147,8 @@ def _add_reading(add: Add) -> None:
         formats = ("table", "md", "latex", "csv", "json", "html")
         reading.add_argument("--format", choices=formats, help="default: as --output is named")
         reading.add_argument("--output", type=Path, metavar="FILE", help="write it to a file")
+        reading.add_argument("--open", action="store_true", help="show the page in a browser")
+        reading.add_argument("--watch", action="store_true", help="rebuild it as records come")
 
 
 def _add_status(add: Add) -> None:
@@ -241,10 +243,12 @@ def _tune(arguments: argparse.Namespace) -> int:
 
 def _show_leaderboard(store: Path, keys: Sequence[str]) -> None:
     from quintain.records.store import Store
+    from quintain.report.command import write_page
     from quintain.report.table import print_leaderboard
 
-    wanted = set(keys)
-    print_leaderboard([r for r in Store(store).all() if r.key in wanted])
+    wanted, found = set(keys), Store(store)
+    print_leaderboard([r for r in found.all() if r.key in wanted])
+    print(f"the whole store as a page: {write_page(found)}")
 
 
 def _hydra(arguments: argparse.Namespace) -> int:
@@ -254,9 +258,13 @@ def _hydra(arguments: argparse.Namespace) -> int:
 
 
 def _leaderboard(arguments: argparse.Namespace) -> int:
+    from quintain.compose.errors import UsageError
     from quintain.report.command import leaderboard
 
-    return leaderboard(_existing_store(arguments), arguments.format, arguments.output)
+    asks = {"open_it": arguments.open, "watch": arguments.watch}
+    if any(asks.values()) and arguments.format not in (None, "html"):
+        raise UsageError(f"--open and --watch show the HTML page, not --format {arguments.format}")
+    return leaderboard(_existing_store(arguments), arguments.format, arguments.output, **asks)
 
 
 def _records(arguments: argparse.Namespace) -> int:

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+import webbrowser
+from collections.abc import Callable
 from pathlib import Path
 
 from quintain.records import disk
 from quintain.records.faults import StoreError
 from quintain.records.store import Store
 from quintain.report.formats.write import format_of, rendered
+from quintain.report.page.build import page
 from quintain.report.table import print_leaderboard
 
 PAGE = "leaderboard.html"
+LOOK = 2.0  # seconds between two looks at a store that is watched
 
 
-def leaderboard(store: Store, format: str | None, output: Path | None) -> int:
-    """Print the leaderboard, or write it to a file.
+def leaderboard(
+    store: Store, format: str | None, output: Path | None, *, open_it: bool, watch: bool
+) -> int:
+    """Print the leaderboard, or write it to a file; the page is opened or kept up to date.
 
     Raises:
         StoreError: the file cannot be written.
     """
+    if open_it or watch:
+        return _show_page(store, output or store.path / PAGE, open_it=open_it, watch=watch)
     chosen = format_of(format, output)
     if output is not None:
         write(output, rendered(store, chosen))
@@ -31,6 +40,16 @@ def leaderboard(store: Store, format: str | None, output: Path | None) -> int:
         sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
         sys.stdout.write(rendered(store, chosen))
     return 0
+
+
+def write_page(store: Store) -> Path:
+    """The page beside the records; gives its path.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    write(store.path / PAGE, page(store))
+    return store.path / PAGE
 
 
 def write(output: Path, text: str) -> None:
@@ -46,3 +65,37 @@ def write(output: Path, text: str) -> None:
         os.replace(part, output)
     except OSError as error:
         raise StoreError(f"{output} cannot be written: {error.strerror}") from error
+
+
+def _show_page(store: Store, output: Path, *, open_it: bool, watch: bool) -> int:
+    write(output, page(store, refresh=watch))
+    print(output, flush=True)
+    if open_it and not webbrowser.open(output.absolute().as_uri()):
+        print("no browser was found: open the file by hand", file=sys.stderr)
+    if watch:
+        print("rebuilding it as records come; Ctrl-C ends", file=sys.stderr, flush=True)
+        try:
+            follow(store, lambda: write(output, page(store, refresh=True)))
+        finally:
+            write(output, page(store))  # the last one need not load itself again
+    return 0
+
+
+def follow(store: Store, rebuild: Callable[[], None]) -> None:
+    """Call `rebuild` whenever the store's records have changed, until interrupted."""
+    seen = _state(store)
+    while True:
+        time.sleep(LOOK)
+        if (now := _state(store)) != seen:
+            seen = now
+            rebuild()
+
+
+def _state(store: Store) -> dict[Path, int]:
+    found = {}
+    for file in store.files():
+        try:
+            found[file] = file.stat().st_mtime_ns
+        except FileNotFoundError:  # set aside meanwhile
+            continue
+    return found

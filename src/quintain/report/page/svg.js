@@ -41,7 +41,7 @@ const scale = (values, from, to, { log = false, zero = false } = {}) => {
   }
   const part = apart ? (v) => Math.log(v / low) / Math.log(high / low) : (v) => (v - low) / (high - low);
   const place = (value) => from + part(value) * (to - from);
-  place.ticks = apart ? logTicks(low, high) : ticks(low, high, Math.max(3, Math.abs(to - from) / 70));
+  place.ticks = apart ? logTicks(low, high) : ticks(low, high, Math.max(3, Math.abs(to - from) / 56));
   return place;
 };
 

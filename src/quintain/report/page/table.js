@@ -42,11 +42,14 @@ const sortable = (caption, columns, rows, { sort = null, down = false, last = ()
     el('table', {}, el('caption', {}, caption), el('thead', {}, el('tr', {}, heads)), body));
 };
 
+// 1 → a: a letter is not taken for a footnote or a power.
+const tieLetter = (row) => (row.tie_group ? String.fromCharCode(96 + Math.min(row.tie_group, 26)) : '');
+
 // Mean and half of its interval, the letters of its tie group behind it.
 const scoreCell = (row, places) => [
   el('span', { class: 'mean' }, fixed(row.mean, places)),
   el('span', { class: 'half' }, half(row) === null ? '' : ` ± ${fixed(half(row), places)}`),
-  row.ties ? el('sup', { title: 'rows that share a letter are tied' }, row.ties) : null,
+  tieLetter(row) ? el('sup', { title: 'rows that share a letter are tied' }, tieLetter(row)) : null,
 ];
 
 const costCell = (name) => (row) => (name === 'params' || name === 'samples_per_second'

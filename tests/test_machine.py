@@ -38,4 +38,4 @@ def test_versions_of_what_decides_numbers():
 
 def test_a_package_without_metadata_is_unknown(monkeypatch):
     monkeypatch.setattr("quintain.run.machine.PACKAGES", ("nowhere-to-be-found",))
-    assert versions()["nowhere-to-be-found"] == "unknown"
+    assert versions.__wrapped__()["nowhere-to-be-found"] == "unknown"

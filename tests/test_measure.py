@@ -106,7 +106,7 @@ def test_latency_of_a_slow_model_is_at_least_its_sleep():
         return batch.x
 
     readings = measure.latency(
-        slow, loaded().take("val", torch.arange(1)), lambda: waited.append(1)
+        slow, loaded().take("val", torch.arange(1)), lambda: waited.append(1), 60.0
     )
     assert 1 <= len(readings) <= 8
     assert min(readings) >= 20
@@ -116,7 +116,20 @@ def test_latency_of_a_slow_model_is_at_least_its_sleep():
 def test_latency_of_a_very_slow_model_is_read_once(monkeypatch):
     monkeypatch.setattr(measure, "WARM_UP", 0)
     monkeypatch.setattr(measure, "LATENCY_SECONDS", 0.01)
-    assert len(measure.latency(lambda batch: time.sleep(0.05), None, lambda: None)) == 1
+    assert len(measure.latency(lambda batch: time.sleep(0.05), None, lambda: None, 60.0)) == 1
+
+
+def test_latency_takes_a_share_of_a_short_training_only(monkeypatch):
+    moment = [0.0]
+
+    def model(batch):
+        moment[0] += 1e-3
+
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: moment[0])
+    for training, readings in ((0.0, 20), (1.0, 20), (5.0, 50), (10.0, 100), (3600.0, 150)):
+        found = measure.latency(model, None, lambda: None, training)
+        assert len(found) == pytest.approx(readings, abs=1)
+        assert found == pytest.approx([1.0] * len(found))
 
 
 def test_meters_give_values_or_reasons():

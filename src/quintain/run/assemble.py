@@ -53,7 +53,7 @@ def trained(
         "step_ms": measure.percentiles(step_ms, 50, 95, 99),
         "data_wait_share": share,
         **{"pieces": task.pieces.training, "resumed": resumed(run)},
-        **_inference(run, forward, budget),
+        **_inference(run, forward, budget, training),
     }
     cost |= _utilisation(cost, _peak_flops(run, forward))
     cost |= together.ranks_part(run.reports, training)
@@ -191,13 +191,16 @@ def metered(cost: dict[str, Any], run: Run, meters: list[Meter]) -> dict[str, An
     }
 
 
-def _inference(run: Run, forward: measure.Forward, budget: Budget) -> dict[str, Any]:
+def _inference(
+    run: Run, forward: measure.Forward, budget: Budget, training: float
+) -> dict[str, Any]:
     sizes = sorted({1, min(budget.batch_size, run.dataset.size("val"))})
     latency, absent = {}, {}
     for size in sizes:
         try:
             batch = forward.first(run.dataset, "val", size)
-            readings = measure.latency(forward.answer, batch, run.hardware.synchronize)
+            wait = run.hardware.synchronize
+            readings = measure.latency(forward.answer, batch, wait, training)
         except Exception as error:
             if not out_of_memory(error):
                 raise

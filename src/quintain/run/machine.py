@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 import uuid
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,9 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+@cache
 def versions() -> dict[str, str]:
-    """Python, Quintain and the packages that decide numbers."""
+    """Python, Quintain and the packages that decide numbers; read once a process."""
     found = {"python": platform.python_version(), "quintain": quintain.__version__}
     for package in PACKAGES:
         try:

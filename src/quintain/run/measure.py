@@ -14,7 +14,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from quintain.compose.build import Model
 from quintain.contracts import Batch, Dataset, Meter, Split
 
-LATENCY_SECONDS = 0.15  # spent on each batch size: some hundred readings of a small model
+LATENCY_SECONDS = 0.15  # spent on each batch size at most: some hundred readings of a small model
+LATENCY_SHARE = 0.01  # of the seconds of training, after which so many readings will do
+LATENCY_ENOUGH = 20
 LATENCY_READINGS = 200
 WARM_UP = 3
 PEAK_SIZE = {"cpu": 512, "cuda": 8192, "mps": 2048}  # edge of a matrix that keeps it busy
@@ -91,19 +93,35 @@ def flops_per_sample(model: Predict, batch: Batch) -> float | str:
     return total / len(batch.x) if total else "no counted operation in the model"
 
 
-def latency(model: Predict, batch: Batch, synchronize: Callable[[], None]) -> list[float]:
-    """Milliseconds of single forward passes over `batch`, after a warm-up."""
+def latency(
+    model: Predict, batch: Batch, synchronize: Callable[[], None], training: float
+) -> list[float]:
+    """Milliseconds of single forward passes over `batch`, after a warm-up.
+
+    Args:
+        model: in evaluation mode, on the device of `batch`.
+        batch: as the model wants it.
+        synchronize: waits for the device.
+        training: seconds that the run has trained; a short one is measured shortly, too.
+    """
     readings: list[float] = []
     with torch.inference_mode():
         for _ in range(WARM_UP):
             model(batch)
         synchronize()
-        end = time.perf_counter() + LATENCY_SECONDS
-        while len(readings) < LATENCY_READINGS and (now := time.perf_counter()) < end:
+        began = now = time.perf_counter()
+        while not _enough(len(readings), now - began, training):
             model(batch)
             synchronize()
-            readings.append((time.perf_counter() - now) * 1e3)
+            now, before = time.perf_counter(), now
+            readings.append((now - before) * 1e3)
     return readings
+
+
+def _enough(readings: int, seconds: float, training: float) -> bool:
+    if readings >= LATENCY_READINGS or seconds >= LATENCY_SECONDS:
+        return True
+    return readings >= LATENCY_ENOUGH and seconds >= LATENCY_SHARE * training
 
 
 def percentiles(values: list[float], *levels: int) -> dict[str, float]:

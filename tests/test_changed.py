@@ -39,6 +39,20 @@ def test_a_suites_settings_count_and_its_grid_does_not():
     assert all(one.changed == {} for one in composed("suite=quick", "model=mlp"))
 
 
+def test_a_suite_that_sets_what_is_the_default_of_another_dataset_counts(tmp_path, monkeypatch):
+    """`ett` has stem.channels=apart, the stem itself together: told though plainly it is usual."""
+    plain, ett = cell("dataset=sunspots").config, cell("dataset=ett").config
+    usual = plain["stem"]["channels"]
+    assert ett["stem"]["channels"] != usual
+    (tmp_path / "conf" / "suite").mkdir(parents=True)
+    (tmp_path / "conf" / "suite" / "pins.yaml").write_text(
+        f"# @package _global_\nstem:\n  channels: {usual}\n"
+    )
+    monkeypatch.setenv("QUINTAIN_PLUGINS", str(tmp_path))
+    (one,) = composed("suite=pins", "dataset=ett", "model=mlp")
+    assert one.changed["stem.channels"] == usual
+
+
 def test_a_file_goes_by_its_name(tmp_path):
     table = write(tmp_path / "mine" / "sales.csv", "day,sold\n")
     made = cell("dataset=csv_series", f"dataset.path={table}", "dataset.target=sold")

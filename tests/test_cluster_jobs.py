@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import threading
 import time
 from dataclasses import replace
@@ -16,7 +17,7 @@ from quintain.compose.errors import UsageError
 from quintain.compose.settings import Settings
 from quintain.launch import scheduler
 from quintain.launch.executors import choose
-from quintain.launch.job import AGAIN, Run, carry_out, write_orders
+from quintain.launch.job import AGAIN, Run, _take, carry_out, write_orders
 from quintain.launch.resources import by_resources, resources_of
 from quintain.launch.scheduler import State
 from quintain.records.store import Store
@@ -120,6 +121,23 @@ def test_a_job_ends_in_a_record_or_goes_on(tmp_path):
     again = Run(order(store, made))
     assert carry_out(order(store, made), again, threading.Event()) == "the record is in the store"
     assert again._process is None  # nothing was run
+
+
+@pytest.mark.parametrize("system", ["with waitid", "without, as macOS before Python 3.13"])
+@pytest.mark.parametrize(
+    ("script", "number", "code"),
+    [("exit 7", None, 7), ("kill -9 $$", None, -9), ("exec sleep 600", signal.SIGTERM, -15)],
+)
+def test_how_a_run_ended(tmp_path, monkeypatch, system, script, number, code):
+    """Asked twice, as by a signal handler while another asks."""
+    if system != "with waitid":
+        monkeypatch.delattr(os, "waitid")
+    run = Run(order(Store(tmp_path), small()))
+    run._process = subprocess.Popen(["sh", "-c", script], start_new_session=True)
+    assert number is None or run.end(number) == code
+    assert run.wait() == code and run.end() == code
+    if system != "with waitid":
+        assert _take(run._process.pid) == AGAIN  # somebody else has taken it
 
 
 def _training(run: Run) -> int:

@@ -13,6 +13,7 @@ from records_factory import make
 
 from quintain import cli
 from quintain.records import courier, outbox
+from quintain.records import remote as module
 from quintain.records.courier import mirrored
 from quintain.records.rank import digest
 from quintain.records.remote import Remote, RemoteError, working_folder
@@ -112,6 +113,31 @@ def test_objects_that_are_no_records_are_said_and_left(tmp_path, monkeypatch) ->
     assert "could not be read whole" in said and "not valid" in said
     memory.pipe(f"{place}/{key[:2]}/{key}.{digest(good)}.json", good)  # sent again
     assert remote.pull() == 1 and remote.store.all() == [make()]
+
+
+def test_an_object_that_is_too_large_is_named_and_left(tmp_path, monkeypatch) -> None:
+    remote, memory = machine(monkeypatch, tmp_path, "a"), fsspec.filesystem("memory")
+    good, key = make().to_json().encode(), make().key
+    monkeypatch.setattr(module, "MOST", len(good))
+    place = f"/bench/results/records/{key[:2]}"
+    large = good[:-2] + b" " * 9 + b"}\n"
+    memory.pipe({f"{place}/{key}.{digest(text)}.json": text for text in (good, large)})
+    read, real = [], memory.cat
+    monkeypatch.setattr(
+        remote.fs, "cat", lambda paths, **more: read.append(paths) or real(paths, **more)
+    )
+    assert remote.pull() == 1 and remote.store.all() == [make()]
+    assert [len(paths) for paths in read] == [1]
+    assert f"{key}.{digest(large)}.json has 0 MiB" in "".join(remote.store.problems)
+
+
+def test_what_is_fetched_at_once_is_bounded(monkeypatch) -> None:
+    monkeypatch.setattr(module, "MOST", 10)
+    monkeypatch.setattr(module, "BATCH", 3)
+    sizes = {"a": 6, "b": 4, "c": 1, "d": 0, "e": 0, "f": 0, "g": 10}
+    batches = list(module._batches(list(sizes), sizes))
+    assert batches == [["a", "b"], ["c", "d", "e"], ["f", "g"]]
+    assert list(module._batches([], {})) == []
 
 
 def test_newer_records_and_layouts(tmp_path, monkeypatch) -> None:

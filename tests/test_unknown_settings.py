@@ -81,3 +81,12 @@ class Choosy:
 def test_choices_are_listed_as_a_user_types_them(setting: str, says: str) -> None:
     node = {"_target_": f"{__name__}.Choosy", setting: "x"}
     assert problems("thing", node, extra=set()) == [f"thing.{setting}: {says}"]
+
+
+def test_a_setting_beside_hardware_that_is_chosen_later() -> None:
+    words, word = ("dataset=digits", "hardware=auto", "model=mlp"), "hardware.threads=2"
+    (sentence,) = told(*words, word)
+    assert "hardware=auto is the first of cuda, mps, cpu that this machine has; name" in sentence
+    assert f"(hardware=cpu {word}), or type +{word} for whichever it is" in sentence
+    (one,) = composed(*words, f"+{word}")
+    assert one.config["hardware"]["threads"] == 2

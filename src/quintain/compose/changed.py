@@ -74,14 +74,24 @@ def _sets_bound(words: tuple[str, ...] | None) -> bool:
 
 @lru_cache(maxsize=64)
 def _suite_sets(suite: str | None) -> bool:
-    """Whether a suite chooses or sets a bound part; one that cannot be read alone may."""
-    if suite is None:
-        return False
-    try:
-        own, plain = compose_raw((f"suite={suite}",)), compose_raw(())
-    except COMPOSE_ERRORS:
-        return True
-    return any(_plain(own, part) != _plain(plain, part) for part in BOUND)
+    """Whether a suite chooses or sets a bound part, be it to what is the default without it.
+
+    (A dataset's own default of that may be another.) One that builds on other suites may.
+    """
+    for source in GlobalHydra.instance().config_loader().get_sources():
+        if suite is not None and source.is_config(f"suite/{suite}"):
+            own = cast(DictConfig, source.load_config(f"suite/{suite}").config)
+            groups = [_group(default) for default in own.get("defaults", [])]
+            return any(part in own or part in groups for part in BOUND) or "suite" in groups
+    return False
+
+
+def _group(default: Any) -> str:
+    """`override /stem: rows` → `stem`; of what has another form `suite`: who knows what it sets."""
+    if default == "_self_":
+        return ""
+    found = re.fullmatch(r"(?:override )?/?(\w+)(?:@.*)?", next(iter(default), ""))
+    return found[1] if isinstance(default, Mapping) and found else "suite"
 
 
 @lru_cache(maxsize=4096)

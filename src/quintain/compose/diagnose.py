@@ -118,6 +118,13 @@ def _lacks(override: Override, depth: int, node: dict[str, Any], chosen: str | N
     """
     steps = override.key_or_group.split(".")
     path, step = ".".join(steps[:depth]), steps[depth]
+    if "choose_from" in node:
+        word = (override.input_line or "").lstrip("+")
+        options = ", ".join(map(str, node["choose_from"]))
+        return (
+            f"{path}={chosen} is the first of {options} that this machine has; name one"
+            f" ({path}={node['choose_from'][-1]} {word}), or type +{word} for whichever it is"
+        )
     names = [k for k in node if not str(k).startswith("_") and k not in ("card", "hydra")]
     absent = [] if override.is_delete() else omitted(path, node)
     what = f"{path}={chosen}" if chosen else path

@@ -15,15 +15,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from quintain.compose.cells import Cell
+from quintain.compose.cells import KEY_LENGTH, Cell
 from quintain.compose.errors import UsageError
 
 FORMAT = 2
 GROUP = ("names", "reference", "sources", "plugins", "changed", "width", "trial", "tuned")
+FORM = {"parts": dict, "groups": dict, "cells": list, "settings": dict, "words": list}
+FORM |= {"notes": list}
+_KEY = re.compile(rf"[0-9a-f]{{{KEY_LENGTH}}}")
 
 
 class Writer:
@@ -88,14 +92,27 @@ def load(file: Path) -> dict[str, Any]:
             f"{file} has plan format {content['plan']!r} and this Quintain reads {FORMAT};"
             " make the plan anew with the same words"
         )
-    wrong = [
-        name
-        for name, kind in (("parts", dict), ("groups", dict), ("cells", list), ("settings", dict))
-        if not isinstance(content.get(name), kind)
-    ]
+    wrong = [name for name, kind in FORM.items() if not isinstance(content.get(name, kind()), kind)]
+    wrong += [name for name in ("parts", "groups", "cells", "settings") if name not in content]
     if wrong:
         raise UsageError(f"{file} is no plan: its {', '.join(wrong)} cannot be read")
+    if (bad := next((e for e in content["cells"] if not _is_entry(e)), content)) is not content:
+        raise UsageError(
+            f"{file} is no plan: the cell {bad!r:.200} cannot be read; expected its key, group,"
+            " seed and action"
+        )
     return content
+
+
+def _is_entry(value: Any) -> bool:
+    """Whether it names a cell; what a key may be keeps it from leading out of the store."""
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("key"), str)
+        and bool(_KEY.fullmatch(value["key"]))
+        and type(value.get("seed")) is int
+        and all(isinstance(value.get(name), str) for name in ("group", "action"))
+    )
 
 
 def plain_cells(content: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:

@@ -35,7 +35,7 @@ def resume(file: Path, words: Sequence[str], status: Lookup) -> Plan:
     _check_version(file, content)
     settings = _settings(file, content, words)
     plan = Plan(settings, name=file.stem, words=[str(word) for word in content.get("words", [])])
-    plan.notes = [str(note) for note in content.get("notes") or []]
+    plan.notes = [str(note) for note in content.get("notes", [])]
     plan.cells, problems = _thawed(file, content)
     if problems:
         raise UsageError([*problems, f"make the plan anew: {_command(content)}"])
@@ -89,8 +89,8 @@ def _check_version(file: Path, content: dict[str, Any]) -> None:
     theirs = {name: content.get(name) for name in ours}
     if theirs != ours:
         raise UsageError(
-            f"{file} was made by Quintain {theirs['quintain']} (results version"
-            f" {theirs['results_version']}), and this is {ours['quintain']} (results version"
+            f"{file} was made by Quintain {theirs['quintain']!s:.20} (results version"
+            f" {theirs['results_version']!s:.20}), and this is {ours['quintain']} (results version"
             f" {ours['results_version']}): make the plan anew, what is in the store and still"
             f" holds is kept: {_command(content)}"
         )

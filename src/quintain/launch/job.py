@@ -98,6 +98,7 @@ class Run:
         self.cell, self._order = Cell.from_json(order.cell), order
         self.log = Path(order.store) / "logs" / f"{self.cell.key}.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._code: int | None = None
         self.timed_out = False
 
     def start(self) -> None:
@@ -106,6 +107,7 @@ class Run:
         command += ["-m", "quintain.run", self._order.file, "--store", self._order.store]
         command += ["--checkpoint-every", str(self._order.checkpoint_every or math.inf)]
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        self._code = None
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command,
@@ -124,12 +126,13 @@ class Run:
         if timer:
             timer.daemon = True
             timer.start()
-        while _exit_code(self._process.pid) is None:
+        while (code := self._exit_code()) is None:
             time.sleep(LOOK)  # short, because Ray's cancelling does not wake a sleeper
         if timer:
             timer.cancel()
         self._end_group(signal.SIGKILL)  # what it may have left behind
-        return self._process.wait()
+        self._process.wait()
+        return code
 
     def end(self, number: int = signal.SIGTERM) -> int:
         """Tell the run to keep its state and end; its code, or that of killing it if it lingers."""
@@ -138,7 +141,7 @@ class Run:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._process.pid, number)
         deadline = time.monotonic() + LINGER
-        while (code := _exit_code(self._process.pid)) is None:
+        while (code := self._exit_code()) is None:
             if time.monotonic() > deadline:
                 self.kill()
             time.sleep(LOOK)
@@ -156,6 +159,15 @@ class Run:
         assert self._process is not None
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
+
+    def _exit_code(self) -> int | None:
+        """The code with which the process has ended; None while it lives."""
+        assert self._process is not None
+        if self._code is None and hasattr(os, "waitid"):
+            self._code = _look(self._process.pid)
+        elif self._code is None:  # macOS before Python 3.13: taken away, and kept here
+            self._code = _take(self._process.pid)
+        return self._code
 
 
 def carry_out(order: Order, run: Run, told: threading.Event) -> str:
@@ -247,9 +259,22 @@ def _environment(order: Order) -> dict[str, str]:
     return one | ours | order.environment | {"QUINTAIN_PARENT": str(os.getpid())}
 
 
-def _exit_code(pid: int) -> int | None:
+def _look(pid: int) -> int | None:
     """The code with which a child has ended, left there for others to ask; None while it lives."""
     found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
     if found is None:
         return None
     return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
+
+
+def _take(pid: int) -> int | None:
+    """The same where one can only take the code away.
+
+    A signal handler may ask between the moment at which the code is taken and that at which it is
+    kept. It is told what a run says that goes on: who goes on finds the record, if there is one.
+    """
+    try:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return AGAIN
+    return os.waitstatus_to_exitcode(status) if ended else None

@@ -6,6 +6,7 @@ What runs is known by the heartbeats of the runs themselves (`run.heartbeat`).
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -25,6 +26,7 @@ from quintain.run.heartbeat import EVERY, FOLDER
 from quintain.run.machine import available_cores
 
 STALE = 5 * EVERY  # seconds after which a run is no longer believed to live
+LARGEST = 65536  # bytes of a heartbeat that are read
 REFRESH = 2.0  # seconds between two looks
 FAILURES, SAMPLE = 5, 20  # failures shown; finished records whose seconds are read
 
@@ -80,7 +82,7 @@ class Status:
 def status_of(file: Path, store: Store) -> Status:
     """Of the plan in a file, by the records and heartbeats of a store."""
     content = load(file)
-    entries = [e for e in content["cells"] if isinstance(e, dict) and isinstance(e.get("key"), str)]
+    entries = content["cells"]
     keys = {entry["key"] for entry in entries}
     found = store.statuses(keys)
     running = [r for r in beats(store.path) if r.key in keys and not (r.stale and r.key in found)]
@@ -103,7 +105,7 @@ def beats(store: Path) -> list[Running]:
     now, found = datetime.now(UTC), []
     for file in sorted((store / FOLDER).glob("*.json")):
         try:
-            beat = json.loads(file.read_text())
+            beat = json.loads(file.read_bytes()[:LARGEST])
             heard, began = (_ago(now, beat[name]) for name in ("beat", "started"))
             stepped = None if beat["stepped"] is None else _ago(now, beat["stepped"])
             run = Running(
@@ -111,17 +113,24 @@ def beats(store: Path) -> list[Running]:
                 label=printable(str(beat["label"])),
                 host=printable(str(beat["host"])),
                 pid=int(beat["pid"]),
-                step=int(beat["step"]),
-                steps=int(beat["steps"]),
+                step=_count(beat["step"]),
+                steps=_count(beat["steps"]),
                 running_for=began,
                 stepped_ago=stepped,
                 heard_ago=heard,
                 stale=heard > STALE,
             )
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ArithmeticError, ValueError, KeyError, TypeError, RecursionError):
             continue
         found.append(run)
     return sorted(found, key=lambda run: -run.running_for)
+
+
+def _count(value: Any) -> int:
+    """A number of steps; raises ValueError where it cannot be one."""
+    if type(value) is not int or not 0 <= value < 2**53:
+        raise ValueError(value)
+    return value
 
 
 def _ago(now: datetime, moment: str) -> float:
@@ -175,15 +184,17 @@ def _left(
             total += each.get(run.key) or usual or 0.0
     launch = content["settings"].get("launch")
     workers = launch.get("workers") if isinstance(launch, dict) else None
-    return total / max(1, len(live), workers or available_cores())
+    some = workers if type(workers) is int and 0 < workers < 2**53 else available_cores()
+    return total / max(1, len(live), some)
 
 
 def _estimate(content: dict[str, Any], entry: dict[str, Any]) -> float | None:
     try:
         estimate = content["groups"][entry["group"]]["estimate"]
-        return None if estimate is None else float(estimate["seconds"])
-    except (KeyError, TypeError, ValueError):
+        seconds = float("nan" if estimate is None else estimate["seconds"])
+    except (ArithmeticError, KeyError, TypeError, ValueError):
         return None
+    return seconds if 0 <= seconds < math.inf else None
 
 
 def _usual(store: Store, done: Sequence[str]) -> float | None:

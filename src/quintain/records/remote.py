@@ -19,7 +19,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from quintain.records.store import Store, StoreError
 LAYOUT = 1
 MARK = "quintain-store.json"
 BATCH = 256  # records fetched at once
+MOST = 64 * 2**20  # bytes of an object, and of those fetched at once: nobody fills our memory
 LOG_TAIL = 65536  # bytes
 PATIENCE = {"connect_timeout": 5, "read_timeout": 30, "retries": {"max_attempts": 2}}
 FLAT = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "memory")
@@ -106,14 +107,14 @@ class Remote:
         """
         self._check_layout()
         known, adopted = self._names(), 0
-        found = {path.rsplit("/", 1)[-1]: path for path in self._find("records")}
+        sizes = self._find("records")
+        found = {path.rsplit("/", 1)[-1]: path for path in sizes}
         fresh = [
             name
             for name in sorted(found)
             if _RECORD.fullmatch(name) and (name not in known or self._lacks(name))
         ]
-        for first in range(0, len(fresh), BATCH):
-            names = fresh[first : first + BATCH]
+        for names in _batches(fresh, {name: sizes[path] for name, path in found.items()}):
             texts = self._fetch([found[name] for name in names])
             good = [name for name in names if self._is_whole(name, texts.get(found[name]))]
             for name in good:
@@ -166,9 +167,10 @@ class Remote:
         folder, record = self.store.samples(key), self.store.file(key)
         if folder.is_dir() or not record.is_file():
             return folder
-        paths = self._find(f"samples/{key}.{digest(record.read_bytes())}")
-        named = {path: path.rsplit("/", 1)[-1] for path in paths}
-        texts = self._fetch([path for path, name in named.items() if _SAMPLE.fullmatch(name)])
+        sizes = self._find(f"samples/{key}.{digest(record.read_bytes())}")
+        named = {path: path.rsplit("/", 1)[-1] for path in sizes}
+        asked = [path for path, name in named.items() if _SAMPLE.fullmatch(name)]
+        texts = self._fetch(next(_batches(asked, sizes), []))
         if texts:
             with faults.explained(self.store.path):
                 disk.write_folder(folder, {named[path]: text for path, text in texts.items()})
@@ -215,7 +217,7 @@ class Remote:
     def _check_layout(self) -> None:
         with self._told():
             try:
-                text = self.fs.cat_file(f"{self.root}/{MARK}")
+                text = self.fs.cat_file(f"{self.root}/{MARK}", end=4096)
             except FileNotFoundError:
                 return  # new, or no such bucket; writing will tell
         try:
@@ -230,13 +232,22 @@ class Remote:
                 "update quintain, or choose another store"
             )
 
-    def _find(self, place: str) -> list[str]:
+    def _find(self, place: str) -> dict[str, int]:
+        """Objects and their bytes; one that is too large is left there, and said."""
         with self._told():
             self.fs.invalidate_cache()
             try:
-                return list(self.fs.find(f"{self.root}/{place}"))
+                found = self.fs.find(f"{self.root}/{place}", detail=True)
             except FileNotFoundError:
-                return []
+                return {}
+        sizes = {path: int(info.get("size") or 0) for path, info in found.items()}
+        for path in [path for path, size in sizes.items() if size > MOST]:
+            size = sizes.pop(path) / 2**20
+            self.store.note(
+                f"{self.url}: {path.rsplit('/', 1)[-1]} has {size:.0f} MiB, and"
+                f" {MOST / 2**20:.0f} is the most that is read; ignored"
+            )
+        return sizes
 
     def _fetch(self, paths: Sequence[str]) -> dict[str, bytes]:
         if not paths:
@@ -277,6 +288,19 @@ class Remote:
     def _remember(self, names: Iterable[str]) -> None:
         with faults.explained(self.store.path), self._known.open("a") as file:
             file.write("".join(f"{name}\n" for name in names))
+
+
+def _batches(names: Sequence[str], sizes: Mapping[str, int]) -> Iterator[list[str]]:
+    """At most BATCH at once, and of MOST bytes together."""
+    batch, total = list[str](), 0
+    for name in names:
+        if batch and (len(batch) == BATCH or total + sizes[name] > MOST):
+            yield batch
+            batch, total = [], 0
+        batch.append(name)
+        total += sizes[name]
+    if batch:
+        yield batch
 
 
 def working_folder(url: str) -> Path:

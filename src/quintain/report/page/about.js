@@ -28,9 +28,12 @@ const showAbout = () => {
     + 'The page is one file and loads nothing.');
 };
 
+// What stands between two ` is a name.
+const sentence = (text) => text.split('`').map((part, place) => (place % 2 ? el('b', {}, part) : part));
+
 const showWords = () => {
   byId('words').hidden = !data.sentences.length;
-  const items = data.sentences.map((one) => el('li', {}, one));
+  const items = data.sentences.map((one) => el('li', {}, sentence(one)));
   byId('sentences').replaceChildren(...items.slice(0, 6));
   if (items.length > 6) byId('sentences').after(el('details', {}, el('summary', {}, `${items.length - 6} more`), el('ul', {}, items.slice(6))));
 };

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -11,12 +10,14 @@ from typing import Any
 import quintain
 from quintain.records.schema import Record
 from quintain.records.store import Store
+from quintain.report.comparisons import by_content
 from quintain.report.leaderboard import Board, leaderboard
 from quintain.report.page import costs
 from quintain.report.page.media import Album
 from quintain.report.rows import Row, by, parts
 from quintain.report.table import TIMING, column
 from quintain.report.text import decimals
+from quintain.stats.intervals import mean_interval
 
 Json = dict[str, Any]
 POINTS = 60  # of a seed's curve; more could not be told apart on a screen
@@ -26,7 +27,8 @@ def page_data(store: Store) -> Json:
     """Everything that stands on the page."""
     records = store.all()
     board = leaderboard(records)
-    found = {(r.group, r.seed, _content(r)): r for r in records if r.status == "ok"}
+    done = [record for record in records if record.status == "ok" and record.trial is None]
+    found = by(done, lambda record: record.group)
     album = Album(store)
     return {
         "built": datetime.now(UTC).isoformat(timespec="minutes"),
@@ -34,7 +36,7 @@ def page_data(store: Store) -> Json:
         "counts": _counts(board, records),
         "costs": costs.COSTS,
         "tables": [_table(rows, found, album) for rows in by(board.rows, column).values()],
-        "machines": _machines(found.values()),
+        "machines": _machines(done),
         "trust": _trust(board.rows),
         "sentences": _sentences(board),
         "notes": board.notes,
@@ -57,7 +59,7 @@ def _counts(board: Board, records: Sequence[Record]) -> Json:
     }
 
 
-def _table(rows: Sequence[Row], found: Mapping[Any, Record], album: Album) -> Json:
+def _table(rows: Sequence[Row], found: Mapping[str, Sequence[Record]], album: Album) -> Json:
     """One comparison: its rows, and the samples that their first seeds answered."""
     first = rows[0]
     seeds = [_records(row, found) for row in rows]
@@ -76,19 +78,14 @@ def _table(rows: Sequence[Row], found: Mapping[Any, Record], album: Album) -> Js
     }
 
 
-def _records(row: Row, found: Mapping[Any, Record]) -> list[Record]:
-    """Of the content of data that the row is of; a group may have seeds of several."""
-    every = [r for (group, seed, _), r in found.items() if group == row.group and seed in row.seeds]
-    contents = Counter(_content(record) for record in every)
-    for content in contents:
-        of = [r for r in every if _content(r) == content]
-        if sorted(r.seed for r in of) == sorted(row.seeds):
-            return sorted(of, key=lambda r: r.seed)
+def _records(row: Row, found: Mapping[str, Sequence[Record]]) -> list[Record]:
+    """Those a row is the mean of, seeds in order; a group may be of several contents of data."""
+    for of in by_content(list(found.get(row.group, ()))):
+        mine = sorted((r for r in of if r.seed in row.seeds), key=lambda r: r.seed)
+        same = [r.seed for r in mine] == sorted(row.seeds)
+        if same and mean_interval(r.main_test() for r in mine).mean == row.mean:
+            return mine
     return []
-
-
-def _content(record: Record) -> str:
-    return record.data.fingerprint if record.data else ""
 
 
 def _row(row: Row, records: Sequence[Record]) -> Json:
@@ -97,6 +94,7 @@ def _row(row: Row, records: Sequence[Record]) -> Json:
         "costs": costs.of(records, row),
         "values": [record.main_test() for record in records],
         "curves": [_curve(record) for record in records],
+        "target": next((q.target.value for q in (parts(r)[1] for r in records) if q.target), None),
         "confusion": _confusion(records),
     }
 

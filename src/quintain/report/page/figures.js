@@ -56,7 +56,8 @@ const usualTarget = (table, models) => {
 const timeToTarget = (table, name) => {
   const models = shownModels(table).filter((row) => row.curves.length && row.curves.every((curve) => curve.some((p) => p[2] !== null)));
   if (!models.length) return null;
-  let target = usualTarget(table, models);
+  const asked = models.map((row) => row.target).find((value) => value !== null); // budget.target
+  let target = asked ?? usualTarget(table, models);
   const input = (redraw) => el('label', { class: 'select' }, `${table.metric} of `, el('input', { type: 'number', step: 'any', value: target, onchange: (event) => { target = Number(event.target.value); redraw(); } }));
   return figure('Time to target', fileName(name, 'time-to-target'), (redraw) => [input(redraw)], (width) => {
     const bars = models.map((row) => {

@@ -87,11 +87,13 @@ class Album:
 
 
 def _kept(value: Any) -> Any:
-    """Text and lists of a size that a page can show; whatever else it is, as text."""
+    """Text and lists of a size that a page can show, numbers of six digits; all else as text."""
     if isinstance(value, str):
         return value if len(value) <= WORDS else value[:WORDS] + " …"
     if isinstance(value, list) and all(isinstance(v, list | int | float | str) for v in value):
-        return value if len(json.dumps(value)) <= 20 * VALUES else value[-VALUES:]
-    if value is None or isinstance(value, int | float):
+        return [_kept(one) for one in value[-VALUES:]]
+    if value is None or isinstance(value, int):
         return value
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
     return _kept(json.dumps(value, ensure_ascii=False))

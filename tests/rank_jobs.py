@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import faulthandler
 import warnings
 from collections.abc import Sequence
-from multiprocessing.connection import Connection
+from datetime import timedelta
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from cells_factory import node
@@ -14,7 +17,8 @@ from quintain.contracts import Batch, Split
 from quintain.launch.server import context, warm
 from quintain.testing.specs import EXAMPLE_SPECS, SPLITS, ExampleDataset, fake_batch
 
-WAIT = 120
+SILENCE = 600.0  # seconds in which some rank must get on to its next job, on a machine under load
+PATIENCE = timedelta(seconds=SILENCE / 2)  # that a rank has with another
 
 
 class Example(ExampleDataset):
@@ -64,17 +68,41 @@ def learn_together(world: int, cells: Sequence[str]) -> list[list[dict[str, Any]
         pipes.append(ours)
         processes.append(process)
     try:
-        assert all(pipe.poll(WAIT) for pipe in pipes), "a rank does not answer"
-        return [pipe.recv() for pipe in pipes]
+        return _heard(pipes, processes)
     finally:
         for process in processes:
             process.kill()
             process.join()
 
 
-def _rank(rank: int, world: int, port: int, cells: Sequence[str], pipe: Connection) -> None:
-    from datetime import timedelta
+def _heard(
+    pipes: Sequence[Connection], processes: Sequence[BaseProcess]
+) -> list[list[dict[str, Any]]]:
+    """What all ranks have found; fails as soon as one is dead, or where none gets on."""
+    found: dict[int, list[dict[str, Any]]] = {}
+    jobs = [-1] * len(pipes)
+    while len(found) < len(pipes):
+        open_pipes = [pipe for rank, pipe in enumerate(pipes) if rank not in found]
+        ready = wait(open_pipes, timeout=SILENCE)
+        assert ready, f"no rank got on for {SILENCE:g} s; they are at jobs {jobs} (from 0)"
+        for rank, pipe in enumerate(pipes):
+            if pipe not in ready:
+                continue
+            try:
+                said = pipe.recv()
+            except EOFError:
+                processes[rank].join()
+                code = processes[rank].exitcode
+                raise AssertionError(f"rank {rank} ended by {code} in job {jobs[rank]}") from None
+            if isinstance(said, int):
+                jobs[rank] = said
+            else:
+                found[rank] = said
+    return [found[rank] for rank in range(len(pipes))]
 
+
+def _rank(rank: int, world: int, port: int, cells: Sequence[str], pipe: Connection) -> None:
+    """Tells the number of each job before it begins, and last what came of all."""
     from torch.distributed import PrefixStore, TCPStore
 
     from quintain.kit.cluster import Place
@@ -86,14 +114,17 @@ def _rank(rank: int, world: int, port: int, cells: Sequence[str], pipe: Connecti
     store = TCPStore("127.0.0.1", port, world + 1, is_master=False, wait_for_workers=False)
     found = []
     for index, text in enumerate(cells):
+        pipe.send(index)
+        faulthandler.dump_traceback_later(0.9 * SILENCE)  # where it hangs
         job = PrefixStore(str(index), store)
-        ranks = Ranks() if world == 1 else Ranks(place, job, timedelta(seconds=60))
+        ranks = Ranks() if world == 1 else Ranks(place, job, PATIENCE)
         try:
             with quiet():
                 found.append(_learned(Cell.from_json(text), ranks))
         except Exception as error:
             found.append({"error": f"{type(error).__name__}: {error}"})
             ranks.leave()
+    faulthandler.cancel_dump_traceback_later()
     pipe.send(found)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 from cells_factory import node
@@ -15,6 +16,8 @@ from cells_factory import node
 from quintain.compose.cells import PARTS, Cell, make_cell
 from quintain.contracts import Batch, Split
 from quintain.launch.server import context, warm
+from quintain.run.checkpoint import Interrupted, Keeper
+from quintain.run.shared import SharedKeeper
 from quintain.testing.specs import EXAMPLE_SPECS, SPLITS, ExampleDataset, fake_batch
 
 SILENCE = 600.0  # seconds in which some rank must get on to its next job, on a machine under load
@@ -53,16 +56,38 @@ def spread(
     return make_cell(config, dict.fromkeys(PARTS, example), seed=1)
 
 
-def learn_together(world: int, cells: Sequence[str]) -> list[list[dict[str, Any]]]:
+class Stops(Keeper):
+    """Is asked to leave when training has come so far."""
+
+    def __init__(self, folder: Path, chunks: int, key: str) -> None:
+        super().__init__(folder, key, every=None)
+        self.chunks = chunks
+
+    def due(self) -> bool:
+        self.chunks -= 1
+        self.asked = self.chunks < 0
+        return super().due()
+
+    def hear(self) -> None: ...
+
+
+Leaves = tuple[Path, int]
+"""Where a run's state is kept, and the chunks after which it is asked to leave."""
+
+
+def learn_together(
+    world: int, cells: Sequence[str], leaves: Sequence[Leaves | None] = ()
+) -> list[list[dict[str, Any]]]:
     """For each rank, for each cell (as JSON): weights, curve, test scores; an error as text."""
     from torch.distributed import TCPStore
 
     warm()
+    jobs = list(zip(cells, leaves or [None] * len(cells), strict=True))
     store = TCPStore("127.0.0.1", 0, world + 1, is_master=True, wait_for_workers=False)
     pipes, processes = [], []
     for rank in range(world):
         ours, theirs = context().Pipe(duplex=False)
-        process = context().Process(target=_rank, args=(rank, world, store.port, cells, theirs))
+        process = context().Process(target=_rank, args=(rank, world, store.port, jobs, theirs))
         process.start()
         theirs.close()
         pipes.append(ours)
@@ -101,7 +126,9 @@ def _heard(
     return [found[rank] for rank in range(len(pipes))]
 
 
-def _rank(rank: int, world: int, port: int, cells: Sequence[str], pipe: Connection) -> None:
+def _rank(
+    rank: int, world: int, port: int, jobs: Sequence[tuple[str, Leaves | None]], pipe: Connection
+) -> None:
     """Tells the number of each job before it begins, and last what came of all."""
     from torch.distributed import PrefixStore, TCPStore
 
@@ -113,27 +140,29 @@ def _rank(rank: int, world: int, port: int, cells: Sequence[str], pipe: Connecti
     place = Place(rank=rank, local_rank=rank, world=world, address="", port=port)
     store = TCPStore("127.0.0.1", port, world + 1, is_master=False, wait_for_workers=False)
     found = []
-    for index, text in enumerate(cells):
+    for index, (text, leaves) in enumerate(jobs):
         pipe.send(index)
         faulthandler.dump_traceback_later(0.9 * SILENCE)  # where it hangs
-        job = PrefixStore(str(index), store)
-        ranks = Ranks() if world == 1 else Ranks(place, job, PATIENCE)
+        apart = PrefixStore(str(index), store)
+        ranks = Ranks() if world == 1 else Ranks(place, apart, PATIENCE)
         try:
             with quiet():
-                found.append(_learned(Cell.from_json(text), ranks))
-        except Exception as error:
+                found.append(_learned(Cell.from_json(text), ranks, leaves))
+        except (Exception, Interrupted) as error:
             found.append({"error": f"{type(error).__name__}: {error}"})
             ranks.leave()
     faulthandler.cancel_dump_traceback_later()
     pipe.send(found)
 
 
-def _learned(job: Cell, ranks: Any) -> dict[str, Any]:
+def _learned(job: Cell, ranks: Any, leaves: Leaves | None) -> dict[str, Any]:
     from quintain.plugins.hardware.cpu_ddp import CpuDdp
     from quintain.run.execute import _learn, _prepare
 
     hardware = CpuDdp(devices=ranks.world, precision=job.config["hardware"]["precision"])
     run = _prepare(job, hardware, ranks)
+    if leaves is not None:
+        run.keeper = SharedKeeper(ranks, Stops(*leaves, job.key) if ranks.rank == 0 else None)
     done = _learn(run, lambda step, steps: None)
     trace = done.task.trace
     return {
@@ -141,5 +170,6 @@ def _learned(job: Cell, ranks: Any) -> dict[str, Any]:
         "curve": [(p.step, p.train_loss, p.scores) for p in trace.curve],
         "test": trace.test,
         "steps": done.task.steps_done,
-        "reports": len(run.reports),
+        "reports": [len(said.step_ms) for said in run.reports],
+        "resumed_at": run.before["steps"] if run.before else 0,
     }

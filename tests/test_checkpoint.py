@@ -64,7 +64,7 @@ def test_no_code_is_run_from_a_file(tmp_path):
     [
         (lambda m: m.setattr(torch, "__version__", "9.9"), "its torch is"),
         (lambda m: m.setattr(checkpoint, "RESULTS_VERSION", 99), "its results version is"),
-        (lambda m: m.setattr(checkpoint, "FORMAT", 99), "its format is 2, expected 99"),
+        (lambda m: m.setattr(checkpoint, "FORMAT", 99), "its format is 3, expected 99"),
     ],
 )
 def test_another_version_is_refused(tmp_path, monkeypatch, change, words):

@@ -10,7 +10,7 @@ import warnings
 
 import pytest
 import torch
-from cells_factory import cell
+from cells_factory import cell, node
 
 from quintain.launch import local, worker
 from quintain.run.attempt import LOG_TAIL, attempt, scrub_log, tail
@@ -156,3 +156,26 @@ def test_collecting_keeps_some_warnings_and_shows_the_others_once():
 def test_the_launcher_imports_no_torch():
     code = "import sys, quintain.launch.sweep; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_cell_takes_a_slot_for_each_thread_of_each_rank(tmp_path):
+    from quintain.launch.local import LocalPool
+    from quintain.launch.resources import slots_of
+    from quintain.records.store import Store
+
+    short = {"steps": 2, "validations": 1}
+    wide = cell(hardware={"threads": 2}, budget=short)
+    narrow = [cell(seed=seed, budget=short) for seed in (1, 2)]
+    over_ranks = cell()
+    over_ranks.config["hardware"] = node("hardware", "cpu_ddp") | {"devices": 3, "threads": 2}
+    broken = cell()
+    broken.config["hardware"] = {"_target_": "nowhere.Hardware"}
+    cells = [wide, *narrow, over_ranks, broken, cell(reference="majority", hardware={"threads": 2})]
+    assert [slots_of(made) for made in cells] == [2, 1, 1, 6, 1, 1]
+    said = []
+    for event in LocalPool(Store(tmp_path), workers=2).run([wide, *narrow], lambda: 0):
+        if event.kind in ("started", "ended"):
+            said.append((event.kind, event.cell.key))
+    keys = [made.key for made in narrow]
+    assert said[:2] == [("started", wide.key), ("ended", wide.key)]
+    assert said[2:4] == [("started", key) for key in keys]

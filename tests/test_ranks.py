@@ -77,5 +77,19 @@ def test_a_loss_that_is_no_number_ends_all_ranks(found):
 
 
 def test_rank_0_hears_from_all(found):
-    assert found[1][0]["regress"]["reports"] == 0
-    assert [found[world][0]["regress"]["reports"] for world in (2, 3)] == [2, 3]
+    assert found[1][0]["regress"]["reports"] == []
+    assert [found[world][0]["regress"]["reports"] for world in (2, 3)] == [[4] * 2, [4] * 3]
+
+
+def test_a_run_of_two_ranks_goes_on_bit_for_bit(tmp_path):
+    """Dropout is on, so the generators of both ranks must be put back."""
+    job = JOBS["dropout"].to_json()
+    leaves = [None, (tmp_path, 1), (tmp_path, 10**6)]
+    for rank in learn_together(2, [job] * 3, leaves):
+        whole, left, resumed = rank
+        assert left["error"].startswith("Interrupted")
+        assert (resumed["resumed_at"], resumed["steps"], resumed["reports"]) == (2, 4, [4, 4])
+        assert resumed["curve"] == whole["curve"] and resumed["test"] == whole["test"]
+        for name, weight in whole["weights"].items():
+            np.testing.assert_array_equal(resumed["weights"][name], weight)
+    assert len(list(tmp_path.glob("*.pt"))) == 1

@@ -18,6 +18,7 @@ from quintain.compose.cells import Cell
 from quintain.launch.events import Ending, Event
 from quintain.launch.limits import Limits
 from quintain.launch.log import Log
+from quintain.launch.resources import slots_of
 from quintain.launch.server import context, warm
 from quintain.launch.worker import work
 from quintain.records.faults import explained
@@ -39,6 +40,7 @@ class _Running:
     pipe: Connection
     log: Path
     output: Log
+    slots: int
     began: float = field(default_factory=time.monotonic)
     heard: float = field(default_factory=time.monotonic)
     started: str = field(default_factory=utc_now)
@@ -48,11 +50,12 @@ class _Running:
 
 
 class LocalPool:
-    """At most `workers` cells at once, each claimed so that two sweeps never run one cell twice.
+    """Cells side by side, each claimed so that two sweeps never run one cell twice.
 
     Args:
         store: takes the records, logs and claims.
-        workers: processes at a time.
+        workers: slots. A cell takes one for each thread of each of its ranks; one that wants more
+            than there are runs alone.
         limits: of one run.
         force: run a cell whose record is ok, too; only another such record replaces it.
     """
@@ -97,8 +100,9 @@ class LocalPool:
     def _start(self, queue: deque[Cell]) -> Iterator[Event]:
         """Fill the free workers; a cell that another sweep holds goes to the end of the queue."""
         for _ in range(len(queue)):
-            if len(self._running) >= self._workers:
-                return
+            slots = min(slots_of(queue[0]), self._workers)
+            if sum(run.slots for run in self._running) + slots > self._workers:
+                return  # no smaller one goes before it, or a large one would wait for ever
             cell = queue.popleft()
             claim = self._store.claim(cell.key)
             if claim is None:
@@ -111,7 +115,7 @@ class LocalPool:
                 yield Event("ended", cell, ending="cached")
                 continue
             try:
-                self._running.append(self._spawn(cell, claim))
+                self._running.append(self._spawn(cell, claim, slots))
             except _NoLog as error:
                 claim.release()
                 yield Event("ended", cell, ending="unwritten", sentence=str(error))
@@ -121,7 +125,7 @@ class LocalPool:
                 raise
             yield Event("started", cell)
 
-    def _spawn(self, cell: Cell, claim: Claim) -> _Running:
+    def _spawn(self, cell: Cell, claim: Claim, slots: int) -> _Running:
         logs = self._store.path / "logs"
         with explained(self._store.path):
             logs.mkdir(parents=True, exist_ok=True)
@@ -139,7 +143,7 @@ class LocalPool:
         process.start()
         theirs.close()
         output.started()
-        return _Running(cell, claim, process, ours, log, output)
+        return _Running(cell, claim, process, ours, log, output, slots)
 
     def _listen(self) -> Iterator[Event]:
         sources: list[object] = [run.pipe for run in self._running if not run.deaf]

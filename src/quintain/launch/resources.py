@@ -31,6 +31,18 @@ def resources_of(cell: Cell) -> Resources:
     return Resources(cpus=processes * hardware.threads(), gpus=gpus)
 
 
+def slots_of(cell: Cell) -> int:
+    """Cores that a cell keeps busy on this machine: the threads of all its ranks.
+
+    One whose hardware cannot be built is let through: its run says what is wrong.
+    """
+    try:
+        asked = resources_of(cell).cpus
+    except Exception:
+        return 1
+    return 1 if cell.reference else asked
+
+
 def by_resources(cells: Iterable[Cell]) -> dict[Resources, list[Cell]]:
     """Cells that ask for the same, together."""
     groups: dict[Resources, list[Cell]] = {}

@@ -26,7 +26,7 @@ import quintain
 from quintain.compose.cells import RESULTS_VERSION
 from quintain.records.schema import Record
 
-FORMAT = 2
+FORMAT = 3
 """Raised when the state of a run changes its form."""
 
 AGAIN = 75  # exit code EX_TEMPFAIL of sysexits.h: the state is kept, run me again
@@ -84,6 +84,14 @@ class Keeper:
         if not self.patient:
             raise Interrupted
 
+    def begin(self) -> None:
+        """From here on there is something to keep."""
+        self.patient = True
+
+    def leaving(self) -> bool:
+        """Whether the run was asked to leave."""
+        return self.asked
+
     def due(self) -> bool:
         """Whether it is time for a checkpoint."""
         if self.asked:
@@ -93,17 +101,23 @@ class Keeper:
     def save(self, steps: int, state: State) -> None:
         """Write a checkpoint; raises `Interrupted` where the run was asked to leave.
 
-        An empty state stands for the one that is there. A disk that is full must not end a run, so
-        what goes wrong is only printed.
+        An empty state stands for the one that is there.
         """
-        try:
-            if state:
-                self._write(steps, self._marks() | {"about": self.about()} | state)
-        except Exception as error:  # torch wraps what the disk says
-            print(f"no checkpoint at step {steps}: {words(error)}", file=sys.stderr, flush=True)
+        if state:
+            self.keep(steps, state)
         self._last = time.monotonic()
         if self.asked:
             raise Interrupted
+
+    def keep(self, steps: int, state: State) -> None:
+        """Write a checkpoint. A disk that is full must not end a run, so what goes wrong is only
+        printed.
+        """
+        try:
+            self._write(steps, self._marks() | {"about": self.about()} | state)
+        except Exception as error:  # torch wraps what the disk says
+            print(f"no checkpoint at step {steps}: {words(error)}", file=sys.stderr, flush=True)
+        self._last = time.monotonic()
 
     def load(self) -> State | None:
         """The newest state that can be used; `notes` say why others were not."""

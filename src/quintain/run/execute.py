@@ -30,6 +30,7 @@ from quintain.run.optimize import Recipe
 from quintain.run.quiet import collecting, quiet
 from quintain.run.ranks import ALONE, Ranks
 from quintain.run.samples import keep_samples
+from quintain.run.shared import SharedKeeper
 from quintain.run.strategy import RankEnvironment, strategy
 from quintain.run.task import Task, Unfit
 from quintain.run.together import Report, merged, report
@@ -53,7 +54,7 @@ class Run:
     cpu_share: float = 0.0
     nondeterministic: str = ""
     notes: tuple[str, ...] = ()
-    keeper: Keeper | None = None
+    keeper: Keeper | SharedKeeper | None = None
     hear: Callable[[], None] = lambda: None  # signals that ask the run to leave
     before: State | None = None  # what an interrupted run has left; see run.state
     ranks: Ranks = ALONE
@@ -80,9 +81,8 @@ def execute(
     hardware = hardware_of(cell)
     with quiet(), assembled(cell, hardware) as ranks:
         run = _prepare(cell, hardware, ranks)
-        # A state belongs to one process: a run of several that is interrupted begins anew.
-        run.samples, run.keeper = samples, keeper if ranks.alone else None
-        run.hear = keeper.hear if keeper else run.hear
+        run.samples, run.keeper = samples, keeper if ranks.alone else SharedKeeper(ranks, keeper)
+        run.hear = run.keeper.hear if run.keeper else run.hear
         if cell.reference:
             from quintain.run.reference import execute_reference
 
@@ -100,7 +100,11 @@ def follow(cell: Cell, place: Place | None = None) -> None:
     hardware = hardware_of(cell)
     with quiet(), assembled(cell, hardware, place) as ranks:
         if not ranks.alone:
-            _learn(_prepare(cell, hardware, ranks), lambda step, steps: None)
+            run = _prepare(cell, hardware, ranks)
+            run.keeper = SharedKeeper(ranks, None)
+            run.hear = run.keeper.hear
+            run.hear()
+            _learn(run, lambda step, steps: None)
 
 
 def _prepare(cell: Cell, hardware: Hardware, ranks: Ranks) -> Run:
@@ -156,8 +160,7 @@ def _learn(run: Run, progress: Progress) -> Learned:
     meters = hardware.meters()
     for meter in meters:
         meter.start()
-    if run.keeper is not None:
-        run.keeper.about = lambda: assemble.about(run, feed, meters)
+    _describe(run, task, feed, meters)
     try:
         run.nondeterministic = fit(run, trainer, task, feed)
     except Unfit as error:
@@ -169,6 +172,15 @@ def _learn(run: Run, progress: Progress) -> Learned:
     if not run.ranks.alone:
         meters = _report(run, task, feed, meters)
     return Learned(task, trainer, feed, budget, width, meters)
+
+
+def _describe(run: Run, task: Task, feed: TrainFeed, meters: list[Meter]) -> None:
+    """Tell who keeps the run's state what to keep beside that of training."""
+    if isinstance(run.keeper, SharedKeeper):
+        run.keeper.report = lambda: _mine(run, task, feed, meters)
+        run.keeper.about = lambda read: assemble.about(run, feed, read)
+    elif run.keeper is not None:
+        run.keeper.about = lambda: assemble.about(run, feed, meters)
 
 
 def _test(run: Run, trainer: pl.Trainer, task: Task) -> None:
@@ -226,12 +238,16 @@ def _anew(run: Run, error: Exception) -> Run:
 
 def _report(run: Run, task: Task, feed: TrainFeed, meters: list[Meter]) -> list[Meter]:
     """Put together what the ranks measured; afterwards each goes its own way."""
-    on_cpu = run.hardware.trainer_arguments()["accelerator"] == "cpu"
-    shared = task.trace.shared_ms if on_cpu else []
-    mine = report(task.trace.step_ms, shared, feed.seconds, meters)
-    run.reports = run.ranks.gather(mine)
+    run.reports = run.ranks.gather(_mine(run, task, feed, meters))
     run.ranks.leave()
     return merged(run.reports)
+
+
+def _mine(run: Run, task: Task, feed: TrainFeed, meters: list[Meter]) -> Report:
+    """What this rank has measured so far; the all-reduce cannot be told apart on GPUs."""
+    on_cpu = run.hardware.trainer_arguments()["accelerator"] == "cpu"
+    shared = task.trace.shared_ms if on_cpu else []
+    return report(list(task.trace.step_ms), list(shared), feed.seconds, meters)
 
 
 def _feed(run: Run, budget: Budget) -> TrainFeed:

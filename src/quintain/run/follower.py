@@ -55,13 +55,18 @@ def _import_plugins(cell: Cell) -> None:
 
 
 def follow_rank(cell: Cell, place: Place) -> int:
-    """Train and test with the others; 1 where something went wrong, which rank 0 has been told."""
+    """Train and test with the others; 1 where something went wrong, which rank 0 has been told, 75
+    where rank 0 was asked to leave.
+    """
     from quintain.run.allocator import keep_freed_memory
+    from quintain.run.checkpoint import AGAIN, Interrupted
     from quintain.run.execute import follow
 
     keep_freed_memory()
     try:
         follow(cell, place)
+    except Interrupted:
+        return AGAIN
     except Exception as error:
         traceback.print_exception(error)
         return FAILED

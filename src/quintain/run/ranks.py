@@ -100,6 +100,14 @@ class Ranks:
         self._timed(lambda: distributed.broadcast(said, 0))
         return bool(said.item())
 
+    def spread(self, value: Value) -> Value:
+        """Rank 0's value, which the others need not have."""
+        if self.alone:
+            return value
+        said: list[Any] = [value if self.rank == 0 else None]
+        self._timed(lambda: distributed.broadcast_object_list(said, 0))
+        return cast("Value", said[0])
+
     def sum(self, values: Tensor) -> Tensor:
         """The sum over all ranks, elementwise."""
         if self.alone:

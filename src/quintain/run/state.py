@@ -59,6 +59,7 @@ def captured(task: Task, optimizer: torch.optim.Optimizer) -> State:
         "best": None if trace.best is None else trace.curve.index(trace.best),
         "weights": trace.weights,
         "step_ms": torch.tensor(trace.step_ms, dtype=torch.float64),
+        "shared_ms": torch.tensor(trace.shared_ms, dtype=torch.float64),
         "seconds": task.clocks.seconds(),
     }
 
@@ -80,5 +81,5 @@ def put_back(task: Task, state: State) -> None:
     trace.curve = [Point(**point) for point in state["curve"]]
     trace.best = None if state["best"] is None else trace.curve[state["best"]]
     trace.weights = state["weights"]
-    trace.step_ms = state["step_ms"].tolist()
+    trace.step_ms, trace.shared_ms = state["step_ms"].tolist(), state["shared_ms"].tolist()
     task.clocks.add(state["seconds"])

@@ -23,6 +23,7 @@ from quintain.run.merge import merge
 from quintain.run.optimize import Recipe
 from quintain.run.pieces import Pieces
 from quintain.run.ranks import ALONE, Ranks
+from quintain.run.shared import SharedKeeper
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -89,7 +90,7 @@ class Task(pl.LightningModule):
         progress: Callable[[int], None] = lambda step: None,
         synchronize: Callable[[], None] = lambda: None,
         each_step: bool = True,
-        keeper: Keeper | None = None,
+        keeper: Keeper | SharedKeeper | None = None,
         hear: Callable[[], None] = lambda: None,
         ranks: Ranks = ALONE,
         seed: int = 0,
@@ -126,7 +127,7 @@ class Task(pl.LightningModule):
         self._stepper = self._optimizer()
         self._hear()
         if self._keeper is not None:
-            self._keeper.patient = True
+            self._keeper.begin()
         if self._before_me is not None:
             self._put_back(self._before_me)
             self._before_me = None
@@ -135,6 +136,7 @@ class Task(pl.LightningModule):
     def _put_back(self, before: State) -> None:
         """What can be put back only when the optimizer and the device are there."""
         try:
+            self.model.load_state_dict(before["model"])  # again, now that it has its precision
             self._stepper.load_state_dict(before["optimizer"])
             self.losses = [loss.to(self.device) for loss in self.losses]
             state.draw_on(before["draws"])
@@ -147,7 +149,7 @@ class Task(pl.LightningModule):
             self._keep_state("training", state.draws())
 
     def _leave_if_asked(self, stage: Stage, draws: State) -> None:
-        if self._keeper is not None and self._keeper.asked:
+        if self._keeper is not None and self._keeper.leaving():
             self._keep_state(stage, draws)
 
     def _keep_state(self, stage: Stage, draws: State) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 from torch.distributed import DistError, Store  # type: ignore[attr-defined]
 
 from quintain.kit.cluster import Place
+from quintain.run.checkpoint import AGAIN
 from quintain.run.failure import kind_of
 
 POLL = 0.1
@@ -58,7 +59,7 @@ class Member:
     def fault(self) -> str | None:
         """How it ended, None where it is at work or has ended well."""
         code = self.process.poll()
-        if not code:
+        if code in (None, 0, AGAIN):
             return None
         how = f"by {_signal(-code)}" if code < 0 else f"with exit code {code}"
         said = self.tail()

@@ -16,6 +16,7 @@ from cells_factory import node
 from quintain.compose.cells import PARTS, Cell, make_cell
 from quintain.contracts import Batch, Split
 from quintain.launch.server import context, warm
+from quintain.plugins.hardware.cpu_ddp import CpuDdp
 from quintain.run.checkpoint import Interrupted, Keeper
 from quintain.run.shared import SharedKeeper
 from quintain.testing.specs import EXAMPLE_SPECS, SPLITS, ExampleDataset, fake_batch
@@ -54,6 +55,14 @@ def spread(
     for part, changes in settings.items():
         config[part] = config[part] | changes
     return make_cell(config, dict.fromkeys(PARTS, example), seed=1)
+
+
+class Spread(CpuDdp):
+    """The ranks share one model between them, as those of `cuda_fsdp` do."""
+
+    def trainer_arguments(self) -> dict[str, Any]:
+        plain = super().trainer_arguments()
+        return plain | ({"strategy": "fsdp"} if "strategy" in plain else {})
 
 
 class Stops(Keeper):
@@ -156,10 +165,10 @@ def _rank(
 
 
 def _learned(job: Cell, ranks: Any, leaves: Leaves | None) -> dict[str, Any]:
-    from quintain.plugins.hardware.cpu_ddp import CpuDdp
     from quintain.run.execute import _learn, _prepare
 
-    hardware = CpuDdp(devices=ranks.world, precision=job.config["hardware"]["precision"])
+    kind = Spread if job.config["hardware"].get("strategy") == "fsdp" else CpuDdp
+    hardware = kind(devices=ranks.world, precision=job.config["hardware"]["precision"])
     run = _prepare(job, hardware, ranks)
     if leaves is not None:
         run.keeper = SharedKeeper(ranks, Stops(*leaves, job.key) if ranks.rank == 0 else None)

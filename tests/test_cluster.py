@@ -9,6 +9,7 @@ from quintain.kit.devices import cuda_devices, missing_gpus
 from quintain.kit.nvml import OtherProcesses, cuda_meters
 from quintain.plugins.hardware.cpu_ddp import CpuDdp
 from quintain.plugins.hardware.cuda_ddp import CudaDdp
+from quintain.plugins.hardware.cuda_fsdp import CudaFsdp
 from quintain.plugins.hardware.multi_node import MultiNode
 
 TORCHRUN = {"RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4", "MASTER_ADDR": "n0"}
@@ -61,16 +62,25 @@ def test_several_nodes_need_as_many_processes_as_they_ask_for():
     assert (arguments["devices"], arguments["num_nodes"]) == (2, 2)
 
 
-@pytest.mark.parametrize("kind", [CpuDdp, CudaDdp, MultiNode])
+@pytest.mark.parametrize("kind", [CpuDdp, CudaDdp, CudaFsdp, MultiNode])
 def test_wrong_settings_come_in_one_message(kind):
     with pytest.raises(ValueError, match=r"devices must be .* 0; threads .* 0; timeout .* 0"):
         kind(devices=0, threads=0, timeout=0)
-    assert kind().trainer_arguments()["strategy"] == "ddp"
+    strategy = "fsdp" if kind is CudaFsdp else "ddp"
+    assert kind().trainer_arguments()["strategy"] == strategy
     assert kind(precision="bf16-mixed", threads=3).threads() == 3
 
 
 def test_one_device_needs_no_strategy():
-    assert "strategy" not in CpuDdp(devices=1).trainer_arguments()
+    for kind in (CpuDdp, CudaDdp, CudaFsdp):
+        assert "strategy" not in kind(devices=1).trainer_arguments()
+
+
+def test_a_plan_asks_for_all_gpus_of_a_hardware():
+    if not isinstance(cuda_devices(), str):
+        pytest.skip("a GPU is here")
+    for kind in (CudaDdp, CudaFsdp):
+        assert kind(devices=4).missing() == f"needs 4 NVIDIA GPUs; {cuda_devices()}"
 
 
 def test_meters_of_a_gpu_that_cannot_be_read_say_why():

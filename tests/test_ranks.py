@@ -25,6 +25,14 @@ JOBS = {
 OTHER = ("dropout", "time", "no_number")
 TWO = {"classify", "next_token", "dropout", "time"}  # whose like three ranks do too
 DONE = {1: list(JOBS), 2: list(JOBS), 3: [name for name in JOBS if name not in TWO]}
+FSDP = {"strategy": "fsdp"}
+SPREAD = {
+    "classify_ragged": spread("example_speech", "lstm", hardware=FSDP),
+    "next_token": spread("example_text", "transformer", hardware=FSDP),
+    "no_share": spread(
+        "example_image", "mlp", samples=(9, 2, 1), budget={"batch_size": 3}, hardware=FSDP
+    ),
+}
 SAME = [(world, job) for world in (2, 3) for job in DONE[world] if job not in OTHER]
 
 
@@ -55,6 +63,21 @@ def test_scores_and_curve_are_those_of_one_process(found, job, world):
         for (step, loss, scores), point in zip(rank[job]["curve"], one["curve"], strict=True):
             assert (step, loss) == (point[0], pytest.approx(point[1], rel=1e-9))
             assert scores == pytest.approx(point[2], abs=1e-6, rel=1e-6, nan_ok=True)
+
+
+def test_a_model_that_is_spread_learns_as_a_whole_one():
+    """FSDP over gloo; `cuda_fsdp` does the same over NCCL."""
+    cells = [cell.to_json() for cell in SPREAD.values()]
+    (whole,) = learn_together(1, cells)
+    for rank in learn_together(2, cells):
+        for one, two in zip(whole, rank, strict=True):
+            assert "error" not in two, two
+            assert two["test"] == pytest.approx(one["test"], abs=1e-6, rel=1e-6, nan_ok=True)
+            assert [p[2] for p in two["curve"]] == [
+                pytest.approx(p[2], abs=1e-6, rel=1e-6, nan_ok=True) for p in one["curve"]
+            ]
+            for name, weight in one["weights"].items():
+                np.testing.assert_allclose(two["weights"][name], weight, rtol=1e-7, atol=1e-9)
 
 
 def test_ranks_draw_their_own_dropout_and_share_the_weights(found):

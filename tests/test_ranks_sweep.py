@@ -40,7 +40,7 @@ class Sweep:
             )
 
     def training(self, seed: int) -> tuple[str, psutil.Process, psutil.Process]:
-        """Key, rank 0 and rank 1 of the cell of this seed, as soon as it has trained for a while."""
+        """Key, rank 0 and rank 1 of the cell of this seed, as soon as it trains."""
         end = time.monotonic() + WAIT
         while time.monotonic() < end:
             assert self.process.poll() is None, self.output.read_text()

@@ -42,11 +42,17 @@ def test_strong_and_weak_by_hand():
 def test_the_interval_is_over_seeds():
     rates = {1: 120.0, 2: 130.0, 3: 140.0}
     records = [run(100.0, 32, seed=seed) for seed in rates]
-    records += [run(rate, 32, world=2, seed=seed) for seed, rate in rates.items()]
+    input_share = {1: 0.01, 2: 0.02, 3: 0.03}
+    records += [
+        run(rate, 32, world=2, seed=seed, input_share=input_share[seed])
+        for seed, rate in rates.items()
+    ]
     (sentence,) = scaling_notes(records)
     # mean 0.65; Student's t of 2 degrees 4.3027 × 0.05 / √3 = 0.1242
     assert "strong scaling to 2 ranks 65% [53%, 77%] of linear (n=3)" in sentence
-    assert "20% to communication, 2% to input, 3% to imbalance" in sentence
+    # input: mean 0.02; 4.3027 × 0.01 / √3 = 0.0248, and a share is not below nothing
+    lost = "20.0% [20.0%, 20.0%] to communication, 2.0% [0.0%, 4.5%] to input"
+    assert f"{lost}, 3.0% [3.0%, 3.0%] to imbalance" in sentence
     assert sentence in leaderboard(records).notes
 
 
@@ -60,5 +66,5 @@ def test_only_what_is_alike_is_compared():
 def test_what_was_not_timed_apart_is_said():
     changes = {"communication_share": None, "imbalance_share": None, "absent": "it overlaps"}
     (sentence,) = scaling_notes([run(100.0, 32), run(150.0, 32, world=2, **changes)])
-    assert sentence.endswith("of training 2% to input was lost (it overlaps)")
+    assert sentence.endswith("of training 2.0% to input was lost (it overlaps)")
     assert "75% of linear (n=1)" in sentence

@@ -33,12 +33,8 @@ class Scaling:
 
     def sentence(self) -> str:
         """For people, with the 95 % interval of the mean over seeds."""
-        found = mean_interval(self.efficiency)
-        assert found.mean is not None
         words = f"{self.dataset}/{self.model} on {self.hardware}, batch {self.batch}: {self.kind}"
-        words += f" scaling to {self.world} ranks {found.mean:.0%}"
-        if found.low is not None and found.high is not None:
-            words += f" [{found.low:.0%}, {found.high:.0%}]"
+        words += f" scaling to {self.world} ranks {_percent(self.efficiency, '.0%')}"
         return f"{words} of linear (n={len(self.efficiency)}); {_losses(self.lost)}"
 
 
@@ -109,13 +105,23 @@ def _cost(record: Record) -> Cost:
 
 
 def _losses(ranks: Sequence[Ranks]) -> str:
-    """Means over seeds; what was not measured is said to be."""
+    """Means over seeds with their intervals; what was not measured is said to be."""
     shares: dict[str, list[float]] = defaultdict(list)
     for one in ranks:
         for name in ("communication", "input", "imbalance"):
             value = getattr(one, f"{name}_share")
             if value is not None:
                 shares[name].append(value)
-    words = [f"{sum(seen) / len(seen):.0%} to {name}" for name, seen in shares.items()]
+    words = [f"{_percent(seen, '.1%')} to {name}" for name, seen in shares.items()]
     missing = next((one.absent for one in ranks if one.absent), "")
     return f"of training {', '.join(words)} was lost" + (f" ({missing})" if missing else "")
+
+
+def _percent(values: Sequence[float], form: str) -> str:
+    """Mean and 95 % interval; a share is not below nothing."""
+    found = mean_interval(values)
+    assert found.mean is not None
+    words = f"{found.mean:{form}}"
+    if found.low is None or found.high is None:
+        return words
+    return f"{words} [{max(0.0, found.low):{form}}, {found.high:{form}}]"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import time
 from collections.abc import Callable
@@ -81,13 +82,22 @@ def execute(
     hardware = hardware_of(cell)
     with quiet(), assembled(cell, hardware) as ranks:
         run = _prepare(cell, hardware, ranks)
-        run.samples, run.keeper = samples, keeper if ranks.alone else SharedKeeper(ranks, keeper)
+        run.samples, run.keeper = samples, keeper if ranks.alone else _shared(run, keeper)
         run.hear = run.keeper.hear if run.keeper else run.hear
         if cell.reference:
             from quintain.run.reference import execute_reference
 
             return execute_reference(run)
         return _train(run, progress)
+
+
+def _shared(run: Run, keeper: Keeper | None) -> SharedKeeper:
+    return SharedKeeper(run.ranks, keeper, keeps=not _spread(run))
+
+
+def _spread(run: Run) -> bool:
+    """The ranks share one model between them."""
+    return not run.ranks.alone and run.hardware.trainer_arguments()["strategy"] == "fsdp"
 
 
 def hardware_of(cell: Cell) -> Hardware:
@@ -101,7 +111,7 @@ def follow(cell: Cell, place: Place | None = None) -> None:
     with quiet(), assembled(cell, hardware, place) as ranks:
         if not ranks.alone:
             run = _prepare(cell, hardware, ranks)
-            run.keeper = SharedKeeper(ranks, None)
+            run.keeper = _shared(run, None)
             run.hear = run.keeper.hear
             run.hear()
             _learn(run, lambda step, steps: None)
@@ -197,8 +207,9 @@ def _made(run: Run, progress: Progress) -> tuple[Task, TrainFeed, Budget, float 
     if width is None and (chosen := choose_width(config, dataset.spec)) is not None:
         width = chosen.width
     pl.seed_everything(run.cell.seed, workers=True, verbose=False)
+    model = build_model(config, dataset.spec, width)
     task = Task(
-        build_model(config, dataset.spec, width),
+        model,
         cast(Recipe, instantiate(config["optimizer"])),
         dataset,
         steps=budget.steps,
@@ -211,6 +222,7 @@ def _made(run: Run, progress: Progress) -> tuple[Task, TrainFeed, Budget, float 
         hear=run.hear,
         ranks=run.ranks,
         seed=run.cell.seed,
+        judged=copy.deepcopy(model) if _spread(run) else None,
     )
     feed = _feed(run, budget)
     if run.before is not None:
@@ -244,9 +256,9 @@ def _report(run: Run, task: Task, feed: TrainFeed, meters: list[Meter]) -> list[
 
 
 def _mine(run: Run, task: Task, feed: TrainFeed, meters: list[Meter]) -> Report:
-    """What this rank has measured so far; the all-reduce cannot be told apart on GPUs."""
-    on_cpu = run.hardware.trainer_arguments()["accelerator"] == "cpu"
-    shared = task.trace.shared_ms if on_cpu else []
+    """What this rank has measured so far; only DDP's all-reduce on the CPU can be told apart."""
+    timed = run.hardware.trainer_arguments()["accelerator"] == "cpu" and not _spread(run)
+    shared = task.trace.shared_ms if timed else []
     return report(list(task.trace.step_ms), list(shared), feed.seconds, meters)
 
 

@@ -21,13 +21,14 @@ class SharedKeeper:
     is equal on all of them, and rank 0's is kept; random numbers and measurements are each rank's.
 
     Attributes:
+        keeps: states are written; not of a model that is spread over the ranks, which starts over.
         report: what this rank has measured so far.
         about: as `Keeper.about`, of the meters of all ranks.
     """
 
-    def __init__(self, ranks: Ranks, keeper: Keeper | None) -> None:
-        """`keeper`: of rank 0; None on the others, and where no state is kept."""
-        self._ranks, self._keeper = ranks, keeper
+    def __init__(self, ranks: Ranks, keeper: Keeper | None, *, keeps: bool = True) -> None:
+        """`keeper`: of rank 0; None on the others, and where nobody asks the run to leave."""
+        self._ranks, self._keeper, self.keeps = ranks, keeper, keeps
         self._leaving = False
         self.report: Callable[[], Report] = _nothing
         self.about: Callable[[list[Meter]], State] = lambda meters: {}
@@ -64,7 +65,7 @@ class SharedKeeper:
 
     def save(self, steps: int, state: State) -> None:
         """Write a checkpoint; raises `Interrupted` on all ranks where rank 0 was asked to leave."""
-        if state:
+        if state and self.keeps:
             every = self._ranks.gather((state["draws"], self.report()))
             if self._keeper is not None:
                 meters = merged([said for _, said in every])

@@ -1,4 +1,4 @@
-"""How Lightning trains over the ranks of a run: DDP.
+"""How Lightning trains over the ranks of a run: DDP, or a model that is spread over them (FSDP).
 
 Processes and their connections are `run.crew`'s; Lightning finds both there and starts nothing.
 """
@@ -14,6 +14,7 @@ from torch.distributed import GradBucket  # type: ignore[attr-defined]
 from torch.futures import Future
 
 from quintain.run.ranks import Ranks
+from quintain.run.shard import shard
 
 
 class RankEnvironment(LightningEnvironment):
@@ -72,9 +73,11 @@ class RankEnvironment(LightningEnvironment):
 
 
 def strategy(name: str, accelerator: str, ranks: Ranks) -> Strategy:
-    """The strategy that a hardware plugin names, over these ranks; "ddp" is the one there is."""
+    """The strategy that a hardware plugin names, over these ranks: "ddp" or "fsdp"."""
+    if name == "fsdp":
+        return _Fsdp()
     if name != "ddp":
-        raise ValueError(f"a hardware's strategy must be ddp, came {name!r}")
+        raise ValueError(f"a hardware's strategy must be ddp or fsdp, came {name!r}")
     # Buffers are equal on all ranks from the start; to send them again at every forward pass would
     # be one more thing to wait for, and validation has passes that not every rank makes.
     settings: dict[str, Any] = {"broadcast_buffers": False}
@@ -91,6 +94,25 @@ class _Ddp(DDPStrategy):
         else:
             model = cast(Any, self.model)
             model.register_comm_hook(self._ddp_comm_state, self._ddp_comm_hook)
+
+
+class _Fsdp(DDPStrategy):
+    """Lightning's way of setting up DDP, with `fully_shard` where it would wrap the model.
+
+    Its own `ModelParallelStrategy` has no double precision, in which equality is tested.
+    """
+
+    def configure_ddp(self) -> None:
+        """The model of the Task is spread; the Task itself stays as it is."""
+        task, device = cast(Any, self.lightning_module), self.root_device
+        shard(task.model, device.type, self.world_size)
+
+    def teardown(self) -> None:
+        """Without moving the weights to the CPU: they belong to a mesh of devices."""
+        assert self.cluster_environment is not None and self.accelerator is not None
+        self.cluster_environment.teardown()
+        self.precision_plugin.teardown()
+        self.accelerator.teardown()
 
 
 def _timed_mean(ranks: Ranks, bucket: GradBucket) -> Future[Tensor]:

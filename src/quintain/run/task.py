@@ -23,6 +23,7 @@ from quintain.run.merge import merge
 from quintain.run.optimize import Recipe
 from quintain.run.pieces import Pieces
 from quintain.run.ranks import ALONE, Ranks
+from quintain.run.shard import gather, whole
 from quintain.run.shared import SharedKeeper
 
 
@@ -76,6 +77,7 @@ class Task(pl.LightningModule):
             signals for itself each time.
         ranks: the processes that train together, each with its share of every batch.
         seed: of what the ranks draw apart from each other.
+        judged: a whole copy of a model that will be spread over the ranks: what is evaluated.
     """
 
     def __init__(
@@ -94,10 +96,11 @@ class Task(pl.LightningModule):
         hear: Callable[[], None] = lambda: None,
         ranks: Ranks = ALONE,
         seed: int = 0,
+        judged: Model | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.model = model
+        self.model, self.judged = model, judged or model
         self.recipe = recipe
         self.trace = Trace()
         self.steps_done = 0
@@ -212,8 +215,8 @@ class Task(pl.LightningModule):
         optimizer.zero_grad()
         loss = self._learn(batch, optimizer)
         if self.recipe.clip_norm is not None:
-            norm = torch.nn.utils.clip_grad_norm_(self.parameters(), self.recipe.clip_norm)
-            self._norms.append(norm)
+            norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
+            self._norms.append(norm if self.judged is self.model else whole(norm))
         optimizer.step()
         self.steps_done += 1
         return loss
@@ -265,6 +268,8 @@ class Task(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         self._before = self.clocks.switch("validation")
+        if self.judged is not self.model:
+            gather(self.model, self.judged)
         self._draws = state.draws() if self._keeper is not None else {}
         self._start_metrics()
 
@@ -289,7 +294,7 @@ class Task(pl.LightningModule):
     ) -> None:
         """None where this rank has no share of a batch."""
         if batch is not None:
-            for answer, piece in self.pieces.answers(self.model, batch):
+            for answer, piece in self.pieces.answers(self.judged, batch):
                 self.model.head.update(self._metrics, answer, piece)
                 also(answer, piece)
         self._progress(self.steps_done)
@@ -302,7 +307,8 @@ class Task(pl.LightningModule):
         self.trace.confusion = self._confusion.plain(self._ranks)
 
     def load_best(self) -> None:
-        """Go back to the weights that were best on validation."""
+        """Go back to the weights that were best on validation, in a model that is whole."""
+        self.model = self.judged
         self.model.load_state_dict(self.trace.weights)
 
     def _keep(self, point: Point) -> None:
@@ -310,7 +316,7 @@ class Task(pl.LightningModule):
         main = self.model.head.scores[0]
         if self.trace.best is None or better(point, self.trace.best, main):
             self.trace.best = point
-            self.trace.weights = {k: v.clone() for k, v in self.model.state_dict().items()}
+            self.trace.weights = {k: v.clone() for k, v in self.judged.state_dict().items()}
 
     def _start_metrics(self) -> None:
         self._hear()

@@ -14,7 +14,7 @@ HOW = (
     " communication: beyond the slowest rank's computing; imbalance: the slowest rank's computing"
     " beyond the mean's; input: mean wait for data; each over the seconds of training"
 )
-OVERLAPPING = "NCCL's all-reduce overlaps the backward pass; it is not timed apart"
+OVERLAPPING = "communication overlaps the computing; it is not timed apart"
 
 
 @dataclass(frozen=True, kw_only=True)

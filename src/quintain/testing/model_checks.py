@@ -17,6 +17,7 @@ from torch import Tensor
 
 from quintain.contracts import Batch, DataSpec, Features
 from quintain.testing.specs import ExampleDataset, fake_batch
+from quintain.testing.two_processes import two_processes
 from quintain.testing.wiring import Whole, module, seeded
 
 Make = Callable[[], Whole]
@@ -211,6 +212,7 @@ MODEL_CHECKS: tuple[tuple[str, Check], ...] = (
     ("deterministic", deterministic),
     ("saves", saves),
     ("float64", float64),
+    ("two_processes", two_processes),
 )
 """What a model must pass on every example it does not skip."""
 

@@ -109,6 +109,45 @@ class Stalls(Good):
             time.sleep(3600)
 
 
+class Leaks(Good):
+    """Takes 32 MiB more each hundredth of a second, up to 3 GiB."""
+
+    def misbehave(self):
+        self.hoard = []
+        while len(self.hoard) < 96:
+            self.hoard.append(torch.ones(2**23))
+            time.sleep(0.01)
+        time.sleep(600)
+
+
+class Backwards(Good):
+    """Its clock on the wall goes back by a day in the middle."""
+
+    def misbehave(self):
+        from datetime import datetime, timedelta
+        from quintain.records import schema
+
+        class Yesterday(datetime):
+            @classmethod
+            def now(cls, tz=None):
+                return datetime.now(tz) - timedelta(days=1)
+
+        real = time.time
+        if schema.datetime is datetime:
+            time.time = lambda: real() - 86400
+            schema.datetime = Yesterday
+
+
+class PrintsOn(Good):
+    """A gigabyte, and then ends well."""
+
+    def misbehave(self):
+        if not (HERE / "printed_on").exists():
+            (HERE / "printed_on").touch()
+            for _ in range(1024):
+                os.write(1, b"x" * (2**20 - 1) + b"\\n")
+
+
 class Spoils(Good):
     def forward(self, x, mask):
         x, mask = super().forward(x, mask)

@@ -4,7 +4,7 @@ Busy: `--cells` runs that train for one second each, on two workers; the seconds
 twice the time from the first run's start to the last one's end, both as the records say. The note
 tells where the rest went; "between" is from a record's end to the start of the worker's next run.
 Two against one: the quick suite in a fresh store by two workers of one thread, and by one worker of
-two threads, in turns; what a whole `quintain sweep` takes.
+two threads, in turns, `--pairs` times (0 leaves it out); what a whole `quintain sweep` takes.
 """
 
 from __future__ import annotations
@@ -26,30 +26,34 @@ COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}
 
 
 def main() -> None:
-    asked = arguments(__doc__, cells=200, n=1, settings="")
+    asked = arguments(__doc__, cells=200, n=1, pairs=1, settings="")
     more = asked.settings.split()
-    swept = [one_second_cells(asked.cells, more) for _ in range(asked.n)]
-    pairs = [(quick(1, 2, more), quick(2, 1, more)) for _ in range(asked.n)]
-    note = ", ".join(f"{one:.0f} s against {two:.0f} s" for one, two in pairs)
-    publish(
-        "workers",
-        [
-            Reading(
-                f"share of training in the time of {WORKERS} workers, {asked.cells} cells of 1 s",
-                "",
-                [share_of_training(records) for records in swept],
-                at_least=BUSY,
-                note=where_it_went(swept[0]),
-            ),
-            Reading(
-                "quick suite: one worker of two threads over two workers of one",
-                "",
-                [one / two for one, two in pairs],
-                at_least=FASTER,
-                note=note,
-            ),
-        ],
-        asked.out,
+    readings = [busy([one_second_cells(asked.cells, more) for _ in range(asked.n)])]
+    if asked.pairs:
+        pairs = [(quick(1, 2, more), quick(2, 1, more)) for _ in range(asked.pairs)]
+        readings.append(two_against_one(pairs))
+    publish("workers", readings, asked.out)
+
+
+def busy(swept: list[list[dict[str, Any]]]) -> Reading:
+    """Of the records of several sweeps."""
+    return Reading(
+        f"share of training in the time of {WORKERS} workers, {len(swept[0])} cells of 1 s",
+        "",
+        [share_of_training(records) for records in swept],
+        at_least=BUSY,
+        note=where_it_went(swept[0]),
+    )
+
+
+def two_against_one(pairs: list[tuple[float, float]]) -> Reading:
+    """Of the seconds of one worker of two threads, and of two of one."""
+    return Reading(
+        "quick suite: one worker of two threads over two workers of one",
+        "",
+        [one / two for one, two in pairs],
+        at_least=FASTER,
+        note=", ".join(f"{one:.0f} s against {two:.0f} s" for one, two in pairs),
     )
 
 

@@ -6,7 +6,10 @@ import pytest
 from cells_factory import cell
 from fresh_imports import run_and_tell
 
+from quintain.launch.limits import Limits
+from quintain.launch.local import LocalPool
 from quintain.launch.server import context, warm
+from quintain.records.store import Store
 
 OWN = ("quintain.plugins", "quintain_local")  # a run's own: their sources are the cell's
 DATA = ("pyarrow", "pydoc_data")  # of one dataset each
@@ -35,3 +38,16 @@ def test_a_run_imports_and_looks_up_nothing_but_its_own_plugins(dataset, tmp_pat
     assert [name for name in imported if not name.startswith((*OWN, *DATA))] == []
     assert asked == []
     assert frozen > 100_000
+
+
+def test_who_asks_a_sweep_to_end_is_told_how_long_it_may_take(tmp_path):
+    """In a log as on a terminal; before, nothing was said until the last cell had left."""
+    asked, notes = [], []
+    pool = LocalPool(Store(tmp_path), workers=1, limits=Limits(grace=120.0))
+    for event in pool.run([cell("digits", "mlp")], stopped=lambda: len(asked)):
+        if event.kind == "started":
+            asked.append(event)
+        if event.kind == "note":
+            notes.append(event.sentence)
+    assert len(notes) == 1
+    assert "120 s to keep their state (1 of them)" in notes[0]

@@ -29,6 +29,10 @@ from quintain.run.identity import failed
 
 LINGER = 10.0  # seconds that a run may take to leave after its last word
 TIMES = 3  # that a run which was asked to leave by somebody else is started again
+WAITING = (
+    "asked to end: cells that run have {1:g} s to keep their state ({0} of them);"
+    " asked again, the sweep ends at once"
+)
 POLL = 0.25  # seconds between two looks at clocks and at cells that another sweep holds
 
 
@@ -89,6 +93,8 @@ class LocalPool:
 
     def _ask_to_leave(self, stopped: Callable[[], int]) -> Iterator[Event]:
         end = time.monotonic() + self._limits.grace
+        if self._running and stopped() < 2:
+            yield Event("note", sentence=WAITING.format(len(self._running), self._limits.grace))
         for run in self._running:
             if run.process.is_alive():
                 assert run.process.pid is not None

@@ -262,8 +262,8 @@ def test_terminal_table_says_it_all() -> None:
 
 def test_matrix_has_a_row_a_model_and_a_dash_where_nothing_ran() -> None:
     records = [make(), make(dataset="load", task="forecast", score=2.5), make(model="cnn")]
-    lines = shown(records).partition("all datasets")[2].splitlines()
-    rows = {line.split()[0]: line.split()[1:] for line in lines if line[:1].isalpha()}
+    matrix = shown(records).partition("all datasets")[2].partition("\n\n")[0]
+    rows = {line.split()[0]: line.split()[1:] for line in matrix.splitlines() if line[:1].isalpha()}
     assert rows["lstm"] == ["0.9000", "2.500"] and rows["cnn"] == ["0.9000", "–"]
     assert "all datasets" not in shown([make()])
 

@@ -23,7 +23,7 @@ def comparisons(groups: Sequence[Group]) -> Iterator[tuple[str, list[Group]]]:
     tables: dict[Key, dict[tuple[Key, Key], list[Group]]] = defaultdict(dict)
     for group in (group for group in groups if not group[0].reference):
         found = tables[_table(group)]
-        found.setdefault((_data(group[0]), _settings(group[0], "budget")), []).append(group)
+        found.setdefault((_data(group[0]), budget_settings(group[0])), []).append(group)
     for group in (group for group in groups if group[0].reference):
         found, data = tables[_table(group)], _data(group[0])
         for key in [key for key in found if key[0] == data] or [(data, ())]:
@@ -50,6 +50,11 @@ def _table(group: Group) -> Key:
 def read_as(record: Record) -> Key:
     """The settings of the dataset."""
     return _settings(record, "dataset")
+
+
+def budget_settings(record: Record) -> Key:
+    """The settings of the budget, whatever its name."""
+    return _settings(record, "budget")
 
 
 def _data(record: Record) -> Key:

@@ -24,7 +24,8 @@ def dropped(widths: dict[str, int], droppable: Sequence[str], width: int) -> lis
     for name in droppable:
         if total([*left.values()]) <= width:
             break
-        del left[name]
+        if left.pop(name, None) is None:
+            continue
         gone.append(name)
     return gone
 

@@ -9,16 +9,24 @@ from typing import Any
 
 from quintain.records.schema import Record
 from quintain.report.comparisons import read_as
-from quintain.report.rows import Row, by, parts, rows
+from quintain.report.overall import Aggregate, overall
+from quintain.report.rows import Row, by, column, parts, rows
 from quintain.report.scaling import scaling_notes
+from quintain.report.sentences import sentences
+from quintain.report.standing import standing
 from quintain.report.variants import identity
 
 
 @dataclass(frozen=True, kw_only=True)
 class Board:
-    """Everything a leaderboard says. `failed` and `skipped` list cells that have no score."""
+    """Everything a leaderboard says. `failed` and `skipped` list cells that have no score.
+
+    `overall` has the models over all tables, `sentences` says in words what the tests of each say.
+    """
 
     rows: list[Row]
+    overall: list[Aggregate]
+    sentences: list[str]
     notes: list[str]
     failed: list[dict[str, Any]]
     skipped: list[dict[str, Any]]
@@ -35,8 +43,12 @@ def leaderboard(records: Iterable[Record]) -> Board:
     notes += scaling_notes(record for group in live for record in group)
     if superseded:
         notes.append(f"{superseded} older {_plural(superseded, 'result')} of earlier code left out")
+    tables = [standing(table) for table in by(rows(live), column).values()]
+    runs = {(record.group, record.seed): record for group in live for record in group}
     return Board(
-        rows=rows(live),
+        rows=[row for table in tables for row in table.rows],
+        overall=overall([table.rows for table in tables], runs),
+        sentences=[" ".join(said) for table in tables if (said := sentences(table))],
         notes=notes,
         failed=[_lost(r, _why_failed(r)) for r in lost if r.status == "failed"],
         skipped=[_lost(r, {"reason": r.reason}) for r in lost if r.status == "skipped"],

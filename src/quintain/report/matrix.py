@@ -22,11 +22,11 @@ def print_matrix(out: Console, tables: Sequence[Sequence[Row]]) -> None:
     A `*` stands before a mean whose settings are off their defaults, where the model's name does
     not tell them; its own table does.
     """
-    labels = _labels(tables)
-    columns = [_means(rows_of, labels) for rows_of in tables]
+    named = labels(tables)
+    columns = [_means(rows_of, named) for rows_of in tables]
     shared = _shared(tables)
     heads = [_head(rows_of[0], shared) for rows_of in tables]
-    first = min(widest([*labels], NAME), out.width // 2)
+    first = min(widest([*named], NAME), out.width // 2)
     widths = _widths(heads, columns, out.width - first)
     out.print(plain("  ".join(filter(None, ("all datasets", ", ".join(shared)))), "bold"))
     for band in bands(first, widths, out.width):
@@ -35,7 +35,7 @@ def print_matrix(out: Console, tables: Sequence[Sequence[Row]]) -> None:
         for index in band:
             head = plain(heads[index])
             table.add_column(head, justify="right", overflow="fold", width=widths[index])
-        for place, (label, mine) in enumerate(labels.items()):
+        for place, (label, mine) in enumerate(named.items()):
             values = [columns[index][place] for index in band]
             if all(value.plain == ABSENT for value in values):
                 continue
@@ -46,7 +46,7 @@ def print_matrix(out: Console, tables: Sequence[Sequence[Row]]) -> None:
     out.print()
 
 
-def _labels(tables: Sequence[Sequence[Row]]) -> dict[str, list[Row]]:
+def labels(tables: Sequence[Sequence[Row]]) -> dict[str, list[Row]]:
     """Rows by the name of their model; by its settings too, where a table has it twice."""
     rows = [row for rows_of in tables for row in rows_of]
     several = len({row.hardware for row in rows if not row.reference}) > 1

@@ -32,7 +32,8 @@ class Row:
     apart from others of the dataset, empty where there are none; ranks are within it, and equal
     means have equal ranks: 1, 1, 3. `variant` says the same of the other parts. `changed` holds
     all settings off their defaults, None where the records do not tell. `notes` say what differed
-    between the seeds, and which search fed them.
+    between the seeds, and which search fed them. `tie_group`, `rank_low`, `rank_high` and `p_best`
+    come from tests paired by seed, see `report.standing`; None where there are none.
     """
 
     dataset: str
@@ -55,13 +56,19 @@ class Row:
     ci_high: float | None
     n: int
     seeds: list[int]
+    scores: list[float | None]  # one a seed
     params: int | None
     params_asked: int | None
     train_seconds: float | None
     samples_per_second: float | None
+    host: str  # that the times are of
     trust: dict[str, dict[str, Any]]
     group: str
     notes: list[str]
+    tie_group: int | None = None
+    rank_low: int | None = None
+    rank_high: int | None = None
+    p_best: float | None = None
 
 
 def rows(groups: Sequence[list[Record]]) -> list[Row]:
@@ -86,6 +93,11 @@ def by(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item
     for item in items:
         found[key(item)].append(item)
     return found
+
+
+def column(row: Row) -> tuple[str, str, str, str]:
+    """What rows of one table share."""
+    return row.dataset, row.metric, row.direction, row.comparison
 
 
 def usual(row: Row) -> bool:
@@ -143,10 +155,12 @@ def _row(group: list[Record], comparison: str, variant: str, tuning: list[str]) 
         ci_high=interval.high,
         n=interval.n,
         seeds=[record.seed for record in group],
+        scores=[record.main_test() for record in group],
         params=cost.params,
         params_asked=cost.params_asked,
         train_seconds=mean_interval(each.seconds.training for each in costs).mean,
         samples_per_second=mean_interval(each.samples_per_second for each in costs).mean,
+        host=str(timed[0].machine.get("host")),
         trust=_worst(group),
         group=first.group,
         notes=notes + tuning,

@@ -12,7 +12,8 @@ from quintain.records.schema import Record
 from quintain.report.layout import NAME, dropped, total, widest
 from quintain.report.leaderboard import Board, leaderboard
 from quintain.report.matrix import print_matrix
-from quintain.report.rows import Row, by
+from quintain.report.rows import Row, by, column
+from quintain.report.summary import print_overall
 from quintain.report.text import (
     ABSENT,
     ARROW,
@@ -22,6 +23,7 @@ from quintain.report.text import (
     first_line,
     grid,
     number,
+    p_value,
     plain,
     seconds,
 )
@@ -29,7 +31,7 @@ from quintain.report.text import (
 SCORE = "score"
 FOLDS = {"model": NAME, "hardware": NAME}
 """Columns of words; a number is never folded."""
-DROPPABLE = ("samples/s", "train s", "params", "n")
+DROPPABLE = ("p", "ranks", "samples/s", "train s", "params", "tie", "n")
 """Columns that a narrow terminal goes without, the least important first."""
 TIMING = ("input_bound", "other_process", "noise_floor", "throttled", "whole_batches")
 """Checks that speak of times and costs; the others speak of the result."""
@@ -44,6 +46,9 @@ def print_leaderboard(records: Iterable[Record], to: Console | None = None) -> B
     if len(tables) > 1:
         print_matrix(out, tables)
     _print_lost(out, board)
+    print_overall(out, board.overall)
+    for sentence in board.sentences:
+        out.print(plain(sentence))
     for note in board.notes:
         out.print(plain(f"note: {note}", "dim"))
     if any(columns for columns, _ in hidden):
@@ -53,17 +58,10 @@ def print_leaderboard(records: Iterable[Record], to: Console | None = None) -> B
     return board
 
 
-def column(row: Row) -> tuple[str, str, str, str]:
-    """What rows of one table share."""
-    return row.dataset, row.metric, row.direction, row.comparison
-
-
 def _print_dataset(out: Console, rows: Sequence[Row]) -> tuple[list[str], int]:
     """Print a table; gives the columns that did not fit, and the width at which all do."""
     out.print(title(rows))
-    several = len({row.hardware for row in rows if not row.reference}) > 1
-    places = decimals(row.mean for row in rows)
-    lines = [cells(row, places, several) for row in rows]
+    lines = worded(rows)
     widths = {
         name: widest([name, *(line[name].plain for line in lines)], FOLDS.get(name))
         for name in lines[0]
@@ -121,8 +119,17 @@ def _style(row: Row) -> str:
     return "dim" if row.reference else "bold" if row.rank == 1 else ""
 
 
-def cells(row: Row, places: int, several: bool) -> dict[str, Text]:
-    """The words of a row by the names of their columns; `several` shows the hardware."""
+def worded(rows: Sequence[Row]) -> list[dict[str, Text]]:
+    """The words of each row by the names of their columns, without columns that say nothing."""
+    several = len({row.hardware for row in rows if not row.reference}) > 1
+    places = decimals(row.mean for row in rows)
+    lines = [_cells(row, places, several) for row in rows]
+    if any(row.tie_group is not None for row in rows):
+        return lines
+    return [{k: v for k, v in line.items() if k not in ("tie", "ranks", "p")} for line in lines]
+
+
+def _cells(row: Row, places: int, several: bool) -> dict[str, Text]:
     rank = "ref" if row.reference else ABSENT if row.rank is None else str(row.rank)
     doubt = " !" if _doubts(row, timing=False) else ""
     rough = "~" if _doubts(row, timing=True) else ""
@@ -133,11 +140,25 @@ def cells(row: Row, places: int, several: bool) -> dict[str, Text]:
     numbers = {
         SCORE: _mean(row, places),
         "n": str(row.n),
+        "tie": _tie(row.tie_group),
+        "ranks": _ranks(row),
+        "p": ABSENT if row.p_best is None else p_value(row.p_best),
         "params": count(row.params),
         "train s": rough + seconds(row.train_seconds),
         "samples/s": rough + count(row.samples_per_second),
     }
     return {"#": plain(rank), "model": label} | hardware | {k: plain(v) for k, v in numbers.items()}
+
+
+def _tie(group: int | None) -> str:
+    """a, b, c …; a number after z."""
+    return ABSENT if group is None else chr(96 + group) if group <= 26 else str(group)
+
+
+def _ranks(row: Row) -> str:
+    if row.rank_low is None or row.rank_high is None:
+        return ABSENT
+    return f"{row.rank_low}" if row.rank_low == row.rank_high else f"{row.rank_low}–{row.rank_high}"
 
 
 def _mean(row: Row, places: int) -> str:

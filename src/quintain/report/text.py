@@ -57,6 +57,11 @@ def number(value: float | None, places: int) -> str:
     return ABSENT if value is None else f"{value:.{places}f}"
 
 
+def p_value(p: float) -> str:
+    """0.41, 0.003, < 0.001: as papers write it."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.01 else f"{p:.2f}"
+
+
 def count(value: float | None) -> str:
     """49800 → 49.8k: three or four significant digits and a letter."""
     if value is None:

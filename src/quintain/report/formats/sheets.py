@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from quintain.report.leaderboard import Board
-from quintain.report.rows import Row, by
-from quintain.report.table import SCORE, cells, column, footer, lost, title
-from quintain.report.text import ARROW, decimals
+from quintain.report.rows import Row, by, column
+from quintain.report.table import SCORE, footer, lost, title, worded
+from quintain.report.text import ARROW
 
 WORDS = ("model", "hardware")
 """Columns that are set to the left; numbers go to the right."""
@@ -32,9 +32,7 @@ def sheets(board: Board) -> list[Sheet]:
 
 
 def _sheet(rows: Sequence[Row]) -> Sheet:
-    several = len({row.hardware for row in rows if not row.reference}) > 1
-    places = decimals(row.mean for row in rows)
-    lines = [cells(row, places, several) for row in rows]
+    lines = worded(rows)
     names = list(lines[0])
     heads = {SCORE: f"{rows[0].metric} {ARROW[rows[0].direction]}"}
     return Sheet(
@@ -50,4 +48,4 @@ def _sheet(rows: Sequence[Row]) -> Sheet:
 def remarks(board: Board) -> list[str]:
     """What stands below all tables: cells without a score, and notes."""
     found = [f"{what}: {words}" for what, words in lost(board)]
-    return found + [f"note: {note}" for note in board.notes]
+    return board.sentences + found + [f"note: {note}" for note in board.notes]

@@ -14,8 +14,8 @@ from quintain.report.comparisons import by_content
 from quintain.report.leaderboard import Board, leaderboard
 from quintain.report.page import costs
 from quintain.report.page.media import Album
-from quintain.report.rows import Row, by, parts
-from quintain.report.table import TIMING, column
+from quintain.report.rows import Row, by, column, parts
+from quintain.report.table import TIMING
 from quintain.report.text import decimals
 from quintain.stats.intervals import mean_interval
 
@@ -38,7 +38,7 @@ def page_data(store: Store) -> Json:
         "tables": [_table(rows, found, album) for rows in by(board.rows, column).values()],
         "machines": _machines(done),
         "trust": _trust(board.rows),
-        "sentences": _sentences(board),
+        "sentences": board.sentences,
         "notes": board.notes,
         "failed": board.failed,
         "skipped": board.skipped,
@@ -154,8 +154,3 @@ def _trust(rows: Sequence[Row]) -> list[Json]:
         }
         for name, of in found.items()
     ]  # fmt: skip
-
-
-def _sentences(board: Board) -> list[str]:
-    """What the board says in words, where it does."""
-    return list(getattr(board, "sentences", []))

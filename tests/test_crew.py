@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
+import time
 
 import psutil
 import pytest
@@ -13,6 +16,7 @@ from cells_factory import Points, cell, node, own_threads
 
 from quintain.compose.cells import make_cell
 from quintain.records.schema import Record
+from quintain.run import watch
 from quintain.run.attempt import attempt
 from quintain.run.crew import assembled
 from quintain.run.execute import hardware_of
@@ -91,6 +95,29 @@ def test_a_batch_smaller_than_the_ranks_is_refused():
     record = attempt(over_ranks(3, budget={"batch_size": 2}))
     assert record.status == "failed"
     assert "a batch of 2 samples cannot be shared by 3 ranks" in record.error.message
+
+
+def test_a_rank_that_ends_badly_after_its_last_word_ends_nobody(monkeypatch, tmp_path):
+    ended: list[int] = []
+    monkeypatch.setattr(watch, "GRACE", 0.0)
+    monkeypatch.setattr(watch.os, "_exit", ended.append)
+    failed = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
+    failed.wait()
+    for dismissed, codes in ((True, []), (False, [watch.LOST])):
+        crew = watch.Crew(2)
+        if dismissed:
+            crew.dismiss()
+        crew.add(watch.Member(1, failed, tmp_path / "log"))
+        end = time.monotonic() + 60
+        while (_watching() and dismissed) or len(ended) < len(codes):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        assert ended[: len(codes)] == codes and bool(ended) == bool(codes)
+        crew.end(0.0)
+
+
+def _watching() -> bool:
+    return any(thread.name == "quintain-ranks" for thread in threading.enumerate())
 
 
 def test_a_reference_and_one_device_need_no_other_rank():

@@ -72,7 +72,8 @@ def assembled(cell: Cell, hardware: Hardware, place: Place | None = None) -> Ite
 def _together(
     place: Place, store: TCPStore, limit: timedelta, crew: Crew | None = None
 ) -> Iterator[Ranks]:
-    ranks = Ranks(place, store, limit, crew.check if crew else lambda: None)
+    watch = (crew.check, crew.dismiss) if crew else ()
+    ranks = Ranks(place, store, limit, *watch)
     try:
         yield ranks
     finally:

@@ -40,10 +40,13 @@ class Ranks:
         store: Store | None = None,
         limit: timedelta = PREPARING,
         check: Callable[[], None] = lambda: None,
+        dismiss: Callable[[], None] = lambda: None,
     ) -> None:
-        """`limit`: longest wait for another rank; `check` raises where one is gone."""
+        """`limit`: longest wait for another rank; `check` raises where one is gone; `dismiss` is
+        called when this process needs the others no longer.
+        """
         self.place, self._store = place, store
-        self._limit, self._check = limit, check
+        self._limit, self._check, self._dismiss = limit, check, dismiss
         self.rank = place.rank if place else 0
         self.world = place.world if place else 1
         self.waited = 0.0
@@ -89,6 +92,7 @@ class Ranks:
 
     def leave(self) -> None:
         """The end of all collectives of this process."""
+        self._dismiss()
         if self._store is not None and distributed.is_initialized():
             distributed.destroy_process_group()
 

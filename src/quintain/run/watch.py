@@ -80,6 +80,12 @@ class Crew:
         if len(self._members) == 1:
             threading.Thread(target=self._watch, daemon=True, name="quintain-ranks").start()
 
+    def dismiss(self) -> None:
+        """Watch no longer: the ranks have given all they had, and what becomes of one is nothing to
+        this process, which goes on to measure.
+        """
+        self._over.set()
+
     def check(self) -> None:
         """Raise RankFailed where a rank has ended badly."""
         for member in self._members:

@@ -1,6 +1,7 @@
 """The command line: words in, exit codes out. Imports what a command needs when it is asked for.
 
-Exit codes: 0 all well, 1 a cell or a check failed, 2 it cannot be done as asked, 130 interrupted.
+Exit codes: 0 all well, 1 a cell or a check failed, 2 it cannot be done as asked, 3 a gate is
+inconclusive, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import quintain
+from quintain import gate
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 USAGE = 2
 SETTINGS = "settings as key=value, for example model=lstm seed=3; `quintain list` shows the options"
-MAKES_RECORDS = ("run", "sweep", "tune", "doctor")  # doctor asks whether it could
+MAKES_RECORDS = ("run", "sweep", "tune", "gate", "doctor")  # doctor asks whether it could
 HYDRA_FLAGS = ("-m", "--multirun", "-c", "--cfg", "-i", "--info", "--hydra-help", "-p", "--package")
 
 
@@ -105,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_running(add)
     _add_reading(add)
     _add_status(add)
+    _add_gate(add)
     _add_plugins(add)
     return parser
 
@@ -156,6 +159,10 @@ def _add_status(add: Add) -> None:
     status.add_argument("settings", nargs="*", metavar="PLAN", help="a plan's file, and store=…")
     status.add_argument("--format", choices=("table", "json"), default="table")
     status.add_argument("--watch", action="store_true", help="show it again every two seconds")
+
+
+def _add_gate(add: Add) -> None:
+    gate.add_arguments(add("gate", gate.gate, "judge results against a baseline", gate.MORE))
 
 
 def _add_plugins(add: Add) -> None:

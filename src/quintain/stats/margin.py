@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from quintain.stats.intervals import mean_interval
 from quintain.stats.seeds import POWER, seeds_needed
@@ -36,6 +36,15 @@ class NonInferiority:
     more: int | None
 
 
+class Mean(NamedTuple):
+    """A mean gain, its standard error and degrees of freedom, over `n` seeds."""
+
+    value: float
+    error: float
+    degrees: int
+    n: int
+
+
 def non_inferiority(
     gains: Sequence[float | None], margin: float, *, level: float = 0.05, power: float = POWER
 ) -> NonInferiority:
@@ -48,25 +57,45 @@ def non_inferiority(
     Raises:
         ValueError: the margin is negative or no number.
     """
-    if not (math.isfinite(margin) and margin >= 0):
-        raise ValueError(f"expected a margin of 0 or more, got {margin}")
     interval = mean_interval(gains, 1 - 2 * level)
     gain, n = interval.mean, interval.n
     if gain is None or interval.low is None or interval.high is None:
-        return NonInferiority(
-            n=n, gain=gain, low=None, high=None, margin=margin, p=None, p_worse=None,
-            outcome="undecided", more=None,
-        )  # fmt: skip
+        return undecided(n, gain, margin)
     error = (interval.high - interval.low) / 2 / student_quantile(1 - level, n - 1)
-    away = gain + margin
-    t = away / error if error > 0 else math.inf if away >= 0 else -math.inf
-    p, p_worse = student_tail(t, n - 1), student_tail(-t, n - 1)
-    outcome: Outcome = "not worse" if p <= level else "worse" if p_worse <= level else "undecided"
-    more = None
-    if outcome == "undecided" and error > 0:
-        needed = seeds_needed(abs(away) / error / math.sqrt(n), level=level, power=power, sides=1)
-        more = None if needed is None else max(needed - n, 1)
+    return against(Mean(gain, error, n - 1, n), margin, level=level, power=power)
+
+
+def undecided(n: int, gain: float | None, margin: float) -> NonInferiority:
+    """Where nothing can be said."""
+    _check(margin)
     return NonInferiority(
-        n=n, gain=gain, low=interval.low, high=interval.high, margin=margin,
-        p=p, p_worse=p_worse, outcome=outcome, more=more,
+        n=n, gain=gain, low=None, high=None, margin=margin, p=None, p_worse=None,
+        outcome="undecided", more=None,
     )  # fmt: skip
+
+
+def against(mean: Mean, margin: float, *, level: float, power: float) -> NonInferiority:
+    """A mean gain against a margin, by Student's t."""
+    _check(margin)
+    away = mean.value + margin
+    t = away / mean.error if mean.error > 0 else math.inf if away >= 0 else -math.inf
+    p, p_worse = student_tail(t, mean.degrees), student_tail(-t, mean.degrees)
+    outcome: Outcome = "not worse" if p <= level else "worse" if p_worse <= level else "undecided"
+    half = student_quantile(1 - level, mean.degrees) * mean.error
+    return NonInferiority(
+        n=mean.n, gain=mean.value, low=mean.value - half, high=mean.value + half, margin=margin,
+        p=p, p_worse=p_worse, outcome=outcome,
+        more=_more(mean, away, level, power) if outcome == "undecided" else None,
+    )  # fmt: skip
+
+
+def _check(margin: float) -> None:
+    if not (math.isfinite(margin) and margin >= 0):
+        raise ValueError(f"expected a margin of 0 or more, got {margin}")
+
+
+def _more(mean: Mean, away: float, level: float, power: float) -> int | None:
+    """As many more seeds (of several cells, in each) as a paired t-test would need."""
+    effect = abs(away) / mean.error / math.sqrt(mean.n)
+    needed = seeds_needed(effect, level=level, power=power, sides=1)
+    return None if needed is None else max(needed - mean.n, 1)

@@ -1,0 +1,221 @@
+"""The command `quintain gate`: where its two sides come from, and where its verdict goes."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import math
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from quintain.records.schema import Record
+    from quintain.report.gate.verdict import Verdict
+
+MORE = """examples:
+  quintain gate --baseline main --candidate results      two stores
+  quintain gate --baseline main --suite ci               run the suite now, then compare
+Exit codes: 0 no worse, 1 a regression, 2 it cannot be done as asked, 3 inconclusive, and the line
+says how many seeds or rounds would probably decide. docs/ci.md explains the margins."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("settings", nargs="*", help="of the runs, as key=value; store=FOLDER")
+    parser.add_argument("--baseline", type=Path, metavar="STORE", help="results that were good")
+    parser.add_argument("--candidate", type=Path, metavar="STORE", help="results to be judged")
+    parser.add_argument("--suite", help="run this suite into store=… and judge its results")
+    parser.add_argument(
+        "--margin", action="append", default=[], metavar="SCORE=LOSS",
+        help="the loss that matters in one cell, in the score's unit: accuracy=0.01",
+    )  # fmt: skip
+    parser.add_argument(
+        "--slower", default="0.2", metavar="SHARE",
+        help="the slowdown that matters: 0.2 is 20 %% more time; off: quality only",
+    )  # fmt: skip
+    parser.add_argument("--only", type=Path, metavar="FILE", help="the cells of a --regressed file")
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="add a job summary in Markdown"
+    )
+    parser.add_argument(
+        "--regressed", type=Path, metavar="FILE", help="write commands that run worse cells again"
+    )  # fmt: skip
+
+
+def gate(arguments: argparse.Namespace) -> int:
+    """Compare, report, and give the exit code.
+
+    Raises:
+        UsageError: what cannot be compared, and why.
+        StoreError: a store cannot be read, or a report not written.
+    """
+    from quintain.report.gate.verdict import compare
+
+    margins, slower = _margins(arguments)
+    before, notes = _records(arguments.baseline, "baseline", arguments.only)
+    after, more = _candidate(arguments)
+    verdict = compare(before, after, margins=margins, slower=slower)
+    _check_shared(verdict, before, after)
+    verdict = replace(verdict, notes=[*notes, *more, *verdict.notes])
+    report(verdict, arguments)
+    return verdict.exit_code
+
+
+def report(verdict: Verdict, arguments: argparse.Namespace) -> None:
+    """Print the verdict and write the files that were asked for."""
+    from quintain.report.command import write
+    from quintain.report.gate import files
+    from quintain.report.gate.show import print_verdict
+
+    print_verdict(verdict)
+    if arguments.junit:
+        write(arguments.junit, files.junit(verdict))
+    if arguments.markdown:
+        write(arguments.markdown, files.markdown(verdict))
+    if arguments.regressed:
+        write(arguments.regressed, files.regressed(verdict))
+
+
+def _margins(arguments: argparse.Namespace) -> tuple[dict[str, float], float | None]:
+    """The margins that were asked for; every problem in one error."""
+    from quintain.compose.errors import UsageError
+
+    problems, margins = [], {}
+    for word in arguments.margin:
+        score, _, text = word.partition("=")
+        value = _positive(text)
+        if not score or value is None:
+            problems.append(f"--margin {word}: expected SCORE=LOSS with a loss above 0, "
+                            "as in accuracy=0.01")  # fmt: skip
+        else:
+            margins[score] = value
+    slower = None if arguments.slower == "off" else _positive(arguments.slower)
+    if slower is None and arguments.slower != "off":
+        problems.append(f"--slower {arguments.slower}: expected a share above 0, or off")
+    if arguments.baseline is None:
+        problems.append("--baseline is missing: give the store that was good")
+    if problems:
+        raise UsageError(problems)
+    return margins, slower
+
+
+def _positive(text: str) -> float | None:
+    with contextlib.suppress(ValueError):
+        value = float(text)
+        if math.isfinite(value) and value > 0:
+            return value
+    return None
+
+
+def _records(path: Path, what: str, only: Path | None = None) -> tuple[list[Record], list[str]]:
+    """The records of a store, and what could not be used of it."""
+    from quintain.compose.errors import UsageError
+    from quintain.records.store import Store
+
+    path = path.expanduser()
+    if not path.exists():
+        raise UsageError(f"there is no store at {path}: --{what} is a folder that "
+                         "`quintain sweep store=…` has made")  # fmt: skip
+    store = Store(path)
+    found = store.all()
+    if not any(not r.reference and r.trial is None for r in found):
+        held = f"{len(found)} records of reference rows and trials" if found else "no record"
+        raise UsageError([f"the {what} {path} has nothing to compare: it holds {held}",
+                          *store.problems])  # fmt: skip
+    return _chosen(found, only), list(store.problems)
+
+
+def _chosen(records: list[Record], only: Path | None) -> list[Record]:
+    """The records of the cells that a `--regressed` file names."""
+    if only is None:
+        return records
+    from quintain.compose.errors import UsageError
+    from quintain.report.gate.words import same_words, words_of
+
+    wanted = cells_in(only)
+    found = [r for r in records if any(same_words(words_of(r), words) for words in wanted)]
+    if not found:
+        raise UsageError(f"{only}: the baseline has none of its {len(wanted)} cells")
+    return found
+
+
+def cells_in(file: Path) -> list[list[str]]:
+    """The words of each command in a `--regressed` file.
+
+    Raises:
+        UsageError: the file cannot be read, or is none.
+    """
+    from quintain.compose.errors import UsageError
+
+    try:
+        lines = [shlex.split(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file} cannot be read: {error}") from error
+    found = [[w for w in line[2:] if not w.startswith("--")] for line in lines if line]
+    if not found or any(line[:2] != ["quintain", "sweep"] for line in lines if line):
+        raise UsageError(f"{file}: expected one `quintain sweep …` a line, as --regressed writes")
+    return found
+
+
+def _candidate(arguments: argparse.Namespace) -> tuple[list[Record], list[str]]:
+    from quintain.compose.errors import UsageError
+
+    if arguments.candidate is not None and not arguments.suite and not arguments.settings:
+        return _records(arguments.candidate, "candidate")
+    if arguments.candidate is not None:
+        raise UsageError("--candidate takes results as they are: leave out --suite and settings")
+    if arguments.suite is None and not arguments.settings and not arguments.only:
+        raise UsageError("what is to be judged? give --candidate STORE, or --suite ci to run it")
+    words = [f"suite={arguments.suite}"] if arguments.suite else []
+    return _run([*words, *arguments.settings], arguments.only), []
+
+
+def _run(words: Sequence[str], only: Path | None) -> list[Record]:
+    """Run what the words say, with this code; what is in the store already is not run again."""
+    commands = [[*cell, *words] for cell in cells_in(only)] if only else [list(words)]
+    return [record for command in commands for record in _swept(command)]
+
+
+def _swept(words: Sequence[str]) -> list[Record]:
+    from quintain.compose.plan import make_plan
+    from quintain.launch.server import examine, warm
+    from quintain.launch.sweep import run_plan, say
+    from quintain.records.store import Store
+    from quintain.report.text import console
+
+    plan = make_plan(words, _statuses, examine, references=False, warm=warm)
+    out = console()
+    outcome = run_plan(plan, out)
+    say(plan, outcome, out)
+    if outcome.interrupted:
+        raise KeyboardInterrupt
+    store = Store(plan.settings.store)
+    return [record for one in plan.cells if (record := store.read(one.cell.key))]
+
+
+def _statuses(store: Path, keys: Sequence[str]) -> dict[str, str]:
+    from quintain.records.store import Store
+
+    return dict(Store(store).statuses(keys))
+
+
+def _check_shared(verdict: Verdict, before: Sequence[Record], after: Sequence[Record]) -> None:
+    from quintain.compose.errors import UsageError
+
+    if any(side.cells for side in verdict.sides):
+        return
+    raise UsageError(
+        "the baseline shares no cell with the candidate; "
+        f"the baseline has {_held(before)}; the candidate has {_held(after)}"
+    )
+
+
+def _held(records: Sequence[Record]) -> str:
+    from quintain.report.gate.words import words_of
+
+    cells = sorted({" ".join(words_of(r)) for r in records if not r.reference and r.trial is None})
+    return "; ".join(cells[:4]) + (f" and {len(cells) - 4} more" if len(cells) > 4 else "")

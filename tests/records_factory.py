@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import Any
 
+from quintain.records.keys import recomputed
 from quintain.records.schema import Record
 
 SCORES = {"classify": ("accuracy", "max", "fraction"), "forecast": ("mae", "min", "1")}
@@ -61,6 +62,13 @@ def plain(
 
 def make(**changes: Any) -> Record:
     return Record.model_validate(plain(**changes))
+
+
+def genuine(**changes: Any) -> Record:
+    """A record whose key is that of its cell, as bundles demand it; see tests/test_keys.py."""
+    record = make(**changes)
+    key, group = recomputed(record)
+    return record.model_copy(update={"key": key, "group": group})
 
 
 def data(task: str = "classify") -> dict[str, Any]:

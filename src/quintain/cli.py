@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 
 import quintain
 from quintain import gate
+from quintain.commands.share import add_sharing
+from quintain.commands.words import existing_store, plain_settings, with_store_named
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 USAGE = 2
 SETTINGS = "settings as key=value, for example model=lstm seed=3; `quintain list` shows the options"
-MAKES_RECORDS = ("run", "sweep", "tune", "gate", "doctor")  # doctor asks whether it could
+MAKES_RECORDS = ("run", "sweep", "tune", "gate", "import", "doctor")  # doctor asks whether it could
 HYDRA_FLAGS = ("-m", "--multirun", "-c", "--cfg", "-i", "--info", "--hydra-help", "-p", "--package")
 
 
@@ -48,7 +50,7 @@ def _guarded(arguments: argparse.Namespace) -> int:
     from quintain.records.faults import StoreError
 
     try:
-        arguments.settings = [_at_home(str(setting)) for setting in arguments.settings]
+        arguments.settings = [_at_home(word) for word in with_store_named(arguments)]
         _use_plugin_folders(arguments)
         code = _on_its_store(arguments)
     except UsageError as error:
@@ -108,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_reading(add)
     _add_status(add)
     _add_gate(add)
+    add_sharing(add)
     _add_plugins(add)
     return parser
 
@@ -226,7 +229,7 @@ def _status(arguments: argparse.Namespace) -> int:
     file = files[0] if files else None
     if file is not None and not arguments.settings and file.absolute().parent.name == "plans":
         arguments.settings = [f"store={file.absolute().parent.parent}"]
-    store = _existing_store(arguments)
+    store = existing_store(arguments)
     file = file or latest_plan(store.path)
     if arguments.watch:
         watch(file, store, _console())
@@ -271,31 +274,22 @@ def _leaderboard(arguments: argparse.Namespace) -> int:
     asks = {"open_it": arguments.open, "watch": arguments.watch}
     if any(asks.values()) and arguments.format not in (None, "html"):
         raise UsageError(f"--open and --watch show the HTML page, not --format {arguments.format}")
-    return leaderboard(_existing_store(arguments), arguments.format, arguments.output, **asks)
+    return leaderboard(existing_store(arguments), arguments.format, arguments.output, **asks)
 
 
 def _records(arguments: argparse.Namespace) -> int:
     import json
 
+    from quintain.records.bundles.origins import origins
     from quintain.report.records_list import print_records, records_json
 
-    store = _existing_store(arguments)
+    store = existing_store(arguments)
     if arguments.format == "json":
-        print(json.dumps(records_json(store.all()), indent=1, allow_nan=False))
+        bundles = {key: origin.bundle for key, origin in origins(store).items()}
+        print(json.dumps(records_json(store.all(), bundles), indent=1, allow_nan=False))
     else:
         print_records(store.all())
     return 0
-
-
-def _existing_store(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
-    from quintain.compose.errors import UsageError
-    from quintain.records.store import Store
-
-    values = _plain_settings(arguments, {"store": "results"}, lives_on=True)
-    path = Path(values["store"]).expanduser()
-    if not path.exists():
-        raise UsageError(f"there is no store at {path}; run quintain sweep, or give store=FOLDER")
-    return Store(path)
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -321,44 +315,7 @@ def _check(arguments: argparse.Namespace) -> int:
 def _doctor(arguments: argparse.Namespace) -> int:
     from quintain.doctor import doctor
 
-    return doctor(_plain_settings(arguments, {"store": "results", "data_dir": ""}), _console())
-
-
-def _plain_settings(
-    arguments: argparse.Namespace, known: dict[str, str], *, lives_on: bool = False
-) -> dict[str, str]:
-    """key=value settings of a command that composes nothing; raises UsageError.
-
-    With `lives_on` the words may be those of the sweep that made the store: what says only how
-    cells run changes nothing and is taken; what chooses cells is refused, since it would seem to
-    choose among the results.
-    """
-    from quintain.compose.errors import UsageError, nearest
-    from quintain.compose.settings import PLACES, TABLES
-
-    running = [*PLACES, *(f"{table}.{key}" for table, keys in TABLES.items() for key in keys)]
-    values, problems = dict(known), []
-    for setting in arguments.settings:
-        key, equals, value = setting.partition("=")
-        if not equals:
-            raise UsageError(f"{setting!r} is no setting; expected key=value, as in store=results")
-        if key in known:
-            values[key] = value
-        elif lives_on and _chooses_cells(key):
-            problems.append(f"{setting}: {arguments.command} takes no choice of cells; "
-                            "it shows all that store=FOLDER holds")  # fmt: skip
-        elif key != "plugins_dir" and not (lives_on and key in running):
-            options = list(dict.fromkeys([*known, *(running if lives_on else ())]))
-            problems.append(f"{key}: no such setting here{nearest(key, options)}")
-    if problems:
-        raise UsageError(problems)
-    return values
-
-
-def _chooses_cells(key: str) -> bool:
-    from quintain.compose.cells import PARTS
-
-    return key.lstrip("+~").split(".")[0] in (*PARTS, "seed", "suite")
+    return doctor(plain_settings(arguments, {"store": "results", "data_dir": ""}), _console())
 
 
 def _at_home(setting: str) -> str:

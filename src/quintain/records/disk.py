@@ -13,13 +13,14 @@ from pathlib import Path
 STALE = 3600.0  # seconds after which a half-written file belongs to no living process
 
 
-def write_beside(target: Path, content: bytes) -> Path:
+def write_beside(target: Path, content: bytes, *, sync: bool = True) -> Path:
     """A synced temporary file in the target's folder; removed again if it cannot be finished."""
     with _temporary(target) as (handle, path):
         view = memoryview(content)
         while view:
             view = view[os.write(handle, view) :]
-        os.fsync(handle)
+        if sync:
+            os.fsync(handle)
     return path
 
 

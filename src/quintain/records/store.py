@@ -16,7 +16,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -111,6 +111,23 @@ class Store:
         """
         text = scrub_record(record).to_json().encode()
         return self._put(record.key, text, lambda: self._may_replace(record))
+
+    def add(self, texts: Mapping[str, bytes]) -> Generator[str]:
+        """Write records, key → text, of cells that have none; gives each key when it is written.
+
+        For many at once: the lock is held until the end, and nothing is synced to the disk.
+
+        Raises:
+            StoreError: the folder cannot be written; nothing half-written stays.
+        """
+        with faults.explained(self.path), self._lock("write"):
+            for key in filter(self._is_free, texts):
+                target = self.file(key)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                temporary = disk.write_beside(target, texts[key], sync=False)
+                outbox.post(self.path, temporary, f"{key}.{digest(texts[key])}.json")
+                os.replace(temporary, target)
+                yield key
 
     def adopt(self, key: str, text: bytes, *, announce: bool = True) -> bool:
         """Take a record that another store wrote, byte for byte, where it is the better one.
@@ -252,9 +269,7 @@ class Store:
         with faults.explained(self.path):
             folder = self.path / "records"
             folder.mkdir(parents=True, exist_ok=True)
-            disk.write_beside(
-                folder / "probe", b" " * 65536
-            ).unlink()  # as large as a record may be
+            disk.write_beside(folder / "probe", b" " * PROBE).unlink()
             disk.remove_stale(folder)
             with self._lock("write"):
                 pass
@@ -276,6 +291,11 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         return FileLock(folder / f"{name}.lock", timeout=LOCK_WAIT)
 
+    def _is_free(self, key: str) -> bool:
+        """No record is there; one that cannot be read is set aside and counts as none."""
+        file = self.file(key)
+        return self._load(file) is None and not file.exists()
+
     def _may_replace(self, record: Record) -> bool:
         file = self.file(record.key)
         if not file.exists():
@@ -286,11 +306,10 @@ class Store:
         return record.status == "ok" or standing.status != "ok"
 
     def _yields(self, key: str, theirs: Rank) -> bool:
-        file = self.file(key)
-        if self._load(file) is None and not file.exists():
+        if self._is_free(key):
             return True
         try:
-            return theirs > rank(file.read_bytes())
+            return theirs > rank(self.file(key).read_bytes())
         except ValueError:
             return True
 
@@ -346,9 +365,7 @@ def _listed(folder: Path) -> set[str]:
     """The keys of the records in a folder."""
     try:
         return {name[:-5] for name in os.listdir(folder) if _NAME.fullmatch(name)}
-    except (
-        OSError
-    ):  # not there; where it is and cannot be listed, `check_writable` or `all` says so
+    except OSError:  # not there; else `check_writable` or `all` says so
         return set()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -13,12 +13,16 @@ from quintain.report.text import ABSENT, console, first_line, grid, plain, secon
 _STYLE = {"ok": "green", "failed": "red", "skipped": "dim"}
 
 
-def records_json(records: Iterable[Record]) -> list[dict[str, Any]]:
+def records_json(
+    records: Iterable[Record], bundles: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
     """One dict of plain values for each record, by dataset, model, hardware and seed.
 
-    `score` is the main score on test, `seconds` the run's wall time, `why` the error or reason.
+    `score` is the main score on test, `seconds` the run's wall time, `why` the error or reason,
+    `bundle` the SHA-256 of the bundle that it was imported with (`bundles`: key → SHA-256).
     """
-    return [_entry(record) for record in sorted(records, key=_order)]
+    came = bundles or {}
+    return [_entry(r) | {"bundle": came.get(r.key)} for r in sorted(records, key=_order)]
 
 
 def print_records(records: Iterable[Record], to: Console | None = None) -> None:

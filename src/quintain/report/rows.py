@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from quintain.contracts import Direction
+from quintain.records.machines import HardwareClass, hardware_class, usual_classes
 from quintain.records.schema import Cost, Data, Quality, Record
 from quintain.report.comparisons import by_content, comparisons
 from quintain.report.tuning import tuning_notes
@@ -78,12 +79,17 @@ def rows(groups: Sequence[list[Record]]) -> list[Row]:
     """
     found = []
     for told, together in comparisons([part for group in groups for part in by_content(group)]):
-        found += _ranked(
-            [
-                _row(group, told, variant, tuning_notes(group, together))
-                for group, variant in _with_variants(together)
-            ]
-        )
+        found += _ranked(_compared(told, together))
+    return found
+
+
+def _compared(comparison: str, groups: Sequence[list[Record]]) -> list[Row]:
+    """The rows of one comparison, with the times of one class of machines."""
+    found, classes = [], usual_classes(record for group in groups for record in group)
+    for group, variant in _with_variants(groups):
+        timed, notes = _timed(group, classes[group[0].names.hardware])
+        notes += tuning_notes(group, groups)
+        found.append(_row(group, comparison, variant, timed, notes))
     return found
 
 
@@ -127,12 +133,17 @@ def parts(record: Record) -> tuple[Data, Quality, Cost]:
     return record.data, record.quality, record.cost
 
 
-def _row(group: list[Record], comparison: str, variant: str, tuning: list[str]) -> Row:
+def _row(
+    group: list[Record],
+    comparison: str,
+    variant: str,
+    timed: list[Record],
+    notes: list[str],
+) -> Row:
     first = group[0]
     data, quality, cost = parts(first)
     score = quality.scores[quality.main]
     interval = mean_interval(record.main_test() for record in group)
-    timed, notes = _timed(group)
     costs = [parts(record)[2] for record in timed]
     return Row(
         dataset=first.names.dataset,
@@ -163,25 +174,40 @@ def _row(group: list[Record], comparison: str, variant: str, tuning: list[str]) 
         host=str(timed[0].machine.get("host")),
         trust=_worst(group),
         group=first.group,
-        notes=notes + tuning,
+        notes=notes,
     )
 
 
-def _timed(group: list[Record]) -> tuple[list[Record], list[str]]:
-    """The records whose times compare, those of one machine; and what differs between the seeds."""
+def _timed(group: list[Record], usual: HardwareClass) -> tuple[list[Record], list[str]]:
+    """The records whose times compare; and what differs between the seeds.
+
+    Those of one machine, which is of the class that the others' times are of; it may be none.
+    """
     notes = []
     for name in ("quintain", "torch"):
         found = sorted({record.versions.get(name, "unknown") for record in group})
         if len(found) > 1:
             notes.append(f"the seeds ran under different versions of {name}: {', '.join(found)}")
-    hosts = Counter(str(record.machine.get("host")) for record in group)
+    hosts = Counter(_host(record) for record in group if _class(record) == usual)
+    if not hosts:
+        notes.append(f"times left out: they are of {_class(group[0])}, the others' of {usual}")
+        return [], notes
     ((most, count),) = hosts.most_common(1)
-    if len(hosts) > 1:
+    if count < len(group):
         notes.append(
-            f"the seeds ran on {len(hosts)} machines; "
+            f"the seeds ran on {len({_host(record) for record in group})} machines; "
             f"times are over the {count} of {len(group)} on one of them"
         )
-    return [record for record in group if str(record.machine.get("host")) == most], notes
+    timed = [r for r in group if _host(r) == most and _class(r) == usual]
+    return timed, notes
+
+
+def _host(record: Record) -> str:
+    return str(record.machine.get("host"))
+
+
+def _class(record: Record) -> HardwareClass:
+    return hardware_class(record.machine)
 
 
 def _worst(group: Sequence[Record]) -> dict[str, dict[str, Any]]:

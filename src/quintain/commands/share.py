@@ -1,0 +1,77 @@
+"""Commands that carry records to others: export, import, publish."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from quintain.commands.words import plain_settings, store_at
+
+STORE = "STORE (a folder, a .qb file or a URL; default: results)"
+MIB = 2**20
+
+
+def add_sharing(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the parsers of these commands."""
+    out = add("export", _export, "write records into a bundle, a file to share", _EXPORT_MORE)
+    out.add_argument("settings", nargs="*", help=f"{STORE}; dataset=…, model=… choose records")
+    out.add_argument("--to", type=Path, required=True, metavar="FILE", help="such as team.qb")
+    out.add_argument("--samples", action="store_true", help="take samples along: pictures, sounds")
+    into = add("import", _import, "take the records of a bundle into a store", _IMPORT_MORE)
+    into.add_argument("bundle", type=Path, help="a .qb file")
+    into.add_argument("settings", nargs="*", help="store=FOLDER (default: results)")
+    into.add_argument("--store", metavar="STORE", help="the same as store=FOLDER")
+
+
+_EXPORT_MORE = """examples:
+  quintain export --to team.qb
+  quintain export --to main.qb results dataset=digits model=cnn,lstm --samples
+A bundle is data: a zip of JSON, pictures and sounds, without names, paths or code."""
+_IMPORT_MORE = """examples:
+  quintain import team.qb
+  quintain leaderboard team.qb      reads a bundle without importing it
+A record that the store has is never replaced. A second import changes nothing."""
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from quintain.records.bundles.export import export
+    from quintain.records.choose import CHOOSES, choose
+
+    values = plain_settings(
+        arguments, {"store": "results", **dict.fromkeys(CHOOSES, "")}, lives_on=True
+    )
+    store = store_at(values.pop("store"))
+    chosen = choose(store.all(), values)
+    words = [f"{name}={value}" for name, value in values.items() if value]
+    done = export(chosen, store, arguments.to, samples=arguments.samples, chosen=words)
+    for note in done.notes:
+        print(note)
+    with_samples = f", {done.samples} with samples" if arguments.samples else ""
+    print(f"{arguments.to}: {_records(done.records)}{with_samples}, {done.bytes / MIB:.2f} MiB")
+    print(f"SHA-256 {done.sha256}")
+    return 0
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from quintain.records.bundles.importing import import_bundle
+    from quintain.records.store import Store
+
+    values = plain_settings(arguments, {"store": "results"}, lives_on=True)
+    store = Store(Path(values["store"]).expanduser())
+    done = import_bundle(arguments.bundle, store)
+    print(
+        f"{store.path}: {_records(done.new)} of {arguments.bundle} are new, {done.same} were there"
+    )
+    if done.kept:
+        print(f"{_records(len(done.kept))} kept as they are here; the bundle has others for them:")
+        print("  " + " ".join(done.kept))
+    if done.unverified:
+        print(f"{_records(len(done.unverified))} could not be checked against their cell, because")
+        print("  a secret was taken out of it: " + " ".join(done.unverified))
+    print(f"SHA-256 {done.bundle}")
+    return 0
+
+
+def _records(count: int) -> str:
+    return "1 record" if count == 1 else f"{count} records"

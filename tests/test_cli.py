@@ -151,7 +151,7 @@ def test_an_unknown_model(usage, command):
         (("list", "modle"), "there is no group modle; did you mean model?"),
         (("leaderboard", "store=nowhere"), "there is no store at nowhere"),
         (("records", "stor=x"), "stor: no such setting here; did you mean store?"),
-        (("records", "store"), "'store' is no setting"),
+        (("records", "stores"), "there is no store at stores"),
         (("records", "launch.worker=2"), "did you mean launch.workers?"),
         (("leaderboard", "model.width=3"), "leaderboard takes no choice of cells; it shows all"),
         (("check", "dataset.path=x"), "say what to check"),

@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING
 import quintain
 from quintain import gate
 from quintain.commands.share import add_sharing
-from quintain.commands.words import existing_store, plain_settings, with_store_named
+from quintain.commands.words import (
+    existing_store,
+    named_store,
+    plain_settings,
+    store_at,
+    with_store_named,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -274,7 +280,11 @@ def _leaderboard(arguments: argparse.Namespace) -> int:
     asks = {"open_it": arguments.open, "watch": arguments.watch}
     if any(asks.values()) and arguments.format not in (None, "html"):
         raise UsageError(f"--open and --watch show the HTML page, not --format {arguments.format}")
-    return leaderboard(existing_store(arguments), arguments.format, arguments.output, **asks)
+    place = named_store(arguments)
+    output = arguments.output
+    if any(asks.values()) and place.is_file():  # a bundle's folder goes when the command ends
+        output = output or place.with_suffix(".html")
+    return leaderboard(store_at(place), arguments.format, output, **asks)
 
 
 def _records(arguments: argparse.Namespace) -> int:

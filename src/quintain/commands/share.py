@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from quintain.commands.words import plain_settings, store_at
+from quintain.commands.words import named_store, plain_settings, store_at
 
 STORE = "STORE (a folder, a .qb file or a URL; default: results)"
 MIB = 2**20
@@ -41,7 +41,7 @@ def _export(arguments: argparse.Namespace) -> int:
     values = plain_settings(
         arguments, {"store": "results", **dict.fromkeys(CHOOSES, "")}, lives_on=True
     )
-    store = store_at(values.pop("store"))
+    store = store_at(Path(values.pop("store")).expanduser())
     chosen = choose(store.all(), values)
     words = [f"{name}={value}" for name, value in values.items() if value]
     done = export(chosen, store, arguments.to, samples=arguments.samples, chosen=words)
@@ -57,8 +57,7 @@ def _import(arguments: argparse.Namespace) -> int:
     from quintain.records.bundles.importing import import_bundle
     from quintain.records.store import Store
 
-    values = plain_settings(arguments, {"store": "results"}, lives_on=True)
-    store = Store(Path(values["store"]).expanduser())
+    store = Store(named_store(arguments))
     done = import_bundle(arguments.bundle, store)
     print(
         f"{store.path}: {_records(done.new)} of {arguments.bundle} are new, {done.same} were there"

@@ -25,10 +25,16 @@ def with_store_named(arguments: argparse.Namespace) -> list[str]:
 
 def existing_store(arguments: argparse.Namespace) -> Store:
     """The store of a command's words; raises UsageError."""
-    return store_at(plain_settings(arguments, {"store": "results"}, lives_on=True)["store"])
+    return store_at(named_store(arguments))
 
 
-def store_at(place: str) -> Store:
+def named_store(arguments: argparse.Namespace) -> Path:
+    """Where the store of a command's words lies, or its bundle; raises UsageError."""
+    values = plain_settings(arguments, {"store": "results"}, lives_on=True)
+    return Path(values["store"]).expanduser()
+
+
+def store_at(path: Path) -> Store:
     """The store in a folder, or what a bundle holds, as a store.
 
     Raises:
@@ -39,7 +45,6 @@ def store_at(place: str) -> Store:
     from quintain.records.bundle import is_bundle, open_bundle
     from quintain.records.store import Store
 
-    path = Path(place).expanduser()
     if path.exists() and is_bundle(path):
         return open_bundle(path)
     if not path.exists():

@@ -134,11 +134,7 @@ def parts(record: Record) -> tuple[Data, Quality, Cost]:
 
 
 def _row(
-    group: list[Record],
-    comparison: str,
-    variant: str,
-    timed: list[Record],
-    notes: list[str],
+    group: list[Record], comparison: str, variant: str, timed: list[Record], notes: list[str]
 ) -> Row:
     first = group[0]
     data, quality, cost = parts(first)

@@ -29,6 +29,7 @@ _OF: dict[str, Callable[[Cost], float | None]] = {
     "energy_wh": lambda cost: None if cost.energy_kwh is None else 1e3 * cost.energy_kwh,
     "mflops": lambda cost: None if cost.flops_per_sample is None else cost.flops_per_sample / 1e6,
 }
+_SPEED = ("total_seconds", "latency_ms", "energy_wh")
 
 
 def of(records: Sequence[Record], row: Row) -> dict[str, float | None]:
@@ -36,5 +37,7 @@ def of(records: Sequence[Record], row: Row) -> dict[str, float | None]:
     first = next((str(r.machine.get("host")) for r in records), "")
     spent = [parts(r)[2] for r in records if str(r.machine.get("host")) == first]
     told = {name: mean_interval(map(read, spent)).mean for name, read in _OF.items()}
+    if row.train_seconds is None:  # of another class of machines than the others of its table
+        told |= dict.fromkeys(_SPEED)
     known = ("params", "train_seconds", "samples_per_second")
     return {name: getattr(row, name) for name in known} | told

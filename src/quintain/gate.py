@@ -113,14 +113,14 @@ def _positive(text: str) -> float | None:
 
 def _records(path: Path, what: str, only: Path | None = None) -> tuple[list[Record], list[str]]:
     """The records of a store, and what could not be used of it."""
+    from quintain.commands.words import store_at
     from quintain.compose.errors import UsageError
-    from quintain.records.store import Store
 
     path = path.expanduser()
     if not path.exists():
         raise UsageError(f"there is no store at {path}: --{what} is a folder that "
                          "`quintain sweep store=…` has made")  # fmt: skip
-    store = Store(path)
+    store = store_at(path)
     found = store.all()
     if not any(not r.reference and r.trial is None for r in found):
         held = f"{len(found)} records of reference rows and trials" if found else "no record"

@@ -167,7 +167,7 @@ def _row(
         params_asked=cost.params_asked,
         train_seconds=mean_interval(each.seconds.training for each in costs).mean,
         samples_per_second=mean_interval(each.samples_per_second for each in costs).mean,
-        host=str(timed[0].machine.get("host")),
+        host=_host((timed or group)[0]),
         trust=_worst(group),
         group=first.group,
         notes=notes,

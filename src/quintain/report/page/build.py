@@ -15,7 +15,7 @@ from quintain.report.page.data import page_data
 
 SCRIPTS = (
     "dom", "state", "svg", "lines", "scatter", "bars", "heat", "save",
-    "table", "matrix", "figures", "samples", "dataset", "about", "main",
+    "table", "matrix", "figures", "samples", "dataset", "overall", "about", "main",
 )  # fmt: skip
 """The page's scripts in the order in which they are joined; each is one idea."""
 MOST = 5_500_000  # bytes of the page's data; the page stays below 6 MB

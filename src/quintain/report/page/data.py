@@ -38,6 +38,7 @@ def page_data(store: Store) -> Json:
         "tables": [_table(rows, found, album) for rows in by(board.rows, column).values()],
         "machines": _machines(done),
         "trust": _trust(board.rows),
+        "overall": [asdict(one) for one in board.overall],
         "sentences": board.sentences,
         "notes": board.notes,
         "failed": board.failed,
@@ -89,10 +90,9 @@ def _records(row: Row, found: Mapping[str, Sequence[Record]]) -> list[Record]:
 
 
 def _row(row: Row, records: Sequence[Record]) -> Json:
-    """The board's row, the costs one can choose, the seeds' values and curves, the confusion."""
+    """The board's row, the costs one can choose, the seeds' curves, the confusion."""
     return asdict(row) | {
         "costs": costs.of(records, row),
-        "values": [record.main_test() for record in records],
         "curves": [_curve(record) for record in records],
         "target": next((q.target.value for q in (parts(r)[1] for r in records) if q.target), None),
         "confusion": _confusion(records),

@@ -15,10 +15,10 @@ const lineFigure = ({ width, height = 300, title, x, y, series, levels = [] }) =
     const down = own.map((p) => `${sx(p.x)},${sy(p.low)}`).reverse();
     if (own.some((p) => p.high > p.low)) draw(svg, 'polygon', { class: `band ${style.colour}`, points: [...up, ...down].join(' ') });
   }
-  for (const { points: own, style } of series) {
+  for (const { points: own, style, marks } of series) {
     draw(svg, 'polyline', { class: `line ${style.colour}`, 'stroke-dasharray': style.dash,
       points: own.map((p) => `${sx(p.x)},${sy(p.mean)}`).join(' ') });
-    if (own.length <= 12) own.forEach((p) => mark(svg, style, sx(p.x), sy(p.mean), 3));
+    if (marks !== false && own.length <= 12) own.forEach((p) => mark(svg, style, sx(p.x), sy(p.mean), 3));
   }
   hover(svg, points.map((p) => ({ x: sx(p.x), y: sy(p.mean), text: p.text })));
   return svg;

@@ -29,4 +29,5 @@ byId('summary').textContent = summary();
 showFilters(show);
 show();
 showWords();
+showOverall();
 showAbout();

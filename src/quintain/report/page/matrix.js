@@ -21,19 +21,28 @@ const sameSeeds = (rows) => {
   return every.size === 1 ? [...every][0] : null;
 };
 
-// Means of ranks, sums and extremes are missing where a part is: a hole makes nobody better.
+// Sums and extremes are missing where a part is: a hole makes nobody better.
 const together = (values, over) => {
   if (!values.length || values.some((value) => value === null || value === undefined)) return null;
-  return { sum: (v) => v.reduce((a, b) => a + b, 0), largest: (v) => Math.max(...v), smallest: (v) => Math.min(...v), mean }[over](values);
+  return { sum: (v) => v.reduce((a, b) => a + b, 0), largest: (v) => Math.max(...v), smallest: (v) => Math.min(...v) }[over](values);
 };
 
 const complete = (one) => !one.reference && one.cells.every((cell) => cell && cell.rank !== null);
 
+// Over the datasets shown, among the models that have all of them; equal ones share their mean.
+const meanRanks = (rows) => {
+  const whole = rows.filter(complete);
+  const rank = (mine, place) => {
+    const [better, same] = [(r) => r < mine, (r) => r === mine].map((test) => whole.filter((one) => test(one.cells[place].rank)).length);
+    return better + (same + 1) / 2;
+  };
+  return new Map(whole.map((one) => [one, mean(one.cells.map((cell, place) => rank(cell.rank, place)))]));
+};
+
 const matrixColumns = (tables, seeds, ranks) => {
   const model = { name: 'model', head: 'model', left: true, low: true, value: (one) => one.name, cell: (one) => one.name };
-  const rank = { name: 'rank', head: 'mean rank', low: true, about: 'mean over the datasets shown; missing where one is',
-    value: (one) => (one.reference ? null : together(one.cells.map((cell) => cell && cell.rank), 'mean')),
-    cell: (one) => { const value = one.reference ? null : together(one.cells.map((cell) => cell && cell.rank), 'mean'); return value === null ? ABSENT : value.toFixed(1); } };
+  const rank = { name: 'rank', head: 'mean rank', low: true, about: 'over the datasets shown, among the models that have all of them',
+    value: (one) => ranks.get(one), cell: (one) => fixed(ranks.get(one), 2) };
   const scores = tables.map((table, place) => ({
     name: `table${table.id}`, low: table.direction === 'min',
     head: [el('span', { class: 'dataset' }, table.dataset), el('span', { class: 'metric' }, `${table.metric} ${ARROW[table.direction]}`), ownParts(table) ? el('span', { class: 'metric' }, ownParts(table)) : null],
@@ -53,7 +62,7 @@ const matrixColumns = (tables, seeds, ranks) => {
       head: [el('span', { class: 'dataset' }, head), el('span', { class: 'metric' }, over)],
       cell: (one) => (name === 'params' ? count(value(one)) : short(value(one))) };
   });
-  return [model, ...(ranks ? [rank] : []), ...scores, ...spent];
+  return [model, ...(tables.length > 1 && ranks.size ? [rank] : []), ...scores, ...spent];
 };
 
 const showMatrix = () => {
@@ -63,11 +72,11 @@ const showMatrix = () => {
     return;
   }
   const ranked = tables.length > 1 && rows.every((one) => one.reference || complete(one));
-  const seeds = sameSeeds(rows), columns = matrixColumns(tables, seeds, tables.length > 1 && rows.some(complete)), first = `table${tables[0].id}`;
+  const seeds = sameSeeds(rows), columns = matrixColumns(tables, seeds, meanRanks(rows)), first = `table${tables[0].id}`;
   const sort = ranked ? 'rank' : first;
   const down = sort === first && tables[0].direction === 'max';
   byId('matrix').replaceChildren(
-    sortable(['mean on the test split ± half of its 95 % interval; best in bold', seeds ? `${plural(seeds, 'seed')} each` : 'n: seeds', ...sharedParts].join('; '), columns, rows, { sort, down, last: (one) => one.reference, mark: (one) => (one.reference ? 'reference' : '') }));
+    sortable(['mean on the test split ± half of its 95 % interval; best in bold', seeds ? `${plural(seeds, 'seed')} each` : 'n: seeds', ...(tables.some((table) => table.rows.some(tieLetter)) ? ['rows that share a letter are tied'] : []), ...sharedParts].join('; '), columns, rows, { sort, down, last: (one) => one.reference, mark: (one) => (one.reference ? 'reference' : '') }));
 };
 
 const showFilters = (changed) => {

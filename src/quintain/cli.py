@@ -162,6 +162,12 @@ def _add_reading(add: Add) -> None:
         reading.add_argument("--open", action="store_true", help="show the page in a browser")
         reading.add_argument("--watch", action="store_true", help="rebuild it as records come")
 
+    sides = add("compare", _compare, "set two sides against each other, seed by seed")
+    of = "two of a kind: models, hardware, versions or code of a store; or two stores"
+    sides.add_argument("sides", nargs=2, metavar="side", help=of)
+    sides.add_argument("settings", nargs="*", help="store=FOLDER (default: results)")
+    sides.add_argument("--format", choices=("table", "md", "json"), default="table")
+
 
 def _add_status(add: Add) -> None:
     status = add("status", _status, "say how far a sweep is, from any terminal with its store")
@@ -199,8 +205,6 @@ _SWEEP_MORE = """examples:
   quintain sweep suite=quick
   quintain sweep dataset=digits model=glob(*) seed=1,2,3
 A cell that is in the store is not run again; a failed one is. Ctrl-C keeps what has finished."""
-
-
 _TUNE_MORE = """examples:
   quintain tune dataset=digits model=cnn,lstm tune.trials=20 seed=1,2,3
   quintain tune dataset=digits model=cnn optimizer.lr='tag(log, interval(1e-4,1e-2))'
@@ -285,6 +289,13 @@ def _leaderboard(arguments: argparse.Namespace) -> int:
     if any(asks.values()) and place.is_file():  # a bundle's folder goes when the command ends
         output = output or place.with_suffix(".html")
     return leaderboard(store_at(place), arguments.format, output, **asks)
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from quintain.report.compare_view import show
+
+    show(arguments.sides, lambda: existing_store(arguments), arguments.format)
+    return 0
 
 
 def _records(arguments: argparse.Namespace) -> int:

@@ -49,8 +49,10 @@ def amount(value: float, half: float | None, unit: str) -> str:
 
 
 def unit_name(unit: str) -> str:
-    """ " points" for fractions; the unit itself, if it has a name, for others."""
-    return " points" if unit == "fraction" else "" if unit in ("", "1") else f" {unit}"
+    """ " points" for fractions and percentages; the unit itself, if it has a name, for others."""
+    return (
+        " points" if unit in ("fraction", "0 to 100") else "" if unit in ("", "1") else f" {unit}"
+    )
 
 
 def p_told(p: float, relation: str = "=") -> str:

@@ -8,6 +8,7 @@ import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 MORE = """examples:
   quintain gate --baseline main --candidate results      two stores
   quintain gate --baseline main --suite ci               run the suite now, then compare
+  quintain gate --baseline-code main --suite ci          speed, side by side with a commit or folder
 Exit codes: 0 no worse, 1 a regression, 2 it cannot be done as asked, 3 inconclusive, and the line
 says how many seeds or rounds would probably decide. docs/ci.md explains the margins."""
 
@@ -29,12 +31,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--candidate", type=Path, metavar="STORE", help="results to be judged")
     parser.add_argument("--suite", help="run this suite into store=… and judge its results")
     parser.add_argument(
+        "--baseline-code", metavar="VERSION",
+        help="time this folder or commit and the present code side by side",
+    )  # fmt: skip
+    parser.add_argument("--candidate-code", metavar="VERSION", help="instead of the present code")
+    parser.add_argument(
+        "--rounds", type=int, default=32, metavar="MOST", help="side by side: at most so many (32)"
+    )  # fmt: skip
+    parser.add_argument(
         "--margin", action="append", default=[], metavar="SCORE=LOSS",
         help="the loss that matters in one cell, in the score's unit: accuracy=0.01",
     )  # fmt: skip
     parser.add_argument(
-        "--slower", default="0.2", metavar="SHARE",
-        help="the slowdown that matters: 0.2 is 20 %% more time; off: quality only",
+        "--slower", metavar="SHARE",
+        help="the slowdown that matters: 0.2 is 20 %% more time, as of two stores; side by side "
+        "0.05; off: quality only",
     )  # fmt: skip
     parser.add_argument("--only", type=Path, metavar="FILE", help="the cells of a --regressed file")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML")
@@ -53,16 +64,79 @@ def gate(arguments: argparse.Namespace) -> int:
         UsageError: what cannot be compared, and why.
         StoreError: a store cannot be read, or a report not written.
     """
-    from quintain.report.gate.verdict import compare
-
     margins, slower = _margins(arguments)
-    before, notes = _records(arguments.baseline, "baseline", arguments.only)
-    after, more = _candidate(arguments)
-    verdict = compare(before, after, margins=margins, slower=slower)
-    _check_shared(verdict, before, after)
-    verdict = replace(verdict, notes=[*notes, *more, *verdict.notes])
+    verdicts = []
+    if arguments.baseline is not None:
+        verdicts.append(_of_stores(arguments, margins, slower))
+    if arguments.baseline_code is not None and slower is not None:
+        verdicts.append(_side_by_side(arguments, slower))
+    verdict = reduce(joined, verdicts)
     report(verdict, arguments)
     return verdict.exit_code
+
+
+def joined(one: Verdict, other: Verdict) -> Verdict:
+    """Both as one."""
+    return replace(
+        one,
+        sides=[*one.sides, *other.sides],
+        missing=[*one.missing, *other.missing],
+        notes=[*one.notes, *other.notes],
+        unit={**one.unit, **other.unit},
+    )
+
+
+def _of_stores(
+    arguments: argparse.Namespace, margins: dict[str, float], slower: float | None
+) -> Verdict:
+    """Two stores compared; of quality alone, where speed is measured side by side."""
+    from quintain.report.gate.verdict import compare
+
+    before, notes = _records(arguments.baseline, "baseline", arguments.only)
+    after, more = _candidate(arguments)
+    speed = None if arguments.baseline_code else slower
+    verdict = compare(before, after, margins=margins, slower=speed)
+    _check_shared(verdict, before, after)
+    return replace(verdict, notes=[*notes, *more, *verdict.notes])
+
+
+def _side_by_side(arguments: argparse.Namespace, slower: float) -> Verdict:
+    """Each cell once, whatever its seeds."""
+    from quintain.launch.rivals import Match
+    from quintain.launch.versions import present, version
+    from quintain.report.gate.judge import Side
+    from quintain.report.gate.rounds import decide
+    from quintain.report.gate.verdict import Verdict
+
+    cells, judged = _cells(arguments), []
+    with contextlib.ExitStack() as ends:
+        before = ends.enter_context(version(arguments.baseline_code))
+        now = arguments.candidate_code
+        after = ends.enter_context(version(now)) if now else present()
+        match = ends.enter_context(Match(before, after))
+        for words in cells:
+            with match.cell(words) as (label, rounds):
+                how = {"cells": len(cells), "slower": slower, "most": arguments.rounds}
+                judged.append(decide(label.rpartition("/")[0], words, rounds, **how))
+    return Verdict(
+        sides=[Side("speed", judged, [])], missing=[], notes=[], unit={"speed": "rounds"}
+    )
+
+
+def _cells(arguments: argparse.Namespace) -> list[list[str]]:
+    """The words of each cell to be timed, its seed left out."""
+    from quintain.compose.config import composer
+    from quintain.compose.errors import UsageError
+    from quintain.compose.expand import expand
+
+    words = _words(arguments)
+    if not words and not arguments.only:
+        raise UsageError("what is to be timed? give --suite ci, or settings such as model=cnn")
+    commands = [[*cell, *words] for cell in cells_in(arguments.only)] if arguments.only else [words]
+    with composer():
+        jobs = [job for command in commands for job in expand(command)]
+    seedless = [tuple(word for word in job if not word.startswith("seed=")) for job in jobs]
+    return [list(cell) for cell in dict.fromkeys(seedless)]
 
 
 def report(verdict: Verdict, arguments: argparse.Namespace) -> None:
@@ -93,11 +167,15 @@ def _margins(arguments: argparse.Namespace) -> tuple[dict[str, float], float | N
                             "as in accuracy=0.01")  # fmt: skip
         else:
             margins[score] = value
-    slower = None if arguments.slower == "off" else _positive(arguments.slower)
-    if slower is None and arguments.slower != "off":
-        problems.append(f"--slower {arguments.slower}: expected a share above 0, or off")
-    if arguments.baseline is None:
-        problems.append("--baseline is missing: give the store that was good")
+    asked = arguments.slower or ("0.05" if arguments.baseline_code else "0.2")
+    slower = None if asked == "off" else _positive(asked)
+    if slower is None and asked != "off":
+        problems.append(f"--slower {asked}: expected a share above 0, or off")
+    if arguments.rounds < 8:
+        problems.append(f"--rounds {arguments.rounds}: expected 8 or more")
+    if arguments.baseline is None and (arguments.baseline_code is None or slower is None):
+        problems.append("--baseline is missing: give the store that was good, "
+                        "or --baseline-code for speed alone")  # fmt: skip
     if problems:
         raise UsageError(problems)
     return margins, slower
@@ -164,14 +242,20 @@ def cells_in(file: Path) -> list[list[str]]:
 def _candidate(arguments: argparse.Namespace) -> tuple[list[Record], list[str]]:
     from quintain.compose.errors import UsageError
 
-    if arguments.candidate is not None and not arguments.suite and not arguments.settings:
+    beside = arguments.baseline_code is not None  # the words then say what is timed
+    if arguments.candidate is not None and (beside or not _words(arguments)):
         return _records(arguments.candidate, "candidate")
     if arguments.candidate is not None:
         raise UsageError("--candidate takes results as they are: leave out --suite and settings")
     if arguments.suite is None and not arguments.settings and not arguments.only:
         raise UsageError("what is to be judged? give --candidate STORE, or --suite ci to run it")
-    words = [f"suite={arguments.suite}"] if arguments.suite else []
-    return _run([*words, *arguments.settings], arguments.only), []
+    return _run(_words(arguments), arguments.only), []
+
+
+def _words(arguments: argparse.Namespace) -> list[str]:
+    """What is to be run."""
+    suite = [f"suite={arguments.suite}"] if arguments.suite else []
+    return [*suite, *arguments.settings]
 
 
 def _run(words: Sequence[str], only: Path | None) -> list[Record]:

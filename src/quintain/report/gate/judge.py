@@ -118,16 +118,26 @@ class _Tested(NamedTuple):
     alarming: NonInferiority
 
 
-def _tested(strata: Sequence[Stratum], margin: float, alarm: float) -> _Tested:
-    return _Tested(*(not_inferior(strata, margin, level=level) for level in (PASS, alarm)))
+def judged(series: Series, *, alarm: float, passing: float) -> Judged:
+    """One cell alone, at these levels."""
+    test = _tested([series.stratum()], series.margin, alarm, passing)
+    return _judged(series, test, test.passing.p_worse, alarm, passing)
 
 
-def _judged(series: Series, test: _Tested, p: float | None, alarm: float) -> Judged:
+def _tested(
+    strata: Sequence[Stratum], margin: float, alarm: float, passing: float = PASS
+) -> _Tested:
+    return _Tested(*(not_inferior(strata, margin, level=level) for level in (passing, alarm)))
+
+
+def _judged(
+    series: Series, test: _Tested, p: float | None, alarm: float, passing: float = PASS
+) -> Judged:
     found, strict = test
     outcome: Outcome = "inconclusive"
     if p is not None and p <= alarm:
         outcome = "regression"
-    elif found.p is not None and found.p <= PASS:
+    elif found.p is not None and found.p <= passing:
         outcome = "passed"
     leans = strict if found.gain is not None and found.gain < -found.margin else found
     return Judged(

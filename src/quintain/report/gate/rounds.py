@@ -1,0 +1,99 @@
+"""Speed from rounds A A' B, taken until they decide or there are as many as were allowed.
+
+The gain of a round is log(A / B), A the geometric mean of the baseline's two. The baseline against
+itself, log(A / A'), says what this machine calls equal: where its own interval reaches beyond
+the slowdown that matters, only what lies beyond that too is a regression. To pass, the slowdown
+that matters decides, so a machine of many moods ends inconclusive and neither alarms nor lulls.
+
+Error control: the rounds are looked at a fixed number of times (after a quarter, a half and all of
+the rounds that are allowed), and each look of each cell has its share of the chance of a false
+alarm, alarm / (cells · looks), and of a false pass. By Bonferroni's inequality the whole gate keeps
+both, whatever the rounds have to do with each other from look to look.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Protocol
+
+from quintain.report.gate.judge import ALARM, PASS, Judged, judged
+from quintain.report.gate.series import Series
+from quintain.stats.intervals import mean_interval
+
+SLOWER = 0.05  # side by side: half of the slowdown that is to be found, 10 %
+MOST = 32  # rounds
+LOOKS = (0.25, 0.5, 1.0)  # of them
+
+
+class Turn(Protocol):
+    """Seconds of a step of each in one round."""
+
+    @property
+    def baseline(self) -> float: ...
+    @property
+    def again(self) -> float: ...
+    @property
+    def candidate(self) -> float: ...
+
+
+def decide(
+    label: str,
+    words: Sequence[str],
+    rounds: Iterator[Turn],
+    *,
+    cells: int,
+    slower: float = SLOWER,
+    most: int = MOST,
+) -> Judged:
+    """Take rounds until one cell is decided.
+
+    Args:
+        label: of the cell.
+        words: that run it again.
+        rounds: as they are measured.
+        cells: of the whole gate, which share the chance of a false alarm.
+        slower: the slowdown that matters, as a share of the time.
+        most: rounds that may be taken; at least 8, so that the first look has two.
+    """
+    taken: list[Turn] = []
+    for share in LOOKS:
+        taken += islice(rounds, max(2, round(share * most)) - len(taken))
+        found = look(label, words, taken, cells=cells, slower=slower)
+        if found.outcome != "inconclusive":
+            break
+    return found
+
+
+def look(
+    label: str, words: Sequence[str], taken: Sequence[Turn], *, cells: int, slower: float
+) -> Judged:
+    """What the rounds say at one look."""
+    series = Series(
+        kind="speed", label=label, words=tuple(words), measure="step, side by side",
+        margin=math.log1p(slower),
+        gains=tuple(_usual(turn) - math.log(turn.candidate) for turn in taken),
+        before=1e3 * math.exp(math.fsum(map(_usual, taken)) / len(taken)),
+        after=1e3 * math.exp(math.fsum(math.log(turn.candidate) for turn in taken) / len(taken)),
+    )  # fmt: skip
+    levels = {"alarm": ALARM / 2 / cells / len(LOOKS), "passing": PASS / len(LOOKS)}
+    raised = replace(series, margin=max(series.margin, own_noise(taken)))
+    found, alarmed = judged(series, **levels), judged(raised, **levels)
+    worst = "inconclusive" if found.outcome == "regression" else found.outcome
+    outcome = alarmed.outcome if alarmed.outcome == "regression" else worst
+    p = None if alarmed.p is None else min(1.0, alarmed.p * cells * len(LOOKS))
+    return replace(found, outcome=outcome, p=p)
+
+
+def own_noise(taken: Sequence[Turn]) -> float:
+    """How far from equal the baseline may be from itself: the far end of the 95 % interval."""
+    found = mean_interval([math.log(turn.baseline / turn.again) for turn in taken])
+    if found.low is None or found.high is None:
+        return math.inf
+    return max(-found.low, found.high)
+
+
+def _usual(turn: Turn) -> float:
+    return (math.log(turn.baseline) + math.log(turn.again)) / 2

@@ -1,0 +1,127 @@
+"""Speed side by side: what the rounds decide, how often they err, and real versions of a plugin."""
+
+from __future__ import annotations
+
+import math
+import random
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from words import QUIET, quintain, write
+
+from quintain.compose.errors import UsageError
+from quintain.launch.rivals import Round
+from quintain.launch.versions import version
+from quintain.report.gate.rounds import decide, own_noise
+
+
+def rounds(slower: float, noise: float, seed: int, again: float = 1.0) -> Iterator[Round]:
+    """Lognormal noise around steps of a millisecond."""
+    draw = random.Random(seed)
+    while True:
+        a, b, c = (1e-3 * math.exp(draw.gauss(0, noise)) for _ in range(3))
+        yield Round(a, b * again, c * slower)
+
+
+def ends(slower: float, noise: float, gates: int, **how: float) -> dict[str, int]:
+    found = [
+        decide("cell", (), rounds(slower, noise, seed, **how), cells=4).outcome
+        for seed in range(gates)
+    ]
+    return {outcome: found.count(outcome) for outcome in set(found)}
+
+
+def test_equal_versions_raise_no_alarm_and_a_tenth_is_found() -> None:
+    assert ends(1.0, 0.03, 40) == {"passed": 40}
+    assert ends(1.1, 0.03, 40)["regression"] >= 38
+
+
+def test_noise_ends_inconclusive_not_in_alarm() -> None:
+    found = ends(1.0, 0.3, 20)
+    assert "regression" not in found and found["inconclusive"] > 10
+
+
+def test_exactly_the_slowdown_that_matters_alarms_as_rarely_as_promised() -> None:
+    """The hardest case for the error control: three looks at a mean on the margin."""
+    assert ends(1.05, 0.03, 40).get("regression", 0) <= 1
+
+
+def test_what_the_machine_calls_equal_is_no_regression() -> None:
+    """Two processes of one version that differ by 15 %, and a candidate that does by 10."""
+    found = ends(1.1, 0.01, 20, again=1.15)
+    assert "regression" not in found and "passed" in found  # 10 % against the mean of both is 2.6
+    assert own_noise([Round(1.0, 1.15, 1.0)] * 8) == pytest.approx(math.log(1.15))
+
+
+def test_more_rounds_are_taken_only_where_they_are_needed() -> None:
+    assert decide("cell", (), rounds(1.0, 0.005, 1), cells=1).n == 8
+    open_ = decide("cell", (), rounds(1.04, 0.05, 1), cells=1)
+    assert open_.outcome == "inconclusive" and open_.n == 32 and open_.more
+
+
+MODEL = """
+import time
+from torch import nn
+from quintain.contracts import Features
+
+class Plain(nn.Module):
+    reads = "sequence"
+
+    def __init__(self, inp: Features, *, width: float = 4.0):
+        super().__init__()
+        self.out = Features(**{**vars(inp), "dim": 4})
+        self.net = nn.Linear(inp.dim, 4)
+
+    def forward(self, x, mask):
+        return self.net(x), mask
+"""
+SLEEP = MODEL.replace("        return self", "        time.sleep(0.02)\n        return self")
+CARD = "_target_: quintain_local.model.plain.Plain\nwidth: 4\ncard: {about: plain}\n"
+CELL = ("model=plain", "dataset=digits", "plugins_dir=own", "hardware=cpu", "budget.params=null")
+
+
+def commit(folder: Path, model: str, message: str) -> str:
+    """A repository's next commit, with this model; its hash."""
+    write(folder / "own" / "plugins" / "model" / "plain.py", model)
+    write(folder / "own" / "conf" / "model" / "plain.yaml", CARD)
+    name = ["-c", "user.name=x", "-c", "user.email=x@y"]
+    for words in (["init", "-q"], ["add", "own"], [*name, "commit", "-qm", message]):
+        subprocess.run(["git", *words], cwd=folder, check=True)
+    done = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def test_a_plugin_that_sleeps_is_found_beside_the_commit_before(tmp_path: Path) -> None:
+    """Steps of a millisecond become steps of twenty: no load of a machine does that."""
+    good = commit(tmp_path, MODEL, "good")
+    commit(tmp_path, SLEEP, "bad")
+    beside = ["gate", "--baseline-code", good, "--rounds=8", "--slower=1", *CELL]
+    code, out, err = quintain(*beside, "--regressed", "r.txt", cwd=tmp_path)
+    assert code == 1, out + err
+    assert "REGRESSION: worse: digits/plain/cpu (speed)" in out
+    assert "model=plain" in (tmp_path / "r.txt").read_text()
+    left = subprocess.run(
+        ["git", "worktree", "list"], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert len(left.stdout.splitlines()) == 1
+
+
+def test_what_is_no_version_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="nowhere is no folder"), version("nowhere"):
+        pass
+    commit(tmp_path, MODEL, "good")
+    with pytest.raises(UsageError, match="neither a folder nor a commit"), version("nowhere"):
+        pass
+
+
+def test_a_version_that_cannot_train_in_bursts_is_said(tmp_path: Path) -> None:
+    (tmp_path / "src" / "quintain").mkdir(parents=True)
+    (tmp_path / "src" / "quintain" / "__init__.py").touch()
+    words = ["gate", "--baseline-code", str(tmp_path), "model=mlp", *QUIET[:1]]
+    code, _, err = quintain(*words, cwd=tmp_path)
+    assert code == 2 and "cannot train in bursts" in err and "quintain.launch" in err

@@ -8,6 +8,10 @@ import json
 import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 import xml.etree.ElementTree as ElementTree
 from contextlib import contextmanager
 from pathlib import Path
@@ -292,25 +296,27 @@ def test_a_figure_and_its_data_are_saved(page, tmp_path):
 
 
 @browser_only
-def test_a_watched_page_is_built_again(tmp_path, visit):
-    store, built = Store(tmp_path), []
-    store.write(make())
-
-    def rebuild():
-        built.append(1)
-        raise KeyboardInterrupt
-
-    command.LOOK, before = 0.05, command.LOOK
-    states = iter([{}, {}, {Path("x"): 1}])
-    try:
-        with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(command, "_state", lambda store: next(states))
-            command.follow(store, rebuild)
-    finally:
-        command.LOOK = before
-    assert built == [1]
-    (tmp_path / "p.html").write_text(build.page(store, refresh=True))
+def test_a_page_that_loads_itself_again_says_so(tmp_path, visit):
+    (tmp_path / "p.html").write_text(build.page(Store(tmp_path), refresh=True))
     assert "loaded again every 10 s" in visit(tmp_path / "p.html").locator("#summary").inner_text()
+
+
+def test_a_watched_page_is_built_again_as_records_come(tmp_path):
+    store, page = Store(tmp_path), tmp_path / "leaderboard.html"
+    store.write(make())
+    words = ["leaderboard", f"store={tmp_path}", "--watch"]
+    with subprocess.Popen([sys.executable, "-m", "quintain", *words], stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL, text=True) as watching:  # fmt: skip
+        assert watching.stdout.readline().strip() == str(page)
+        assert 'http-equiv="refresh"' in page.read_text()
+        store.write(make(dataset="new_data"))
+        end = time.monotonic() + WAIT / 1000
+        while "new_data" not in page.read_text() and time.monotonic() < end:
+            time.sleep(0.1)
+        assert "new_data" in page.read_text()
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(WAIT / 1000) == 0
+    assert 'http-equiv="refresh"' not in page.read_text() and "new_data" in page.read_text()
 
 
 def test_the_policy_lets_nothing_else_run(file):

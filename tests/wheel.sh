@@ -24,6 +24,8 @@ esac
 "$work/env/bin/quintain" list suite --format json | grep -q '"golden/fsdd"'
 "$work/env/bin/quintain" run dataset=sunspots model=lstm budget.steps=20 wandb.mode=disabled store=store
 "$work/env/bin/quintain" leaderboard store=store
+"$work/env/bin/quintain" leaderboard store=store --output page.html
+grep -q "Content-Security-Policy" page.html
 "$work/env/bin/quintain" new model mine --into plugins
 "$work/env/bin/quintain" run dataset=sunspots model=mine plugins_dir=plugins budget.steps=20 \
     wandb.mode=disabled store=store

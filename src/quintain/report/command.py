@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -74,10 +75,9 @@ def _show_page(store: Store, output: Path, *, open_it: bool, watch: bool) -> int
         print("no browser was found: open the file by hand", file=sys.stderr)
     if watch:
         print("rebuilding it as records come; Ctrl-C ends", file=sys.stderr, flush=True)
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             follow(store, lambda: write(output, page(store, refresh=True)))
-        finally:
-            write(output, page(store))  # the last one need not load itself again
+        write(output, page(store))  # the last one need not load itself again
     return 0
 
 

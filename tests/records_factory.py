@@ -67,6 +67,8 @@ def make(**changes: Any) -> Record:
 def genuine(**changes: Any) -> Record:
     """A record whose key is that of its cell, as bundles demand it; see tests/test_keys.py."""
     record = make(**changes)
+    cell = {name: value for name, value in record.cell.items() if name != "seed"}
+    record = record.model_copy(update={"cell": cell})
     key, group = recomputed(record)
     return record.model_copy(update={"key": key, "group": group})
 

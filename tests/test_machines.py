@@ -63,3 +63,10 @@ def test_of_a_mixed_row_only_the_usual_class_is_timed():
     (row,) = leaderboard(records).rows
     assert row.n == 3 and row.train_seconds == 12.5
     assert "times are over the 2 of 3 on one of them" in row.notes[0]
+
+
+def test_models_without_common_seeds_are_told_so():
+    records = [make(seed=i, model=m, score=s) for i, m, s in
+               ((1, "cnn", 0.81), (2, "cnn", 0.82), (1, "mlp", 0.81), (2, "mlp", 0.82),
+                (3, "lstm", 0.9))]  # fmt: skip
+    assert "no test: too few seeds in common, or equal scores" in leaderboard(records).sentences[0]

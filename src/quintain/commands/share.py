@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from quintain.commands.words import named_store, plain_settings, store_at
+
+if TYPE_CHECKING:
+    from quintain.records.mirror import Mode
 
 STORE = "STORE (a folder, a .qb file or a URL; default: results)"
 MIB = 2**20
@@ -22,6 +26,11 @@ def add_sharing(add: Callable[..., argparse.ArgumentParser]) -> None:
     into.add_argument("bundle", type=Path, help="a .qb file")
     into.add_argument("settings", nargs="*", help="store=FOLDER (default: results)")
     into.add_argument("--store", metavar="STORE", help="the same as store=FOLDER")
+    show = add("publish", _publish, "show a store in Weights & Biases", _PUBLISH_MORE)
+    show.add_argument("settings", nargs="*", help=STORE)
+    show.add_argument("--project", help="of W&B (default: quintain)")
+    show.add_argument("--entity", help="of W&B: a team or a person (default: yours)")
+    show.add_argument("--offline", action="store_true", help="write runs to be synced later")
 
 
 _EXPORT_MORE = """examples:
@@ -32,6 +41,12 @@ _IMPORT_MORE = """examples:
   quintain import team.qb
   quintain leaderboard team.qb      reads a bundle without importing it
 A record that the store has is never replaced. A second import changes nothing."""
+
+_PUBLISH_MORE = """examples:
+  quintain publish
+  quintain publish my_store --project sequences
+  quintain publish --offline, later: wandb sync results/wandb/offline-run-*
+A second call sends nothing. Without an API key runs are written offline; nothing is asked."""
 
 
 def _export(arguments: argparse.Namespace) -> int:
@@ -69,6 +84,25 @@ def _import(arguments: argparse.Namespace) -> int:
         print(f"{_records(len(done.unverified))} could not be checked against their cell, because")
         print("  a secret was taken out of it: " + " ".join(done.unverified))
     print(f"SHA-256 {done.bundle}")
+    return 0
+
+
+def _publish(arguments: argparse.Namespace) -> int:
+    from quintain.report.publish import publish
+
+    store = store_at(named_store(arguments))
+    mode: Mode = "offline" if arguments.offline else "auto"
+    done = publish(store, mode, arguments.project or "quintain", arguments.entity)
+    for note in done.notes:
+        print(note)
+    if done.mode == "disabled":
+        print("W&B is disabled by WANDB_MODE: nothing was sent")
+        return 0
+    runs = done.runs
+    told = f"{runs.written} sent, {runs.unchanged} were there, {runs.failed} failed"
+    print(f"W&B, {done.mode}: runs: {told}; leaderboard: {done.board}")
+    if done.mode == "offline" and (runs.written or done.board == "sent"):
+        print(f"to send them: wandb sync {store.path}/wandb/offline-run-*")
     return 0
 
 

@@ -11,7 +11,8 @@ import os
 import shutil
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,6 +30,7 @@ Sent = Literal["online", "offline"]
 
 INIT_TIMEOUT = 10.0  # seconds until a server that does not answer counts as away
 FINISH_TIMEOUT = 30.0  # seconds for the upload of one record, some 20 KB
+_DATA_DIR = "WANDB_DATA_DIR"
 _TAG_LENGTH = 64  # W&B refuses longer tags
 _VARIABLE = {"dryrun": "offline", "offline": "offline", "online": "online", "disabled": "disabled"}
 _NO_KEY = "no W&B API key is configured, so runs were written offline: try `wandb login`"
@@ -84,7 +86,7 @@ def mirror(
     try:
         online = bool(pending) and wanted != "offline" and _has_key()
     except Exception as error:
-        return MirrorReport(mode="offline", failed=len(pending), notes=(_note(error, store),))
+        return MirrorReport(mode="offline", failed=len(pending), notes=(note(error, store),))
     actual: Sent = "online" if online else "offline"
     pending = [job for job in pending if not job.is_sent(actual, place)]
     notes = [_NO_KEY] if wanted == "online" and pending and not online else []
@@ -108,24 +110,32 @@ def _send_all(
             _send(job.record, store, mode, project, entity)
             sent.append(job)
         except Exception as error:
-            notes.append(_note(error, store))
+            notes.append(note(error, store))
             if mode == "online":
                 break  # a server that is away for one is away for all: do not wait again
     try:
-        _settle()
+        settle()
         for job in sent:
             job.marker.parent.mkdir(parents=True, exist_ok=True)
             job.marker.write_text(f"{job.content} {mode} {entity or ''}/{project}")
     except Exception as error:
-        notes.append(_note(error, store))
+        notes.append(note(error, store))
     return len(sent), notes
 
 
-def _settle() -> None:
+def settle() -> None:
     """Wait for W&B's process to end: `finish` returns some ms before the file is written."""
     wandb = sys.modules.get("wandb")
     if wandb is not None and getattr(wandb, "run", None) is None:  # else somebody's run goes on
         wandb.teardown()
+
+
+def mode_for(mode: Mode) -> Sent | Literal["disabled"]:
+    """How something would be sent now; raises what W&B says of credentials that it cannot read."""
+    wanted = _wanted(mode)
+    if wanted in ("disabled", "offline"):
+        return "disabled" if wanted == "disabled" else "offline"
+    return "online" if _has_key() else "offline"
 
 
 def _wanted(mode: Mode) -> str:
@@ -153,7 +163,8 @@ def _has_key() -> bool:
     return wandb.login(prompt=False, verify=False)
 
 
-def _note(error: Exception, store: Store) -> str:
+def note(error: Exception, store: Store) -> str:
+    """One sentence about what went wrong; the traceback goes to `mirror/mirror.log`, scrubbed."""
     lines = scrub(str(error)).strip().splitlines() or [""]
     log = store.path / "mirror" / "mirror.log"
     try:
@@ -166,30 +177,74 @@ def _note(error: Exception, store: Store) -> str:
 
 
 def _send(record: Record, store: Store, mode: Sent, project: str, entity: str | None) -> None:
-    import wandb
-
-    wandb.setup(settings=wandb.Settings(silent=True))  # no line printed before init's own settings
-    for older in (store.path / "wandb").glob(f"offline-run-*-{record.key}"):
-        shutil.rmtree(older, ignore_errors=True)  # syncing it too would bring the old content back
-    run = wandb.init(
-        project=project,
-        entity=entity,
+    with mirrored_run(
+        store,
+        mode,
+        project,
+        entity,
+        succeeds=record.status == "ok",
         id=record.key,
         group=record.group,
         name=f"{record.names.dataset}/{record.names.model}/s{record.seed}",
         job_type=record.status,
         tags=_tags(record),
         config=record.cell | {"names": record.names.model_dump(), "seed": record.seed},
-        reinit="create_new",
-        settings=wandb.Settings(mode=mode, root_dir=str(store.path.resolve()), **_SETTINGS),
-    )
-    try:
+    ) as run:
         _fill(run, record)
         show_samples(run, store.bring_samples(record.key))
-    except Exception:
-        run.finish(exit_code=1)
-        raise
-    run.finish(exit_code=0 if record.status == "ok" else 1)
+
+
+@contextmanager
+def mirrored_run(
+    store: Store,
+    mode: Sent,
+    project: str,
+    entity: str | None,
+    *,
+    succeeds: bool = True,
+    **words: Any,
+) -> Iterator[Run]:
+    """A run in W&B that tells nothing of this machine; an error inside makes it a failed one.
+
+    `words` are those of `wandb.init`. An offline run of the same id is replaced.
+    """
+    import wandb
+
+    root = store.path.resolve()
+    wandb.setup(settings=wandb.Settings(silent=True))  # no line printed before init's own settings
+    for older in (store.path / "wandb").glob(f"offline-run-*-{words['id']}"):
+        shutil.rmtree(older, ignore_errors=True)  # syncing it too would bring the old content back
+    with _kept_below(root / "wandb"):
+        run = wandb.init(
+            project=project,
+            entity=entity,
+            reinit="create_new",
+            settings=wandb.Settings(mode=mode, root_dir=str(root), **_SETTINGS),
+            **words,
+        )
+        try:
+            yield run
+        except Exception:
+            run.finish(exit_code=1)
+            raise
+        run.finish(exit_code=0 if succeeds else 1)
+
+
+@contextmanager
+def _kept_below(folder: Path) -> Iterator[None]:
+    """Let W&B put what tables and artifacts hold here, unless the user has said where.
+
+    An offline run names these files, so that a sync finds them as long as the folder stays whole;
+    W&B's own place is a folder of the user's that other programs clean.
+    """
+    if _DATA_DIR in os.environ:
+        yield
+        return
+    os.environ[_DATA_DIR] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ[_DATA_DIR]
 
 
 # Nothing of this machine or its code: the record says what may be told of it.

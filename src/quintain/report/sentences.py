@@ -65,8 +65,10 @@ def _lead(found: Standing, first: Sequence[int]) -> str:
     place = f"On `{models[0].dataset}`, "
     if len(first) == 1:
         return f"{place}{called[first[0]]} is ahead of all others."
-    p = min(p for i in first[1:] if (p := models[i].p_best) is not None)
-    told = p_told(p, "=" if len(first) == 2 else "≥")
+    known = [p for i in first[1:] if (p := models[i].p_best) is not None]
+    told = "no test: too few seeds in common, or equal scores"
+    if known:
+        told = p_told(min(known), "=" if len(first) == 2 else "≥")
     cheap = _cheaper([models[i] for i in first], [called[i] for i in first])
     return f"{place}{_and([called[i] for i in first])} are tied ({told}){cheap}."
 

@@ -1,0 +1,99 @@
+"""`quintain publish`, through the real SDK: what stands in the offline runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from records_factory import genuine
+from wandb_log import contents, messages
+
+from quintain.cli import main
+from quintain.records.bundle import open_bundle
+from quintain.records.store import Store
+from quintain.report.publish import publish
+from quintain.report.wandb_board import curve
+
+RECORDS = [genuine(seed=i, score=0.8 + i / 100, model=m) for i in (1, 2) for m in ("cnn", "mlp")]
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    for name in ("HOME", "NETRC", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name.lower()))
+    store = Store(tmp_path / "store")
+    for record in RECORDS:
+        store.write(record)
+    return store
+
+
+def run_folder(store: Store) -> Path:
+    (folder,) = (store.path / "wandb").glob("offline-run-*-leaderboard")
+    return folder
+
+
+def table(folder: Path, name: str) -> dict[str, Any]:
+    (file,) = (folder / "files" / "media" / "table").glob(f"{name}_*.table.json")
+    return json.loads(file.read_text())
+
+
+def test_offline_run_holds_tables_charts_and_artifacts(store: Store, capfd):
+    done = publish(store)
+    assert (done.mode, done.runs.written, done.board, done.notes) == ("offline", 4, "sent", ())
+    assert capfd.readouterr() == ("", "")
+    folder = run_folder(store)
+    rows = table(folder, "leaderboard")
+    means = {dict(zip(rows["columns"], row, strict=True))["model"]: row for row in rows["data"]}
+    assert set(means) == {"cnn", "mlp"} and means["cnn"][rows["columns"].index("n")] == 2
+    matrix = table(folder, "models_by_dataset")
+    assert matrix["columns"] == ["model", "digits accuracy"]
+    assert matrix["data"][0][1] == pytest.approx(0.815)
+    (file,) = folder.glob("*.wandb")
+    found = contents(file)
+    assert found["exit"] == 0 and found["run"].run_id == "leaderboard"
+    configs = [m.config for m in messages(file) if m.WhichOneof("record_type") == "config"]
+    charts = [list(item.nested_key) for config in configs for item in config.update]
+    assert charts == [["_wandb", "visualize", "curves/digits accuracy"]]
+    artifacts = [m.artifact for m in messages(file) if m.WhichOneof("record_type") == "artifact"]
+    assert {a.type for a in artifacts} == {"run_table", "records", "leaderboard"}
+    held = [
+        entry.local_path for a in artifacts for entry in a.manifest.contents if entry.local_path
+    ]
+    assert len(held) == 4
+    assert all(Path(path).is_relative_to(store.path) and Path(path).is_file() for path in held)
+    assert "WANDB_DATA_DIR" not in os.environ
+    assert len(open_bundle(store.path / "mirror" / "records.qb").all()) == 4
+
+
+def test_a_second_call_does_nothing_and_imports_no_wandb(store: Store, monkeypatch):
+    publish(store)
+    before = sorted(store.path.rglob("*"))
+    monkeypatch.setitem(sys.modules, "wandb", None)  # an import would raise
+    done = publish(store)
+    assert (done.runs.written, done.runs.unchanged, done.board) == (0, 4, "unchanged")
+    assert sorted(store.path.rglob("*")) == before
+
+
+def test_another_record_replaces_the_leaderboard(store: Store):
+    publish(store)
+    store.write(genuine(seed=3, model="lstm"))
+    assert publish(store).board == "sent"
+    assert len(table(run_folder(store), "models_by_dataset")["data"]) == 3
+
+
+def test_disabled_sends_nothing(store: Store, monkeypatch: pytest.MonkeyPatch, capsys):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert main(["publish", str(store.path)]) == 0
+    assert "nothing was sent" in capsys.readouterr().out
+    assert not (store.path / "wandb").exists()
+
+
+def test_a_curve_is_the_mean_over_seeds_at_common_steps():
+    assert curve(RECORDS[::2]) == [(10, 0.5), (20, pytest.approx(0.815))]
+    assert curve([]) == []

@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.quintain-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench test check lint types wheel soak
+.PHONY: help setup bench test check lint types wheel gate soak
 
 help: ## show the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -26,7 +26,7 @@ bench: setup ## run the quick suite (30 cells and the reference rows) and show t
 test: setup ## run all fast tests
 	$(BIN)/python -m pytest
 
-check: lint types test wheel ## everything that CI runs
+check: lint types test wheel gate ## everything that CI runs
 
 lint: setup
 	$(BIN)/ruff format --check .
@@ -37,6 +37,12 @@ types: setup
 
 wheel: setup ## build the wheel, install it into a clean environment, use it from another folder
 	PYTHON=$(abspath $(BIN))/python sh tests/wheel.sh
+
+gate: setup ## judge this code by its own gate: quality against a kept baseline, speed against itself
+	rm -rf results-gate
+	$(BIN)/quintain gate --baseline benchmarks/gate/baseline --margin accuracy=0.1 \
+		--baseline-code . --slower 2 --rounds 8 dataset=digits model=gru budget.steps=100 \
+		seed=1,2,3 hardware=cpu wandb.mode=disabled store=results-gate
 
 soak: setup ## long proofs: the speed targets and the slow tests; results go into benchmarks/
 	$(BIN)/python -m pytest -m slow

@@ -83,6 +83,10 @@ def test_what_the_hardware_asks_for():
     assert str(resources_of(gpu)) == "1 CPU and 1 GPU"
     groups = by_resources([small(), threads, small(seed=2), gpu])
     assert [len(group) for group in groups.values()] == [2, 1, 1]
+    many = cell("digits", "mlp")
+    many.config["hardware"] = {"_target_": "quintain.plugins.hardware.multi_node.MultiNode"}
+    with pytest.raises(UsageError, match=f"needs 2 machines.*--key {many.key[:8]}"):
+        resources_of(many)
 
 
 def test_states_of_jobs():

@@ -8,6 +8,7 @@ from typing import Any
 
 from quintain.compose.bind import instantiate
 from quintain.compose.cells import Cell
+from quintain.compose.errors import UsageError
 from quintain.contracts import Hardware
 
 
@@ -23,9 +24,20 @@ class Resources:
 
 
 def resources_of(cell: Cell) -> Resources:
-    """Reads the Trainer's arguments: so many devices, and threads for each process of the run."""
+    """Reads the Trainer's arguments: so many devices, and threads for each process of the run.
+
+    Raises:
+        UsageError: the cell needs several machines, and a scheduler's job here has one.
+    """
     hardware: Hardware = instantiate(cell.config["hardware"])
     arguments = hardware.trainer_arguments()
+    nodes = _count(arguments.get("num_nodes", 1))
+    if nodes > 1:
+        raise UsageError(
+            f"{cell.label} needs {nodes} machines, and a sweep gives a cell one: plan it with"
+            " --dry-run, then start it on all of them by `srun … python -m quintain.run PLAN --key"
+            f" {cell.key[:8]} --store STORE`"
+        )
     processes = _count(arguments.get("devices", 1))
     gpus = processes if arguments.get("accelerator") in ("cuda", "gpu") else 0
     return Resources(cpus=processes * hardware.threads(), gpus=gpus)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from records_factory import genuine
+from wandb_double import double
 from wandb_log import contents, messages
 
 from quintain.cli import main
@@ -97,3 +98,33 @@ def test_disabled_sends_nothing(store: Store, monkeypatch: pytest.MonkeyPatch, c
 def test_a_curve_is_the_mean_over_seeds_at_common_steps():
     assert curve(RECORDS[::2]) == [(10, 0.5), (20, pytest.approx(0.815))]
     assert curve([]) == []
+
+
+# Against a server on loopback ---------------------------------------------------------------------
+
+FAKE_KEY = "b" * 40
+
+
+@pytest.fixture
+def server(store: Store, monkeypatch: pytest.MonkeyPatch):
+    with double() as server:
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        monkeypatch.setenv("WANDB_API_KEY", FAKE_KEY)
+        yield server
+
+
+def test_online_everything_is_sent_once(store: Store, server):
+    done = publish(store, project="duel")
+    told = (done.mode, done.runs.written, done.board, done.notes)
+    assert told == ("online", 4, "sent", ()), server.unknown
+    assert set(server.runs) == {record.key for record in RECORDS} | {"leaderboard"}
+    assert server.runs[RECORDS[0].key]["groupName"] == RECORDS[0].group
+    assert any(path.endswith("records.qb") for path in server.uploads), list(server.uploads)
+    used = [v["input"]["artifactID"] for name, v in server.variables if name == "UseArtifact"]
+    assert used == ["art-records"]
+    before = server.total()
+    again = publish(store, project="duel")
+    assert (again.runs.written, again.runs.unchanged, again.board) == (0, 4, "unchanged")
+    assert server.total() == before
+    kept = [file for file in store.path.rglob("*") if file.is_file()]
+    assert not any(FAKE_KEY.encode() in file.read_bytes() for file in kept)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -128,3 +129,41 @@ def test_online_everything_is_sent_once(store: Store, server):
     assert server.total() == before
     kept = [file for file in store.path.rglob("*") if file.is_file()]
     assert not any(FAKE_KEY.encode() in file.read_bytes() for file in kept)
+
+
+def test_a_report_is_written_once_and_changed_in_place(store: Store, server, capfd):
+    done = publish(store, project="duel", report=True)
+    assert (done.notes, server.unknown) == ((), [])
+    assert "/duel/reports/Quintain-leaderboard--" in done.report
+    assert capfd.readouterr() == ("", "")
+    (spec,) = [json.loads(v["spec"]) for name, v in server.variables if name == "upsertView"]
+    text = json.dumps(spec)
+    assert all(word in text for word in ("cnn", "panel-grid", "val/accuracy"))
+    before = server.total()
+    assert publish(store, project="duel", report=True).report == "unchanged"
+    assert server.total() == before
+    store.write(genuine(seed=3, model="lstm"))
+    assert publish(store, project="duel", report=True).report == done.report
+    ids = [v["id"] for name, v in server.variables if name == "upsertView"]
+    assert ids == [None, "view-1"]
+
+
+def test_a_report_needs_its_package_and_a_server(store: Store, monkeypatch, capsys):
+    assert publish(store, report=True).report == "none without a server"
+    monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main(["publish", str(store.path), "--report"]) == 2
+    assert "pip install 'quintain[report]'" in capsys.readouterr().err
+
+
+def test_an_offline_run_is_synced_later_without_loss(store: Store, server):
+    publish(store, mode="offline", project="duel")
+    assert server.total() == 0
+    folders = [str(path) for path in (store.path / "wandb").glob("offline-run-*")]
+    words = [sys.executable, "-m", "wandb", "sync", *folders]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(server.runs) == {record.key for record in RECORDS} | {"leaderboard"}
+    assert any(path.endswith("records.qb") for path in server.uploads), list(server.uploads)
+    (sent,) = [body for path, body in server.uploads.items() if path.endswith("records.qb")]
+    assert sent == (store.path / "mirror" / "records.qb").read_bytes()

@@ -117,6 +117,13 @@ def _artifact_by_id(server: Double, values: dict[str, Any]) -> dict[str, Any]:
     return {"artifact": found}
 
 
+def _projects(server: Double, values: dict[str, Any]) -> dict[str, Any]:
+    node = {"__typename": "Project", "id": "p", "name": "duel", "entityName": ENTITY, "user": None,
+            "createdAt": "2026-11-01T10:00:00Z", "isBenchmark": False}  # fmt: skip
+    page = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
+    return {"models": {"pageInfo": page, "edges": [{"node": node}]}}
+
+
 _ANSWERS: dict[str, Any] = {
     "ServerFeaturesQuery": lambda *_: {"serverInfo": {"features": []}},
     "Viewer": lambda *_: {
@@ -134,6 +141,14 @@ _ANSWERS: dict[str, Any] = {
     "CommitArtifact": _committed,
     "UseArtifact": lambda s, v: {"useArtifact": {"artifact": {"id": v["input"]["artifactID"]}}},
     "ArtifactByID": _artifact_by_id,
+    "ClientIDMapping": lambda *_: {"clientIDMapping": {"serverID": "art-run_table"}},
+    "GetDefaultEntity": lambda *_: {"viewer": {"id": "u", "entity": ENTITY}},
+    "GetProjects": _projects,
+    "upsertView": lambda _, v: {
+        "upsertView": {"view": {**v, "id": v["id"] or "view-1", "project": {
+            "name": v["projectName"], "entityName": v["entityName"], "id": "p"}},
+            "inserted": not v["id"]}
+    },
     "ArtifactType": lambda *_: {"project": None},
     "FetchArtifactDigestAlgorithm": lambda *_: {"project": None},
     "XXHashDigestsEnabled": lambda *_: {"entity": {"xxhashDigestsEnabled": False}},

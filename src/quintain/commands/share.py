@@ -30,6 +30,7 @@ def add_sharing(add: Callable[..., argparse.ArgumentParser]) -> None:
     show.add_argument("settings", nargs="*", help=STORE)
     show.add_argument("--project", help="of W&B (default: quintain)")
     show.add_argument("--entity", help="of W&B: a team or a person (default: yours)")
+    show.add_argument("--report", action="store_true", help="write a W&B Report too")
     show.add_argument("--offline", action="store_true", help="write runs to be synced later")
 
 
@@ -88,11 +89,17 @@ def _import(arguments: argparse.Namespace) -> int:
 
 
 def _publish(arguments: argparse.Namespace) -> int:
+    from importlib.util import find_spec
+
+    from quintain.compose.errors import UsageError
     from quintain.report.publish import publish
 
+    if arguments.report and find_spec("wandb_workspaces") is None:
+        raise UsageError("--report needs wandb-workspaces: pip install 'quintain[report]'")
     store = store_at(named_store(arguments))
     mode: Mode = "offline" if arguments.offline else "auto"
-    done = publish(store, mode, arguments.project or "quintain", arguments.entity)
+    place = arguments.project or "quintain", arguments.entity
+    done = publish(store, mode, *place, report=arguments.report)
     for note in done.notes:
         print(note)
     if done.mode == "disabled":
@@ -101,6 +108,8 @@ def _publish(arguments: argparse.Namespace) -> int:
     runs = done.runs
     told = f"{runs.written} sent, {runs.unchanged} were there, {runs.failed} failed"
     print(f"W&B, {done.mode}: runs: {told}; leaderboard: {done.board}")
+    if done.report:
+        print(f"report: {done.report}")
     if done.mode == "offline" and (runs.written or done.board == "sent"):
         print(f"to send them: wandb sync {store.path}/wandb/offline-run-*")
     return 0

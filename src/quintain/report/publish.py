@@ -17,15 +17,20 @@ from quintain.records.schema import Record
 from quintain.records.store import Store
 from quintain.report.leaderboard import Board, leaderboard
 from quintain.report.wandb_board import RUN, show_board
+from quintain.report.wandb_report import write_report
 
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """How the runs and the leaderboard were sent: "sent", "unchanged", "failed" or "disabled"."""
+    """How runs and leaderboard were sent: "sent", "unchanged", "failed" or "disabled".
+
+    `report` is its URL, or one of these words; "" where none was asked for.
+    """
 
     mode: str
     runs: mirror.MirrorReport
     board: str
+    report: str
     notes: tuple[str, ...]
 
 
@@ -34,8 +39,10 @@ def publish(
     mode: mirror.Mode = "auto",
     project: str = "quintain",
     entity: str | None = None,
+    *,
+    report: bool = False,
 ) -> Published:
-    """Send what W&B does not have yet: runs first, then the run that holds the leaderboard.
+    """Send what W&B does not have yet: runs, the run that holds the leaderboard, the report.
 
     Raises:
         StoreError: the store cannot be read, or nothing can be written beside its records.
@@ -43,17 +50,25 @@ def publish(
     records = store.all()
     runs = mirror.mirror(records, store, mode, project, entity)
     if runs.mode == "disabled":
-        return Published(mode="disabled", runs=runs, board="disabled", notes=())
-    board = leaderboard(records)
+        return Published(mode="disabled", runs=runs, board="disabled", report="", notes=())
+    board, told, page = leaderboard(records), "failed", ""
     done = export(records, store, store.path / "mirror" / "records.qb")
-    notes = (*runs.notes, *done.notes)
-    if runs.failed and runs.mode == "online":  # the server is away: do not wait for it again
-        return Published(mode=runs.mode, runs=runs, board="failed", notes=notes)
+    notes = [*runs.notes, *done.notes]
     try:
-        told = _send(records, board, done, store, mode, f"{entity or ''}/{project}")
+        if not (runs.failed and runs.mode == "online"):  # away: do not wait for it again
+            told = _send(records, board, done, store, mode, f"{entity or ''}/{project}")
+            page = _report(board, store, mode, project, entity) if report else ""
     except Exception as error:
-        told, notes = "failed", (*notes, mirror.note(error, store))
-    return Published(mode=runs.mode, runs=runs, board=told, notes=tuple(dict.fromkeys(notes)))
+        page = "failed" if report else ""
+        notes.append(mirror.note(error, store))
+    kept = tuple(dict.fromkeys(notes))
+    return Published(mode=runs.mode, runs=runs, board=told, report=page, notes=kept)
+
+
+def _report(board: Board, store: Store, mode: mirror.Mode, project: str, entity: str | None) -> str:
+    if mirror.mode_for(mode) != "online":
+        return "none without a server"
+    return write_report(board, store, project, entity)
 
 
 def _send(

@@ -101,6 +101,15 @@ def test_a_curve_is_the_mean_over_seeds_at_common_steps():
     assert curve([]) == []
 
 
+def test_neither_a_bundle_nor_an_empty_store_is_published(store: Store, tmp_path: Path, capsys):
+    bundle = tmp_path / "a.qb"
+    assert main(["export", "--to", str(bundle), str(store.path)]) == 0
+    (tmp_path / "empty").mkdir()
+    for place, told in ((bundle, "quintain import"), (tmp_path / "empty", "no record to publish")):
+        assert main(["publish", str(place)]) == 2
+        assert told in capsys.readouterr().err
+
+
 # Against a server on loopback ---------------------------------------------------------------------
 
 FAKE_KEY = "b" * 40

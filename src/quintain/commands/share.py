@@ -96,7 +96,11 @@ def _publish(arguments: argparse.Namespace) -> int:
 
     if arguments.report and find_spec("wandb_workspaces") is None:
         raise UsageError("--report needs wandb-workspaces: pip install 'quintain[report]'")
-    store = store_at(named_store(arguments))
+    if (named := named_store(arguments)).is_file():  # what is sent is marked in the store
+        raise UsageError(f"{named} is a bundle: take it into a store first, by quintain import")
+    store = store_at(named)
+    if not store.files():
+        raise UsageError(f"the store {named} holds no record to publish")
     mode: Mode = "offline" if arguments.offline else "auto"
     place = arguments.project or "quintain", arguments.entity
     done = publish(store, mode, *place, report=arguments.report)

@@ -71,8 +71,8 @@ class Plain(nn.Module):
 
     def __init__(self, inp: Features, *, width: float = 4.0):
         super().__init__()
-        self.out = Features(**{**vars(inp), "dim": 4})
-        self.net = nn.Linear(inp.dim, 4)
+        self.out = Features(**{**vars(inp), "dim": 32})
+        self.net = nn.Linear(inp.dim, 32)
 
     def forward(self, x, mask):
         return self.net(x), mask

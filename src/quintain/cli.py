@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import quintain
-from quintain import gate
+from quintain import bisection, gate
 from quintain.commands.share import add_sharing
 from quintain.commands.words import (
     existing_store,
@@ -178,6 +178,8 @@ def _add_status(add: Add) -> None:
 
 def _add_gate(add: Add) -> None:
     gate.add_arguments(add("gate", gate.gate, "judge results against a baseline", gate.MORE))
+    find = add("bisect", bisection.bisect, "find the commit that made cells worse", bisection.MORE)
+    bisection.add_arguments(find)
 
 
 def _add_plugins(add: Add) -> None:

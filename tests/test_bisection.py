@@ -1,0 +1,47 @@
+"""`quintain bisect` on a real repository of plugins, in which one commit spoils the model."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from test_rounds import CELL, MODEL, commit
+from words import quintain
+
+SPOILT = MODEL.replace("return self.net(x), mask", "return 0 * self.net(x), mask")
+CELLS = (*CELL, "budget.steps=200", "seed=1,2,3,4")
+
+
+def history(folder: Path, spoilt: str) -> tuple[str, str]:
+    """Six commits, the fourth and later ones spoilt; the first and the last."""
+    found = [
+        commit(folder, f"# {n}\n{spoilt if n >= 4 else MODEL}", f"commit {n}") for n in range(1, 7)
+    ]
+    return found[0], found[-1]
+
+
+@pytest.mark.slow
+def test_the_commit_is_found(tmp_path: Path) -> None:
+    good, bad = history(tmp_path, SPOILT)
+    done = subprocess.run(
+        [sys.executable, "-m", "quintain", "bisect", good, bad, *CELLS],
+        cwd=tmp_path, capture_output=True, text=True, timeout=1800,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].endswith("commit 4")
+    left = subprocess.run(
+        ["git", "worktree", "list"], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert len(left.stdout.splitlines()) == 1
+
+
+def test_what_cannot_be_done_is_said(tmp_path: Path) -> None:
+    good = commit(tmp_path, MODEL, "good")
+    code, _, err = quintain("bisect", good, "HEAD", cwd=tmp_path)
+    assert code == 2 and "which cells?" in err
+    code, _, err = quintain("bisect", good, "HEAD", *CELLS, cwd=tmp_path / "own")
+    assert code == 2 and "top folder" in err
+    code, _, err = quintain("bisect", "nothing", "HEAD", *CELLS, cwd=tmp_path)
+    assert code == 2 and "neither a folder nor a commit" in err

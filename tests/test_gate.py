@@ -133,6 +133,12 @@ def test_speed_is_relative_to_the_calibration_kernel() -> None:
     assert "speed digits/lstm/cpu" not in outcomes(fast(1), fast(0.6), slower=None)
 
 
+def test_an_open_speed_is_not_called_unjudged() -> None:
+    verdict = compare(fast(1)[:2], fast(0.9, seed=1)[:2])
+    assert verdict.exit_code == 3 and "speed undecided" in verdict.sentence
+    assert "speed not judged" not in verdict.sentence
+
+
 def test_another_machine_is_judged_by_quality_alone() -> None:
     verdict = compare(fast(1), fast(0.5, machine={"cpu": "other"}))
     assert verdict.exit_code == 0 and verdict.sentence.endswith("speed not judged")

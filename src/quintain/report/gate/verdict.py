@@ -73,7 +73,8 @@ class Verdict:
         ]
         if self.exit_code == PASSED:
             yield f"no worse in {' and '.join(known)}"
-        if any(side.kind == "speed" and not counts["speed"] and side.cells for side in self.sides):
+        speeds = [cell for side in self.sides if side.kind == "speed" for cell in side.cells]
+        if speeds and all(cell.outcome == "not judged" for cell in speeds):
             yield "speed not judged"
 
     def _counts(self) -> Iterator[tuple[str, int]]:

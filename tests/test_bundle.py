@@ -196,3 +196,38 @@ def test_the_list_of_records_names_the_bundle(store: Store, tmp_path: Path, caps
     found = [row["bundle"] for row in json.loads(capsys.readouterr().out)]
     sha = hashlib.sha256(bundle.read_bytes()).hexdigest()
     assert sorted(found, key=str) == sorted([*[sha] * 6, None], key=str)
+
+
+def test_what_export_writes_can_be_read(tmp_path: Path):
+    """Many words chose the records, and they repeat themselves as much as a zip bomb does."""
+    plain = genuine().dump() | {"step_times_ms": [0.0] * 300_000}
+    records = [Record.model_validate(plain)]
+    words = ["seed=" + ",".join(map(str, range(200)))]
+    export(records, Store(tmp_path), tmp_path / "x.qb", chosen=words)
+    assert open_bundle(tmp_path / "x.qb").all() == records
+
+
+@pytest.mark.parametrize("name", ["a_file/x.qb", "x" * 300 + ".qb"])
+def test_a_bundle_that_cannot_be_written_is_a_sentence(tmp_path: Path, name: str):
+    (tmp_path / "a_file").write_text("")
+    with pytest.raises(BundleError, match="cannot be written"):
+        export(RECORDS, Store(tmp_path), tmp_path / name)
+
+
+def test_an_import_goes_on_from_what_an_earlier_one_noted(tmp_path: Path):
+    theirs, ours = Store(tmp_path / "theirs"), Store(tmp_path / "ours")
+    keys = []
+    for seed in (8, 9):
+        secret = make(seed=seed, cell={"model": {"token": "[redacted]"}})
+        theirs.write(secret)
+        keys.append(secret.key)
+    bundle = out(theirs)
+    import_bundle(bundle, ours)
+    ours.file(keys[0]).unlink()
+    import_bundle(bundle, ours)
+    assert {k: origin.verified for k, origin in origins(ours).items()} == dict.fromkeys(keys, False)
+    (noted,) = (ours.path / "imports").glob("*.json")
+    noted.write_text("{")
+    ours.file(keys[1]).unlink()
+    assert import_bundle(bundle, ours).new == 1
+    assert set(origins(ours)) == {keys[1]}

@@ -374,3 +374,20 @@ def test_open_asks_the_browser_for_the_page(tmp_path, monkeypatch, capsys):
     assert main(["leaderboard", f"store={tmp_path}", "--open"]) == 0
     assert opened == [(tmp_path / "leaderboard.html").as_uri()]
     assert capsys.readouterr().out.strip() == str(tmp_path / "leaderboard.html")
+
+
+ODD = ["\ud800", {"\ud800": 1}, [["a"], []], [[float("nan")]], 7, None, [[None], [1e300]]]
+
+
+@browser_only
+def test_samples_that_make_no_sense_spoil_no_page(tmp_path, visit):
+    store = filled(tmp_path)
+    for number, folder in enumerate((tmp_path / "samples").iterdir()):
+        odd = ODD[number % len(ODD)]
+        shown = {"kind": odd, "values": odd, "text": odd, "file": "a" * 300}
+        (known,) = json.loads((folder / "samples.json").read_text())
+        said = {"truth": odd, "prediction": odd, "targets": odd, "input": known["input"] | shown}
+        (folder / "samples.json").write_text(json.dumps([known | said]))
+    page = visit(command.write_page(store))
+    open_all(page)
+    assert page.locator("#datasets > details").count() == 5

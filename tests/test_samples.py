@@ -138,6 +138,7 @@ def test_they_reach_weights_and_biases(tmp_path: Path, monkeypatch: pytest.Monke
         *("", "[1, 2]", "{}", '[{"index": 1}]', "[" * 100_000, "nonsense", '"text"'),
         '[["index", "truth", "prediction", "input"]]',
         '[{"index": 1, "truth": "a", "prediction": "b", "input": "c"}]',
+        '[{"index": [1], "truth": "a", "prediction": "b", "input": {}}]',
     ],
 )
 def test_samples_of_others_that_make_no_sense_are_left_out(tmp_path: Path, text: str) -> None:
@@ -145,18 +146,20 @@ def test_samples_of_others_that_make_no_sense_are_left_out(tmp_path: Path, text:
     assert read_samples(tmp_path) == []
 
 
-@pytest.mark.parametrize("name", ["../secret.png", "/etc/passwd", ".hidden", "", 7, None])
+@pytest.mark.parametrize(
+    "name", ["../secret.png", "/etc/passwd", ".hidden", "", 7, None, "a" * 300, "a\0b", "\ud800"]
+)
 def test_no_file_outside_the_folder_is_shown(tmp_path: Path, name: Any) -> None:
-    from quintain.records.media import _inside
+    from quintain.records.media import inside
 
     (tmp_path / "secret.png").write_text("x")
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / ".hidden").write_text("x")
-    assert _inside(tmp_path / "kept", name) is None
+    assert inside(tmp_path / "kept", name) is None
 
 
 def test_no_link_is_followed(tmp_path: Path) -> None:
-    from quintain.records.media import _inside
+    from quintain.records.media import inside
 
     kept, secret = tmp_path / "kept", tmp_path / "secret.png"
     kept.mkdir()
@@ -164,5 +167,5 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
     (kept / "0.png").write_text("x")
     (kept / "1.png").symlink_to(secret)
     (tmp_path / "linked").symlink_to(kept)
-    assert _inside(kept, "0.png") == kept / "0.png"
-    assert _inside(kept, "1.png") is None and _inside(tmp_path / "linked", "0.png") is None
+    assert inside(kept, "0.png") == kept / "0.png"
+    assert inside(kept, "1.png") is None and inside(tmp_path / "linked", "0.png") is None

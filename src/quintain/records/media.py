@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from quintain.records.plain import plain_json
 from quintain.records.scrub import scrub
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def read_samples(folder: Path) -> list[dict[str, Any]]:
     try:
         if not (file := inside(folder, "samples.json")) or file.stat().st_size > MOST:
             return []
-        rows = json.loads(file.read_text(encoding="utf-8"))
+        rows = plain_json(json.loads(file.read_text(encoding="utf-8")), {})
         return [row for row in rows if _usable(row)]
     except (OSError, ValueError, TypeError, RecursionError):
         return []
@@ -50,7 +51,9 @@ def read_samples(folder: Path) -> list[dict[str, Any]]:
 
 def _usable(row: Any) -> bool:
     wanted = {"index", "truth", "prediction", "input"}
-    return isinstance(row, dict) and wanted <= set(row) and isinstance(row["input"], dict)
+    if not isinstance(row, dict) or not wanted <= set(row):
+        return False
+    return isinstance(row["index"], int) and isinstance(row["input"], dict)
 
 
 def _media(folder: Path, shown: dict[str, Any], caption: str) -> Iterator[tuple[str, Any]]:
@@ -71,8 +74,11 @@ def inside(folder: Path, name: Any) -> Path | None:
     if not isinstance(name, str) or Path(name).name != name or name.startswith("."):
         return None
     file = folder / name
-    linked = folder.is_symlink() or file.is_symlink()
-    return file if file.is_file() and not linked else None
+    try:
+        linked = folder.is_symlink() or file.is_symlink()
+        return file if file.is_file() and not linked else None
+    except (OSError, ValueError):  # a name that no file can have
+        return None
 
 
 def _words(value: Any) -> str:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import quintain
 from quintain.records import disk
-from quintain.records.bundles.archive import sha256_of
+from quintain.records.bundles.archive import RATIO_FROM, sha256_of
 from quintain.records.bundles.manifest import (
     FORMAT,
     MANIFEST,
     MEDIA,
     MOST_BYTES,
     MOST_MEMBERS,
+    MOST_RATIO,
     RECORDS,
     SAMPLES,
     BundleError,
@@ -140,7 +143,7 @@ def _with_manifest(
 
 
 def _check_target(target: Path) -> None:
-    if target.exists() and not (target.is_file() and zipfile.is_zipfile(target)):
+    if os.path.exists(target) and not (target.is_file() and zipfile.is_zipfile(target)):
         raise BundleError(f"--to {target} is there and is no bundle: choose another name")
 
 
@@ -161,12 +164,20 @@ def _write(target: Path, members: dict[str, bytes]) -> None:
             for name, content in members.items():
                 info = zipfile.ZipInfo(name, EPOCH)
                 info.external_attr = 0o100644 << 16
-                stored = name.startswith(MEDIA) and content[:1] in b"\x89R"  # PNG, RIFF
-                info.compress_type = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
+                info.compress_type = _packing(name, content)
                 zipped.writestr(info, content, compresslevel=9)
         os.replace(part, target)
         disk.sync_folder(target.parent)
     except OSError as error:
         raise BundleError(f"{target} cannot be written: {error.strerror or error}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # not there, or where nothing can be
+            part.unlink()
+
+
+def _packing(name: str, content: bytes) -> int:
+    """As it is where packing is no use (PNG, RIFF), or so much that a reader suspects a bomb."""
+    if name.startswith(MEDIA) and content[:1] in b"\x89R":
+        return zipfile.ZIP_STORED
+    dense = len(content) > RATIO_FROM and len(content) > MOST_RATIO * len(zlib.compress(content, 9))
+    return zipfile.ZIP_STORED if dense else zipfile.ZIP_DEFLATED

@@ -62,7 +62,7 @@ class Manifest(_Part):
     format: int
     quintain: Text
     counts: Counts
-    chosen: list[Text] = []
+    chosen: list[str] = []
     members: dict[Text, Member]
 
 

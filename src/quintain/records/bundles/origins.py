@@ -69,13 +69,26 @@ def note_import(store: Store, taken: Import) -> None:
     with faults.explained(store.path):
         file.parent.mkdir(parents=True, exist_ok=True)
         if file.exists():
-            before = Import.model_validate_json(file.read_bytes())
-            merged = before.records | taken.records
-            taken = taken.model_copy(update={"imported_at": before.imported_at, "records": merged})
+            taken = _merged(_read(file), taken)
         text = json.dumps(taken.model_dump(), indent=1, sort_keys=True).encode()
         part = disk.write_beside(file, text)
         os.replace(part, file)
         disk.sync_folder(file.parent)
+
+
+def _read(file: Path) -> Import | None:
+    try:
+        return Import.model_validate_json(file.read_bytes())
+    except ValidationError:
+        return None  # damaged: what it said is lost, and the import goes on
+
+
+def _merged(before: Import | None, now: Import) -> Import:
+    if before is None:
+        return now
+    unverified = sorted({*before.unverified, *now.unverified})
+    merged = {"records": before.records | now.records, "unverified": unverified}
+    return now.model_copy(update=merged | {"imported_at": before.imported_at})
 
 
 def _digest(file: Path) -> str | None:

@@ -43,7 +43,7 @@ class Album:
             for row in read_samples(folder) if folder else []:
                 one = found.get(row["index"])
                 if one is None:
-                    if len(found) == SAMPLES or not isinstance(row["index"], int):
+                    if len(found) == SAMPLES:
                         continue
                     one = found[row["index"]] = self._input(row, folder) | {"said": {}}
                 one["said"][str(number)] = _kept(row["prediction"])
@@ -96,4 +96,4 @@ def _kept(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return float(f"{value:.6g}")
-    return _kept(json.dumps(value, ensure_ascii=False))
+    return _kept(json.dumps(value, ensure_ascii=False).encode(errors="replace").decode())

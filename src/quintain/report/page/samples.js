@@ -19,7 +19,10 @@ const picture = (sample) => (sample.picture && data.media[sample.picture]
 
 // A forecast: the past, then truth and predictions over it, of the first target.
 const forecast = (table, sample, name) => figure(`Forecast of test sample ${sample.index}${sample.targets && sample.targets.length ? `, ${words(sample.targets[0])}` : ''}`, fileName(name, 'forecast', sample.index), () => [], (width) => {
-  const first = (steps) => (Array.isArray(steps) ? steps.map((step) => [step].flat()[0]) : []);
+  const first = (steps) => {
+    const found = Array.isArray(steps) ? steps.map((step) => [step].flat()[0]) : [];
+    return found.every(Number.isFinite) ? found : [];
+  };
   const past = first(sample.values), truth = first(sample.truth), end = past.length;
   const line = (what, style, values, from) => ({ label: what, style, points: values.map((value, i) => ({ x: from + i, mean: value, low: value, high: value, text: `${what}: ${short(value)} at step ${from + i}` })) });
   const joined = (values) => (end ? [past.at(-1), ...values] : values), from = end ? 0 : 1;

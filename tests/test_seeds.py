@@ -60,3 +60,8 @@ def test_effects_that_are_none() -> None:
     assert seeds_needed(math.inf) is None
     assert seeds_needed(1e-3) is None and seeds_needed(100.0) == 2
     assert (seeds_needed(0.0887) or 0) <= MOST
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200, 1e307])
+def test_more_seeds_do_not_depend_on_the_unit(scale: float) -> None:
+    assert more_seeds([scale, 2 * scale, 4 * scale]) == more_seeds([1.0, 2.0, 4.0])

@@ -181,3 +181,15 @@ def test_differences_read_well() -> None:
     assert amount(12.5, None, "1") == "12.5"
     assert amount(0.0, 0.0, "1") == "0.0 ± 0.0"
     assert [p_value(p) for p in (0.41, 0.0031, 0.0001)] == ["0.41", "0.003", "< 0.001"]
+
+
+def test_scores_of_a_model_that_diverged_are_ranked() -> None:
+    """A perplexity has squares that no float holds."""
+    scores = {"a": [1e200, 2e200, 3e200], "b": [1.1e200, 2.3e200, 2.9e200]}
+    board = leaderboard(
+        make(model=m, seed=i, score=s, task="forecast")
+        for m in scores
+        for i, s in enumerate(scores[m])
+    )
+    assert [row.tie_group for row in board.rows] == [1, 1]
+    assert amount(1e307, None, "fraction") == "inf"

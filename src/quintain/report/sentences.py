@@ -43,7 +43,7 @@ def amount(value: float, half: float | None, unit: str) -> str:
     """A difference of scores and half of its interval: 2.3 ± 0.8 of a fraction's points."""
     scale = 100 if unit == "fraction" else 1
     finest = abs(value if half is None else half) * scale
-    places = min(max(-math.floor(math.log10(finest)), 1), 9) if finest > 0 else 1
+    places = min(max(-math.floor(math.log10(finest)), 1), 9) if 0 < finest < math.inf else 1
     shown = f"{value * scale:.{places}f}"
     return shown if half is None else f"{shown} ± {half * scale:.{places}f}"
 

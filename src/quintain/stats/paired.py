@@ -6,9 +6,7 @@ A seed fixes order and initial weights for every model, so it pairs them. docs/d
 
 from __future__ import annotations
 
-import itertools
 import math
-import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -102,8 +100,9 @@ def sign_flips(differences: Sequence[float]) -> float | None:
     seen = abs(math.fsum(differences))
     enough = seen - 1e-12 * math.fsum(abs(value) for value in differences)  # sums of equal terms
     first, *others = differences  # a pattern and its mirror image are equally far
-    patterns = itertools.product((1, -1), repeat=len(others))
-    sums = (first + sum(map(operator.mul, signs, others)) for signs in patterns)
+    sums = [first]
+    for value in others:
+        sums = [total + value for total in sums] + [total - value for total in sums]
     far = sum(abs(total) >= enough for total in sums)
     return float(far / 2 ** len(others))
 

@@ -51,8 +51,10 @@ def more_seeds(
     n = len(differences)
     if n < 2:
         return None
-    mean = math.fsum(differences) / n
-    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in differences) / (n - 1))
+    size = max(map(abs, differences)) or 1.0  # so that no square under- or overflows
+    scaled = [value / size for value in differences]
+    mean = math.fsum(scaled) / n
+    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in scaled) / (n - 1))
     if deviation <= RESOLUTION * abs(mean):
         return None
     needed = seeds_needed(abs(mean) / deviation, level=level, power=power)

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.stats
-from records_factory import cost, make
+from records_factory import cost, genuine, make
 
 from quintain import cli
+from quintain.records.bundles.export import export
 from quintain.records.schema import Record
 from quintain.records.store import Store, StoreError
 from quintain.report.compare import Comparison, compare, compare_json
@@ -99,6 +100,22 @@ def test_two_stores_pair_the_same_questions(tmp_path: Path) -> None:
     (pair,) = found.pairs
     assert (found.kind, pair.model, pair.hardware, found.only_a) == ("store", "a", "cpu", 1)
     assert pair.seconds.mean == pytest.approx(1.0)  # machines are what is compared
+
+
+def test_bundles_stand_for_stores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, scores in (("old", A), ("new", B)):
+        every = [[genuine(seed=i, score=s, model=m) for i, s in enumerate(scores)] for m in "ab"]
+        store = stored(tmp_path / name, *every)
+        export(store.all(), store, tmp_path / f"{name}.qb")
+    old, new = str(tmp_path / "old"), str(tmp_path / "new.qb")
+    for side in (old, f"{old}.qb"):
+        found = of(side, new, Store(tmp_path / "none"))
+        assert (found.kind, len(found.pairs), found.pairs[0].n) == ("store", 2, len(A))
+    for where in (new, f"store={new}"):
+        assert cli.main(["compare", "a", "b", where, "--format", "json"]) == 0
+        assert json.loads(capsys.readouterr().out)["kind"] == "model"
+    assert cli.main(["compare", old, str(tmp_path / "none.qb")]) == 2
+    assert "there is no bundle" in capsys.readouterr().err
 
 
 def test_two_versions_of_the_code_in_one_store(tmp_path: Path) -> None:

@@ -163,7 +163,7 @@ def _add_reading(add: Add) -> None:
         reading.add_argument("--watch", action="store_true", help="rebuild it as records come")
 
     sides = add("compare", _compare, "set two sides against each other, seed by seed")
-    of = "two of a kind: models, hardware, versions or code of a store; or two stores"
+    of = "two of a kind: models, hardware, versions or code of a store; or two stores, .qb too"
     sides.add_argument("sides", nargs=2, metavar="side", help=of)
     sides.add_argument("settings", nargs="*", help="store=FOLDER (default: results)")
     sides.add_argument("--format", choices=("table", "md", "json"), default="table")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from quintain.records.store import Store
 
-TAKES_A_STORE = ("leaderboard", "records", "export", "publish")
+TAKES_A_STORE = ("leaderboard", "records", "compare", "export", "publish")
 """Commands whose bare word is a store: `quintain leaderboard team.qb`."""
 
 

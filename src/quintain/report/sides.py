@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from quintain.records.bundle import is_bundle, open_bundle
 from quintain.records.schema import Record
 from quintain.records.store import Store, StoreError
 from quintain.report.comparisons import budget_settings, read_as
@@ -29,14 +30,15 @@ def sides(a: str, b: str, find: Callable[[], Store]) -> Sides:
     """Two models, hardware options or versions of the code in one store, or two stores.
 
     Args:
-        a, b: the words; two folders are stores.
+        a, b: the words; two folders or bundles are stores.
         find: gives the store that other words are looked for in.
 
     Raises:
-        StoreError: the words are no two of one kind; says what there is.
+        StoreError: the words are no two of one kind, and says what there is; or a bundle is not
+            taken.
     """
-    if Path(a).is_dir() and Path(b).is_dir():
-        first, second = Store(Path(a)), Store(Path(b))
+    if _is_store(a) and _is_store(b):
+        first, second = _opened(a), _opened(b)
         return _sides("store", _ranked(first.all()), _ranked(second.all()), _question)
     store = find()
     records = _ranked(store.all())
@@ -55,6 +57,14 @@ def code(record: Record) -> str:
     """
     parts = [record.cell.get("sources"), record.cell.get("results_version")]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _is_store(word: str) -> bool:
+    return Path(word).is_dir() or is_bundle(Path(word))
+
+
+def _opened(word: str) -> Store:
+    return open_bundle(Path(word)) if is_bundle(Path(word)) else Store(Path(word))
 
 
 def _question(record: Record) -> Key:

@@ -7,6 +7,8 @@ import torch
 
 from quintain.run import checkpoint
 from quintain.run.checkpoint import Interrupted, Keeper
+from quintain.run.ranks import ALONE
+from quintain.run.shared import SharedKeeper
 
 KEY = "ab" * 16
 
@@ -87,3 +89,16 @@ def test_a_place_that_cannot_be_written_costs_the_checkpoint_only(tmp_path, caps
     keeper.asked = True
     with pytest.raises(Interrupted):
         keeper.save(8, {"steps": 8})
+
+
+def test_a_state_that_is_not_kept_is_not_asked_for(tmp_path):
+    """Of a model that is spread over the ranks: else each chunk would collect it in vain."""
+    keeper = Keeper(tmp_path, "0" * 32, every=0.0)
+    assert SharedKeeper(ALONE, keeper).due()
+    spread = SharedKeeper(ALONE, keeper, keeps=False)
+    assert not spread.due()
+    keeper.asked = True
+    assert spread.due()
+    with pytest.raises(Interrupted):
+        spread.save(1, {"draws": {}})
+    assert not any(tmp_path.iterdir())

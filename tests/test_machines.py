@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from records_factory import make
+from records_factory import cost, make
 
 from quintain.records.machines import HardwareClass, hardware_class, usual_classes
+from quintain.records.store import Store
 from quintain.report.leaderboard import leaderboard
+from quintain.report.page.data import page_data
 
 HERE = {"host": "a", "cpu": "EPYC", "architecture": "x86_64", "cores": 2, "threads": 1}
 TWIN = HERE | {"host": "b", "memory_gb": 8.0, "os": "Linux 5"}
@@ -70,3 +72,16 @@ def test_models_without_common_seeds_are_told_so():
                ((1, "cnn", 0.81), (2, "cnn", 0.82), (1, "mlp", 0.81), (2, "mlp", 0.82),
                 (3, "lstm", 0.9))]  # fmt: skip
     assert "no test: too few seeds in common, or equal scores" in leaderboard(records).sentences[0]
+
+
+def test_the_page_has_all_costs_of_the_seeds_that_are_timed(tmp_path):
+    """Three seeds on three machines, the first not of the usual class; one host changed its."""
+    store = Store(tmp_path)
+    slow = {"latency_ms": {"1": {"p50": 40.0, "p95": 60.0}}}
+    for seed, machine in ((1, OTHER), (2, OTHER | {"host": "a"}), (3, HERE)):
+        store.write(make(seed=seed, machine=machine, cost=cost() | (slow if seed < 3 else {})))
+    for seed in (1, 2, 3):
+        store.write(make(seed=seed, machine=HERE, model="mlp"))
+    (table,) = page_data(store)["tables"]
+    found = {row["model"]: row["costs"]["latency_ms"] for row in table["rows"]}
+    assert found == {"lstm": 0.4, "mlp": 0.4}

@@ -51,9 +51,9 @@ class SharedKeeper:
             self._keeper.begin()
 
     def due(self) -> bool:
-        """Whether rank 0 finds that it is time for a checkpoint."""
-        mine = self._keeper is not None and self._keeper.due()
+        """Whether rank 0 finds that it is time for a checkpoint, or was asked to leave."""
         asked = self._keeper is not None and self._keeper.asked
+        mine = asked or (self.keeps and self._keeper is not None and self._keeper.due())
         due = self._ranks.agree(mine)
         self._leaving = due and self._ranks.agree(asked)
         return due

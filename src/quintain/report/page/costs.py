@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from quintain.records.machines import HardwareClass, hardware_class
 from quintain.records.schema import Cost, Record
 from quintain.report.rows import Row, parts
 from quintain.stats.intervals import mean_interval
@@ -32,10 +33,14 @@ _OF: dict[str, Callable[[Cost], float | None]] = {
 _SPEED = ("total_seconds", "latency_ms", "energy_wh")
 
 
-def of(records: Sequence[Record], row: Row) -> dict[str, float | None]:
-    """Means over the seeds of one machine; None where a seed's is missing."""
-    first = next((str(r.machine.get("host")) for r in records), "")
-    spent = [parts(r)[2] for r in records if str(r.machine.get("host")) == first]
+def of(records: Sequence[Record], row: Row, usual: HardwareClass | None) -> dict[str, float | None]:
+    """Means over the seeds that the row's training time is of; None where a seed's is missing.
+
+    `usual` is the class of machines whose times the row's table has.
+    """
+    there = [r for r in records if str(r.machine.get("host")) == row.host]
+    timed = [r for r in there if hardware_class(r.machine) == usual]
+    spent = [parts(r)[2] for r in timed or there]
     told = {name: mean_interval(map(read, spent)).mean for name, read in _OF.items()}
     if row.train_seconds is None:  # of another class of machines than the others of its table
         told |= dict.fromkeys(_SPEED)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import quintain
+from quintain.records.machines import HardwareClass, usual_classes
 from quintain.records.schema import Record
 from quintain.records.store import Store
 from quintain.report.comparisons import by_content
@@ -64,6 +65,7 @@ def _table(rows: Sequence[Row], found: Mapping[str, Sequence[Record]], album: Al
     """One comparison: its rows, and the samples that their first seeds answered."""
     first = rows[0]
     seeds = [_records(row, found) for row in rows]
+    usual = usual_classes(record for of in seeds for record in of)
     return {
         "dataset": first.dataset,
         "modality": first.modality,
@@ -74,7 +76,7 @@ def _table(rows: Sequence[Row], found: Mapping[str, Sequence[Record]], album: Al
         "unit": "" if first.unit == "1" else first.unit,
         "comparison": first.comparison,
         "places": decimals(row.mean for row in rows),
-        "rows": [_row(row, of) for row, of in zip(rows, seeds, strict=True)],
+        "rows": [_row(row, of, usual) for row, of in zip(rows, seeds, strict=True)],
         "samples": album.samples([of[0] if of else None for of in seeds], first.task),
     }
 
@@ -89,10 +91,10 @@ def _records(row: Row, found: Mapping[str, Sequence[Record]]) -> list[Record]:
     return []
 
 
-def _row(row: Row, records: Sequence[Record]) -> Json:
+def _row(row: Row, records: Sequence[Record], usual: Mapping[str, HardwareClass]) -> Json:
     """The board's row, the costs one can choose, the seeds' curves, the confusion."""
     return asdict(row) | {
-        "costs": costs.of(records, row),
+        "costs": costs.of(records, row, usual.get(row.hardware)),
         "curves": [_curve(record) for record in records],
         "target": next((q.target.value for q in (parts(r)[1] for r in records) if q.target), None),
         "confusion": _confusion(records),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from quintain.records.columns import QUALITY, TREES
+from quintain.records.defaults import filled
 from quintain.records.schema import Record
 from quintain.records.store import Store, StoreError
 
@@ -15,6 +19,8 @@ _WHOLE = ("cell", "changed", "tuned", "trial", "nonfinite")
 """Fields that stay one object a record: they have other keys for each plugin."""
 _LEFT_OUT = ("schema", "step_times_ms", "quality.curve", "cost.ranks")
 """Long lists; `Store.read(key)` has them."""
+LARGE = 2000
+"""Records from which on a store is read by its index; without takes 1 ms a record."""
 
 
 def frame(store: Store) -> DataFrame:
@@ -22,6 +28,7 @@ def frame(store: Store) -> DataFrame:
 
     Beside the record's own fields there are `metric`, `direction`, `val` and `test`: the main
     score. What a record lacks is missing. Long lists are left out: curves and step times.
+    Over `LARGE` records come from the store's index, see `records.table`, and are not validated.
 
     Raises:
         StoreError: there is no such store, or pandas is not installed.
@@ -34,23 +41,51 @@ def frame(store: Store) -> DataFrame:
         raise StoreError(
             "a table needs pandas, which is not installed: pip install 'quintain[frame]'"
         ) from error
-    return pandas.DataFrame(flat_rows(store.all()))
+    is_large = find_spec("duckdb") is not None and len(store.files()) > LARGE
+    return pandas.DataFrame(indexed_rows(store) if is_large else flat_rows(store.all()))
+
+
+def indexed_rows(store: Store) -> list[dict[str, Any]]:
+    """What `flat_rows(store.all())` gives, by the store's index."""
+    from quintain.records.table import table
+
+    with table(store) as con:
+        found = con.sql("select * from records order by key").to_arrow_table()
+        return [_flat(filled(Record, values)) for values in _values(found)]
+
+
+def _values(found: Any) -> Iterator[dict[str, Any]]:
+    for batch in found.to_batches(max_chunksize=1000):
+        for row in batch.to_pylist():
+            yield _whole(row)
+
+
+def _whole(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of the index → the values of the record's text, as far as the index keeps them."""
+    trees, quality = _parsed(row, TREES), _parsed(row, QUALITY[1:])
+    main = row.pop("metric")
+    return row | trees | {"quality": None if main is None else quality | {"main": main}}
+
+
+def _parsed(row: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    texts = {name: row.pop(name) for name in names}
+    return {name: json.loads(text) for name, text in texts.items() if text is not None}
 
 
 def flat_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
     """One flat dict a record, as `frame` has them."""
-    return [_flat(record) for record in records]
+    return [_flat(record.dump()) for record in records]
 
 
-def _flat(record: Record) -> dict[str, Any]:
+def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, value in record.dump().items():
+    for name, value in record.items():
         _add(found, name, value)
-    quality = record.quality
+    quality = record["quality"]
     if quality is not None:
-        main = quality.scores[quality.main]
-        found |= {"metric": quality.main, "direction": main.direction}
-        found |= {"val": main.val, "test": main.test}
+        main = quality["scores"][quality["main"]]
+        found |= {"metric": quality["main"], "direction": main["direction"]}
+        found |= {"val": main["val"], "test": main["test"]}
     return found
 
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from quintain.records import disk, faults, outbox
 from quintain.records.faults import StoreError
 from quintain.records.glance import glance
+from quintain.records.journal import note_written
 from quintain.records.rank import Rank, digest, rank
 from quintain.records.schema import SCHEMA, Record, Status
 from quintain.records.scrub import scrub_record
@@ -126,6 +127,7 @@ class Store:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 temporary = disk.write_beside(target, texts[key], sync=False)
                 outbox.post(self.path, temporary, f"{key}.{digest(texts[key])}.json")
+                note_written(self.path, key)
                 os.replace(temporary, target)
                 yield key
 
@@ -185,6 +187,7 @@ class Store:
                         return False
                     if announce:
                         outbox.post(self.path, temporary, f"{key}.{digest(text)}.json")
+                    note_written(self.path, key)
                     os.replace(temporary, target)
                     disk.sync_folder(target.parent)
             finally:

@@ -132,6 +132,16 @@ def test_markup_in_a_name_is_text():
     assert json.loads(json_text(board))["rows"][0]["model"] == NASTY
 
 
+def test_no_terminal_obeys_a_name_or_a_message():
+    """Of a stranger's bundle: an escape sequence, and the end of a line that is no newline."""
+    told = {"kind": "oom", "type": "E", "message": "\x1b]0;owned\x07 \x9b2J"}
+    nasty = "cnn\x1b[2J\r# owned"
+    board = leaderboard([make(), make(model=nasty), make(model=nasty, status="failed", error=told)])
+    for text in (markdown(board), latex(board)):
+        assert "owned" in text
+        assert all(character.isprintable() or character == "\n" for character in text)
+
+
 def test_latex_that_a_compiler_would_take(board):
     text = latex(board)
     assert text.count("{") == text.count("}")

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from quintain.report.formats.sheets import Sheet, remarks, sheets
 from quintain.report.leaderboard import Board
+from quintain.report.text import plain
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -33,8 +34,8 @@ def latex(board: Board) -> str:
 
 
 def escaped(text: str) -> str:
-    """Every character that LaTeX reads otherwise as a command of its own."""
-    return "".join(_ESCAPES.get(character, character) for character in text)
+    """Every character that LaTeX reads otherwise as a command of its own; no control character."""
+    return "".join(_ESCAPES.get(character, character) for character in plain(text).plain)
 
 
 def _table(sheet: Sheet) -> str:
@@ -65,4 +66,4 @@ def _line(words: Iterable[str], best: bool) -> str:
 
 
 def _comment(text: str) -> str:
-    return " ".join(text.split())
+    return plain(" ".join(text.split())).plain

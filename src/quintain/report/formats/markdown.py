@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from quintain.report.formats.sheets import Sheet, remarks, sheets
 from quintain.report.leaderboard import Board
+from quintain.report.text import plain
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~>-])")
 
@@ -20,8 +21,8 @@ def markdown(board: Board) -> str:
 
 
 def escaped(text: str) -> str:
-    """Shown as it is: no markup, no HTML, one line."""
-    marked = _SPECIAL.sub(r"\\\1", text.replace("\n", ", "))
+    """Shown as it is: no markup, no HTML, one line, nothing that a terminal obeys."""
+    marked = _SPECIAL.sub(r"\\\1", plain(text).plain.replace("\n", ", "))
     return marked.replace("&", "&amp;").replace("<", "&lt;")
 
 

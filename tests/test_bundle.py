@@ -159,7 +159,8 @@ def test_export_overwrites_bundles_alone(store: Store, tmp_path: Path):
 def test_commands(store: Store, tmp_path: Path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["export", "--to", "some.qb", str(store.path), "model=cnn", "seed=1,2"]) == 0
-    assert "some.qb: 2 records" in capsys.readouterr().out
+    size = f"{Path('some.qb').stat().st_size / 1024:.1f} KiB"  # no 0.00 MiB
+    assert f"some.qb: 2 records, {size}" in capsys.readouterr().out
     assert main(["records", "some.qb", "--format", "json"]) == 0
     assert {r["model"] for r in json.loads(capsys.readouterr().out)} == {"cnn"}
     assert main(["leaderboard", "store=some.qb"]) == 0

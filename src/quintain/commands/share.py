@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from quintain.records.mirror import Mode
 
 STORE = "STORE (a folder, a .qb file or a URL; default: results)"
-MIB = 2**20
+KIB = 2**10
 
 
 def add_sharing(add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -64,7 +64,7 @@ def _export(arguments: argparse.Namespace) -> int:
     for note in done.notes:
         print(note)
     with_samples = f", {done.samples} with samples" if arguments.samples else ""
-    print(f"{arguments.to}: {_records(done.records)}{with_samples}, {done.bytes / MIB:.2f} MiB")
+    print(f"{arguments.to}: {_records(done.records)}{with_samples}, {done.bytes / KIB:,.1f} KiB")
     print(f"SHA-256 {done.sha256}")
     return 0
 

@@ -121,7 +121,7 @@ def test_what_is_no_version_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_version_that_cannot_train_in_bursts_is_said(tmp_path: Path) -> None:
     (tmp_path / "src" / "quintain").mkdir(parents=True)
-    (tmp_path / "src" / "quintain" / "__init__.py").touch()
+    (tmp_path / "src" / "quintain" / "__init__.py").write_text('__version__ = "0"\n')
     words = ["gate", "--baseline-code", str(tmp_path), "model=mlp", *QUIET[:1]]
     code, _, err = quintain(*words, cwd=tmp_path)
     assert code == 2 and "cannot train in bursts" in err and "quintain.launch" in err

@@ -94,6 +94,11 @@ def _in(folder: Path, name: str, ours: Path) -> Iterator[Version]:
     if not source.is_dir():
         yield Version(name, place if place.is_dir() else folder, python, environment)
         return
+    if not (source / "launch" / "burst.py").is_file():  # an editable install would lend its own
+        raise UsageError(
+            f"{name} cannot train in bursts: it has no quintain.launch.burst, so it is older than"
+            " the gate; compare stores instead (--baseline)"
+        )
     with tempfile.TemporaryDirectory(prefix="quintain-") as beside:
         _overlay(source, folder, Path(beside, "quintain"))
         environment["PYTHONPATH"] = beside

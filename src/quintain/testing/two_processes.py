@@ -8,6 +8,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from multiprocessing import connection
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, cast
@@ -83,23 +84,32 @@ def _over_ranks(make: Callable[[], Whole], batch: Batch, quiet: bool) -> Gradien
     """What rank 0 of two forks of this process finds."""
     context = multiprocessing.get_context("fork")
     with tempfile.TemporaryDirectory(prefix="quintain-check-") as folder:
-        ours, theirs = context.Pipe(duplex=False)
+        pipes = [context.Pipe(duplex=False) for _ in range(WORLD)]  # two writers to one would mix
         file = Path(folder) / "store"
         ranks = [
             context.Process(target=_rank, args=(rank, file, make, batch, quiet, theirs))
-            for rank in range(WORLD)
+            for rank, (_, theirs) in enumerate(pipes)
         ]
         with _ended(ranks):
-            theirs.close()
-            for _ in ranks:
-                try:
-                    said = ours.recv()
-                except EOFError:
-                    raise AssertionError("a process of two ended without a word") from None
+            for _, theirs in pipes:
+                theirs.close()
+            for said in _answers([ours for ours, _ in pipes]):
                 assert not isinstance(said, str), f"in two processes: {said}"
                 if said is not None:
                     return {name: torch.from_numpy(value) for name, value in said.items()}
     raise AssertionError("rank 0 of two processes has no gradients")
+
+
+def _answers(pipes: list[Connection]) -> Iterator[Any]:
+    """What each process says, as it says it."""
+    waiting: list[Any] = list(pipes)
+    while waiting:
+        for pipe in connection.wait(waiting):
+            waiting.remove(pipe)
+            try:
+                yield cast(Connection, pipe).recv()
+            except EOFError:
+                raise AssertionError("a process of two ended without a word") from None
 
 
 @contextlib.contextmanager

@@ -111,7 +111,7 @@ def _check_end(handle: BinaryIO) -> None:
     tail = handle.read()
     at = tail.rfind(_END_MARK)
     if at < 0 or len(tail) - at < _END.size:
-        raise ValueError("it is no zip, or was cut short")
+        raise ValueError("it is neither a folder nor a bundle (no zip, or cut short)")
     _, _, _, _, members, directory, _, _ = _END.unpack_from(tail, at)
     if tail[max(0, at - _ZIP64_LOCATOR) : at].startswith(_ZIP64_MARK):
         raise ValueError("it is a zip in 64-bit form, which no bundle is")

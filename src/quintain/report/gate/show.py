@@ -23,4 +23,4 @@ def print_verdict(verdict: Verdict, to: Console | None = None) -> None:
     out.print(table)
     for note in verdict.notes:
         out.print(plain(note, "dim"))
-    out.print(plain(verdict.sentence, _STYLE[verdict.exit_code]))
+    out.print(plain(verdict.sentence, _STYLE[verdict.exit_code]), soft_wrap=True)  # one line

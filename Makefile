@@ -42,7 +42,8 @@ gate: setup ## judge this code by its own gate: quality against a kept baseline,
 	rm -rf results-gate
 	$(BIN)/quintain gate --baseline benchmarks/gate/baseline --margin accuracy=0.1 \
 		--baseline-code . --slower 2 --rounds 8 dataset=digits model=gru budget.steps=100 \
-		seed=1,2,3 hardware=cpu wandb.mode=disabled store=results-gate
+		seed=1,2,3 hardware=cpu wandb.mode=disabled store=results-gate \
+		|| test $$? -eq 3  # a noisy machine may leave it open; only a regression fails
 
 soak: setup ## long proofs: the speed targets and the slow tests; results go into benchmarks/
 	$(BIN)/python -m pytest -m slow

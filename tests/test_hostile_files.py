@@ -110,6 +110,7 @@ def test_what_is_of_another_type_is_named(content, tmp_path, path) -> None:
 @MANY
 @given(st.sampled_from(sorted(BEAT)), VALUES)
 @example("steps", 10**400)
+@example("host", "two\nlines\x1b[31m")
 @example("pid", math.inf)
 @example("beat", "0001-01-01T00:00:00+23:59")
 def test_a_heartbeat_of_anything_is_shown_or_passed_over(tmp_path, name, value) -> None:

@@ -89,7 +89,7 @@ def load(file: Path) -> dict[str, Any]:
         raise UsageError(f"{file} is no plan: expected the plan.json of a sweep")
     if content["plan"] != FORMAT:
         raise UsageError(
-            f"{file} has plan format {content['plan']!r} and this Quintain reads {FORMAT};"
+            f"{file} has plan format {content['plan']!r:.40} and this Quintain reads {FORMAT};"
             " make the plan anew with the same words"
         )
     wrong = [name for name, kind in FORM.items() if not isinstance(content.get(name, kind()), kind)]
@@ -132,5 +132,7 @@ def plain_cells(content: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[
             plain = {field: group[field] for field in GROUP if field in group}
             plain |= {"key": entry["key"], "group": name.partition(".")[0], "seed": entry["seed"]}
         except (KeyError, TypeError, AttributeError) as error:
-            raise UsageError(f"the plan's cell {entry!r:.200} cannot be read: {error!r}") from error
+            raise UsageError(
+                f"the plan's cell {entry!r:.200} cannot be read: {error!r:.200}"
+            ) from error
         yield plain | {"config": configs[name]}, entry

@@ -59,7 +59,7 @@ def _thawed(file: Path, content: dict[str, Any]) -> tuple[list[Planned], dict[st
         if not shared.of(unchanged, cell.config["dataset"]):
             problems[f"{file}: the files of dataset={name} are others than when it was made"] = None
         elif action not in get_args(Action):
-            problems[f"{file}: a cell cannot be {action!r}"] = None
+            problems[f"{file}: a cell cannot be {action!r:.40}"] = None
         else:
             params = content["groups"][entry["group"]].get("params")
             cells.append(_planned(cell, entry, params if type(params) is int else None))

@@ -110,8 +110,8 @@ def beats(store: Path) -> list[Running]:
             stepped = None if beat["stepped"] is None else _ago(now, beat["stepped"])
             run = Running(
                 key=str(beat["key"]),
-                label=printable(str(beat["label"])),
-                host=printable(str(beat["host"])),
+                label=_line(beat["label"]),
+                host=_line(beat["host"]),
                 pid=int(beat["pid"]),
                 step=_count(beat["step"]),
                 steps=_count(beat["steps"]),
@@ -124,6 +124,11 @@ def beats(store: Path) -> list[Running]:
             continue
         found.append(run)
     return sorted(found, key=lambda run: -run.running_for)
+
+
+def _line(value: Any) -> str:
+    """A name of a stranger's, in one line."""
+    return " ".join(printable(str(value)).split())[:200]
 
 
 def _count(value: Any) -> int:

@@ -24,6 +24,11 @@ Value = TypeVar("Value")
 POLL = 0.05  # seconds
 PREPARING = timedelta(days=1)  # a download may take long; a rank 0 that dies is heard at once
 
+# Groups that have been left, kept to the end of the process. One whose last user is DDP's reducer is
+# freed with the interpreter's lock held and joins its threads, while a thread that still puts away a
+# gathered tensor waits for that lock: both for ever (seen with torch 2.11).
+_LEFT: list[Any] = []
+
 
 class Ranks:
     """The processes of a run, seen from one of them; by itself a run of one.
@@ -94,6 +99,7 @@ class Ranks:
         """The end of all collectives of this process."""
         self._dismiss()
         if self._store is not None and distributed.is_initialized():
+            _LEFT.append(distributed.group.WORLD)
             distributed.destroy_process_group()
 
     def agree(self, decision: bool) -> bool:

@@ -52,9 +52,9 @@ class SharedKeeper:
 
     def due(self) -> bool:
         """Whether rank 0 finds that it is time for a checkpoint, or was asked to leave."""
+        mine = self._keeper is not None and self._keeper.due()
         asked = self._keeper is not None and self._keeper.asked
-        mine = asked or (self.keeps and self._keeper is not None and self._keeper.due())
-        due = self._ranks.agree(mine)
+        due = self._ranks.agree(asked or (mine and self.keeps))
         self._leaving = due and self._ranks.agree(asked)
         return due
 

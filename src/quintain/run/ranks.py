@@ -24,9 +24,9 @@ Value = TypeVar("Value")
 POLL = 0.05  # seconds
 PREPARING = timedelta(days=1)  # a download may take long; a rank 0 that dies is heard at once
 
-# Groups that have been left, kept to the end of the process. One whose last user is DDP's reducer is
-# freed with the interpreter's lock held and joins its threads, while a thread that still puts away a
-# gathered tensor waits for that lock: both for ever (seen with torch 2.11).
+# Groups that have been left, kept to the end of the process. One whose last user is DDP's reducer
+# is freed with the interpreter's lock held and joins its threads, while a thread that still puts
+# away a gathered tensor waits for that lock: both for ever (seen with torch 2.11).
 _LEFT: list[Any] = []
 
 

@@ -25,7 +25,8 @@ RECORDS = [genuine(seed=i, score=0.8 + i / 100, model=m) for i in (1, 2) for m i
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+    given = [name for name in os.environ if name.startswith("WANDB_")]
+    for name in {*given} - {"WANDB_SERVICE"}:  # W&B's own, of a process that may end meanwhile
         monkeypatch.delenv(name)
     for name in ("HOME", "NETRC", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, str(tmp_path / name.lower()))

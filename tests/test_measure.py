@@ -126,7 +126,7 @@ def test_latency_takes_a_share_of_a_short_training_only(monkeypatch):
         moment[0] += 1e-3
 
     monkeypatch.setattr(measure.time, "perf_counter", lambda: moment[0])
-    for training, readings in ((0.0, 20), (1.0, 20), (5.0, 50), (10.0, 100), (3600.0, 150)):
+    for training, readings in ((0.0, 10), (1.0, 10), (5.0, 50), (10.0, 100), (3600.0, 150)):
         found = measure.latency(model, None, lambda: None, training)
         assert len(found) == pytest.approx(readings, abs=1)
         assert found == pytest.approx([1.0] * len(found))
@@ -149,4 +149,13 @@ def test_the_peak_is_operations_over_the_shortest_time(monkeypatch):
     forward = measure.Forward(nn.Linear(1, 1), trainer)
     readings = iter([0, 9, 0, 2.0, 0, 0.5, 0, 1, 0, 1, 0, 1])  # the first one warms up
     monkeypatch.setattr(measure.time, "perf_counter", lambda: next(readings))
-    assert forward.peak_flops(lambda: None) == 2 * 512**3 / 0.5
+    assert forward.peak_flops(lambda: None, 3600.0) == 2 * 512**3 / 0.5
+
+
+def test_the_peak_of_a_short_training_takes_fewer_readings(monkeypatch):
+    trainer = pl.Trainer(accelerator="cpu", devices=1, logger=False, barebones=True)
+    forward = measure.Forward(nn.Linear(1, 1), trainer)
+    readings = iter([0, 9, 0, 2.0, 0, 1, 0, 1, 0, 0.5, 0, 0.5])
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: next(readings))
+    assert forward.peak_flops(lambda: None, 1.0) == 2 * 512**3 / 1
+    assert len(list(readings)) == 4

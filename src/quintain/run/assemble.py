@@ -55,7 +55,7 @@ def trained(
         **{"pieces": task.pieces.training, "resumed": resumed(run)},
         **_inference(run, forward, budget, training),
     }
-    cost |= _utilisation(cost, _peak_flops(run, forward))
+    cost |= _utilisation(cost, _peak_flops(run, forward, training))
     cost |= together.ranks_part(run.reports, training)
     return Record.model_validate(
         common(run, task.model.stem.reading)
@@ -213,10 +213,10 @@ def _inference(
     return {"latency_ms": latency, "flops_per_sample": flops, "absent": absent}
 
 
-def _peak_flops(run: Run, forward: measure.Forward) -> float | None:
+def _peak_flops(run: Run, forward: measure.Forward, training: float) -> float | None:
     """Of all ranks; None where the memory is too small for the large matrices."""
     try:
-        return forward.peak_flops(run.hardware.synchronize) * run.ranks.world
+        return forward.peak_flops(run.hardware.synchronize, training) * run.ranks.world
     except Exception as error:
         if not out_of_memory(error):
             raise

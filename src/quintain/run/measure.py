@@ -15,12 +15,12 @@ from quintain.compose.build import Model
 from quintain.contracts import Batch, Dataset, Meter, Split
 
 LATENCY_SECONDS = 0.15  # spent on each batch size at most: some hundred readings of a small model
-LATENCY_SHARE = 0.01  # of the seconds of training, after which so many readings will do
-LATENCY_ENOUGH = 20
+SHARE = 0.01  # of the seconds of training, after which so many readings will do
+LATENCY_ENOUGH = 10
 LATENCY_READINGS = 200
 WARM_UP = 3
 PEAK_SIZE = {"cpu": 512, "cuda": 8192, "mps": 2048}  # edge of a matrix that keeps it busy
-PEAK_READINGS = 5
+PEAK_ENOUGH, PEAK_READINGS = 3, 5
 PASSES = 3  # forward, and backward at twice its cost: Kaplan et al. 2020, section 2.1
 
 
@@ -55,16 +55,19 @@ class Forward:
         ready: Batch = self._precision.convert_input(moved)
         return ready
 
-    def peak_flops(self, synchronize: Callable[[], None]) -> float:
+    def peak_flops(self, synchronize: Callable[[], None], training: float) -> float:
         """Operations a second in the largest matrix product of this device: the best reading.
 
         In the precision of the run and with its threads, so that it is the peak it could reach.
+        A run that has trained for few seconds takes fewer readings.
         """
         edge = PEAK_SIZE.get(self.device.type, 512)
         x = self._precision.convert_input(torch.randn(edge, edge, device=self.device))
-        seconds = []
+        seconds: list[float] = []
         with torch.inference_mode(), self._precision.forward_context():
-            for _ in range(PEAK_READINGS + 1):
+            while len(seconds) <= PEAK_READINGS:
+                if len(seconds) > PEAK_ENOUGH and sum(seconds) >= SHARE * training:
+                    break
                 synchronize()
                 began = time.perf_counter()
                 x @ x
@@ -121,7 +124,7 @@ def latency(
 def _enough(readings: int, seconds: float, training: float) -> bool:
     if readings >= LATENCY_READINGS or seconds >= LATENCY_SECONDS:
         return True
-    return readings >= LATENCY_ENOUGH and seconds >= LATENCY_SHARE * training
+    return readings >= LATENCY_ENOUGH and seconds >= SHARE * training
 
 
 def percentiles(values: list[float], *levels: int) -> dict[str, float]:

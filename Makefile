@@ -1,6 +1,7 @@
 # `make bench` and `make test` are all a newcomer needs. VENV=folder uses another environment.
 VENV ?= .venv
 STORE ?= results
+JOBS ?= 2
 PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.quintain-installed
@@ -23,8 +24,8 @@ $(STAMP): pyproject.toml constraints.txt
 bench: setup ## run the quick suite (30 cells and the reference rows) and show the leaderboard, also as a page
 	$(BIN)/quintain sweep suite=quick store=$(STORE) --leaderboard
 
-test: setup ## run all fast tests
-	$(BIN)/python -m pytest
+test: setup ## run all fast tests, JOBS files at a time
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
 check: lint types test wheel gate ## everything that CI runs
 
@@ -46,5 +47,5 @@ gate: setup ## judge this code by its own gate: quality against a kept baseline,
 		|| test $$? -eq 3  # a noisy machine may leave it open; only a regression fails
 
 soak: setup ## long proofs: the speed targets and the slow tests; results go into benchmarks/
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --override-ini faulthandler_timeout=7200
 	$(BIN)/python benchmarks/run_all.py

@@ -1,7 +1,23 @@
 """For all tests: a search for examples takes the same ones each time, so that a CI tells the truth
-about a change; `--hypothesis-profile=default` looks for others."""
+about a change (`--hypothesis-profile=default` looks for others), and no file's tests see what those
+of another have left in the environment.
+"""
 
+import os
+from collections.abc import Iterator
+from multiprocessing import forkserver
+
+import pytest
 from hypothesis import settings
 
 settings.register_profile("same", derandomize=True)
 settings.load_profile("same")
+
+os.environ.pop("COLUMNS", None)  # pytest-xdist sets it
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_server() -> Iterator[None]:
+    """The fork server keeps the environment that it was started in, so each file has its own."""
+    yield
+    forkserver._forkserver._stop()  # does nothing where none was started

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import soundfile
 from PIL import Image
 from records_factory import cost, data, make, quality
 
@@ -14,7 +15,11 @@ from quintain.records.store import Store
 NASTY = "<script>document.title='hacked'</script>{{script}}"
 SAID = {
     "image": {"truth": "3", "prediction": "3", "input": {"kind": "image", "file": "0.png"}},
-    "speech": {"truth": "yes", "prediction": "no", "input": {"kind": "speech", "log_mel": "0.png"}},
+    "speech": {
+        "truth": "yes",
+        "prediction": "no",
+        "input": {"kind": "speech", "log_mel": "0.png", "file": "0.wav"},
+    },
     "video": {"truth": "up", "prediction": "up", "input": {"kind": "video", "file": "0.png"}},
     "text": {"truth": "neun", "prediction": NASTY, "input": {"kind": "text", "text": NASTY}},
     "series": {
@@ -61,3 +66,6 @@ def _keep(folder: Path, said: dict) -> None:
     if "file" in said["input"] or "log_mel" in said["input"]:
         pixels = np.arange(64, dtype=np.uint8).reshape(8, 8) * 3
         Image.fromarray(pixels).save(folder / "0.png")
+    if "log_mel" in said["input"]:
+        tone = np.sin(np.arange(800) / 3)  # a tenth of a second
+        soundfile.write(folder / "0.wav", tone, 8000, subtype="PCM_16")

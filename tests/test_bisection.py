@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 from test_rounds import CELL, MODEL, commit
 from words import quintain
+
+from quintain import bisection
 
 SPOILT = MODEL.replace("return self.net(x), mask", "return 0 * self.net(x), mask")
 CELLS = (*CELL, "budget.steps=200", "seed=1,2,3,4")
@@ -37,11 +40,35 @@ def test_the_commit_is_found(tmp_path: Path) -> None:
     assert len(left.stdout.splitlines()) == 1
 
 
+def test_a_step_hands_the_options_of_speed_to_the_gate(tmp_path: Path, monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr(bisection, "_gate", lambda words: asked.append(words) or 0)
+    monkeypatch.chdir(tmp_path)
+    state = tmp_path / "state.json"
+    plan = {
+        "top": str(tmp_path),
+        "good": "g",
+        "tree": "t",
+        "commands": [["model=gru"]],
+        "store": "",
+    }
+    for speed in ([], ["--slower", "0.2", "--rounds", "8"]):
+        state.write_text(json.dumps(plan | {"speed": speed}))
+        assert bisection.step(state) == 0
+    beside = ["--baseline-code", "g", "--candidate-code", "t"]
+    assert asked == [
+        [*beside, "model=gru"],
+        [*beside, "--slower", "0.2", "--rounds", "8", "model=gru"],
+    ]
+
+
 def test_what_cannot_be_done_is_said(tmp_path: Path) -> None:
     good = commit(tmp_path, MODEL, "good")
     code, _, err = quintain("bisect", good, "HEAD", cwd=tmp_path)
     assert code == 2 and "which cells?" in err
     code, _, err = quintain("bisect", good, "HEAD", *CELLS, cwd=tmp_path / "own")
     assert code == 2 and "top folder" in err
+    code, _, err = quintain("bisect", good, "HEAD", "--rounds", "8", *CELLS, cwd=tmp_path)
+    assert code == 2 and "--rounds goes with --speed" in err
     code, _, err = quintain("bisect", "nothing", "HEAD", *CELLS, cwd=tmp_path)
     assert code == 2 and "neither a folder nor a commit" in err

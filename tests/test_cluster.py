@@ -116,3 +116,18 @@ def test_a_device_that_was_held_back_is_said():
     label = _throttled(both)["throttled"]
     assert label["ok"] is False and "25% of the looks" in label["note"]
     assert _throttled([Absent("throttled_share", "no NVML")])["throttled"]["ok"] is None
+
+
+def test_a_cpu_that_was_held_back_is_said():
+    from quintain.run.assemble import _throttled
+    from quintain.run.together import Report, merged
+
+    def label(events: float) -> dict[str, object]:
+        plain = {"step_ms": [1.0], "shared_ms": [], "input_seconds": 0.0}
+        report = Report(
+            **plain, whole_machine=["throttled_events"], meters={"throttled_events": events}
+        )
+        return _throttled(merged([report, report]))["throttled"]
+
+    assert label(0.0)["ok"] is True
+    assert label(3.0) == {"ok": False, "note": "heat held the CPU back 3 times during the run"}

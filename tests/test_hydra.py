@@ -1,9 +1,9 @@
 """Hydra's own command line: multirun, `--cfg`, `--info`, other launchers."""
 
-import importlib.util
-
 import pytest
 from words import QUIET, quintain
+
+from quintain.records.store import Store
 
 WORDS = ("-m", "dataset=sunspots", "model=rnn,mlp", *QUIET, "store=store")
 
@@ -68,13 +68,27 @@ def test_an_unknown_option_is_told_as_elsewhere(tmp_path):
     assert "did you mean lstm?" in err
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("hydra_plugins") is None
-    or importlib.util.find_spec("hydra_plugins.hydra_joblib_launcher") is None,
-    reason="hydra-joblib-launcher is not installed",
-)
-def test_the_joblib_launcher(folder):
-    words = [*WORDS, "seed=7", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
-    code, _, err = quintain("run", *words, cwd=folder)
+LAUNCHERS = {
+    "joblib": ("hydra.launcher.n_jobs=2",),
+    "submitit_local": ("hydra.launcher.cpus_per_task=1", "hydra.launcher.timeout_min=10"),
+}
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_launchers_of_hydra(launcher, tmp_path):
+    words = [*WORDS, f"hydra/launcher={launcher}", *LAUNCHERS[launcher]]
+    code, _, err = quintain("run", *words, cwd=tmp_path)
     assert code == 0, err
-    assert len(list((folder / "store" / "records").rglob("*.json"))) >= 2
+    store = Store(tmp_path / "store")
+    assert {(r.names.model, r.status) for r in store.all()} == {("rnn", "ok"), ("mlp", "ok")}
+    before = {file: file.stat().st_mtime_ns for file in store.files()}
+    code, _, err = quintain("run", *words, cwd=tmp_path)
+    assert code == 0, err
+    assert {file: file.stat().st_mtime_ns for file in store.files()} == before  # no second run
+
+
+def test_a_failure_under_a_launcher_is_the_commands(tmp_path):
+    words = ["-m", "dataset=sunspots", "model=mlp", *QUIET, "store=store", "budget.seconds=-1"]
+    launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    code, _, err = quintain("run", *words, "seed=1,2", *launcher, cwd=tmp_path)
+    assert code == 2 and "seconds" in err

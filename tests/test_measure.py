@@ -159,3 +159,11 @@ def test_the_peak_of_a_short_training_takes_fewer_readings(monkeypatch):
     monkeypatch.setattr(measure.time, "perf_counter", lambda: next(readings))
     assert forward.peak_flops(lambda: None, 1.0) == 2 * 512**3 / 1
     assert len(list(readings)) == 4
+
+
+def test_bandwidth_counts_what_is_read_and_what_is_written(monkeypatch):
+    trainer = pl.Trainer(accelerator="cpu", devices=1, logger=False, barebones=True)
+    forward = measure.Forward(nn.Linear(1, 1), trainer)
+    readings = iter([0, 9, 0, 2.0, 0, 0.5, 0, 1])  # the first one warms up
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: next(readings))
+    assert forward.bandwidth(lambda: None) == 2 * 2**25 / 0.5

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from quintain.kit.meters import JOULES_PER_KWH, Absent, HostMemory, RaplEnergy
+from quintain.kit.meters import JOULES_PER_KWH, Absent, HostMemory, RaplEnergy, ThermalThrottling
 
 
 def zone(root: Path, name: str, count: int, wrap: int = 1_000_000) -> Path:
@@ -103,3 +103,21 @@ def test_absent_is_its_reason():
     meter.start()
     meter.stop()
     assert (meter.name, meter.read()) == ("mfu", "because")
+
+
+def test_throttling_of_all_cores_is_added(tmp_path):
+    counters = [tmp_path / f"cpu{n}/thermal_throttle/core_throttle_count" for n in (0, 11)]
+    for counter in counters:
+        counter.parent.mkdir(parents=True)
+        counter.write_text("7\n")
+    (tmp_path / "cpufreq").mkdir()  # what stands beside the cores
+    meter = ThermalThrottling(tmp_path)
+    meter.start()
+    counters[0].write_text("9\n")
+    counters[1].write_text("8\n")
+    meter.stop()
+    assert meter.read() == 3
+    counters[0].write_text("nonsense")
+    meter.stop()
+    assert "cannot be read" in str(meter.read())
+    assert "no counter" in str(ThermalThrottling(tmp_path / "none").read())

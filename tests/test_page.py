@@ -276,6 +276,16 @@ def test_figures_have_words_and_samples_are_shown(page):
 
 
 @browser_only
+def test_a_sound_is_heard(page):
+    open_all(page)
+    sounds = page.locator(".samples audio")
+    assert sounds.count() == 1 and "sound of test sample 7" in sounds.get_attribute("aria-label")
+    length = """node => new Promise((done, failed) => {
+        node.onloadedmetadata = () => done(node.duration); node.onerror = failed; node.load(); })"""
+    assert sounds.evaluate(length) == pytest.approx(0.1, abs=0.01)
+
+
+@browser_only
 def test_a_figure_and_its_data_are_saved(page, tmp_path):
     part = page.locator("figure", has_text="Quality against cost").first
 
@@ -307,15 +317,18 @@ def test_a_watched_page_is_built_again_as_records_come(tmp_path):
     words = ["leaderboard", f"store={tmp_path}", "--watch"]
     with subprocess.Popen([sys.executable, "-m", "quintain", *words], stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL, text=True) as watching:  # fmt: skip
-        assert watching.stdout.readline().strip() == str(page)
-        assert 'http-equiv="refresh"' in page.read_text()
-        store.write(make(dataset="new_data"))
-        end = time.monotonic() + WAIT / 1000
-        while "new_data" not in page.read_text() and time.monotonic() < end:
-            time.sleep(0.1)
-        assert "new_data" in page.read_text()
-        watching.send_signal(signal.SIGINT)
-        assert watching.wait(WAIT / 1000) == 0
+        try:
+            assert watching.stdout.readline().strip() == str(page)
+            assert 'http-equiv="refresh"' in page.read_text()
+            store.write(make(dataset="new_data"))
+            end = time.monotonic() + WAIT / 1000
+            while "new_data" not in page.read_text() and time.monotonic() < end:
+                time.sleep(0.1)
+            assert "new_data" in page.read_text()
+            watching.send_signal(signal.SIGINT)
+            assert watching.wait(WAIT / 1000) == 0
+        finally:
+            watching.kill()
     assert 'http-equiv="refresh"' not in page.read_text() and "new_data" in page.read_text()
 
 
@@ -347,7 +360,7 @@ def test_the_page_has_the_numbers_of_the_json(file, store):
     cnn = next(row for row in rows if (row["dataset"], row["model"]) == ("image_data", "cnn"))
     assert cnn["scores"] == [0.9, 0.92, 0.94] and cnn["confusion"]["counts"][0] == [24, 6, 0]
     assert cnn["curves"][0] == [[10, 0.5, 0.5], [20, 1.0, 0.9]] and cnn["costs"]["energy_wh"] == 1.0
-    assert len(shown["media"]) == 1, "the same picture is on the page once"
+    assert len(shown["media"]) == 2, "the same picture, and the sound, are on the page once"
 
 
 def test_a_large_store_gives_up_pictures_before_numbers(monkeypatch, store):
@@ -391,3 +404,22 @@ def test_samples_that_make_no_sense_spoil_no_page(tmp_path, visit):
     page = visit(command.write_page(store))
     open_all(page)
     assert page.locator("#datasets > details").count() == 5
+
+
+def test_a_record_that_comes_while_the_page_is_made_is_not_missed(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    store.write(make())
+
+    def made(store, *, refresh=False):
+        if not built:
+            store.write(make(dataset="late"))
+        built.append(refresh)
+        if len(built) == 2:
+            raise KeyboardInterrupt
+        return ""
+
+    built = []
+    monkeypatch.setattr(command, "page", made)
+    monkeypatch.setattr(command, "LOOK", 0.01)
+    assert main(["leaderboard", f"store={tmp_path}", "--watch"]) == 0
+    assert built == [True, True, False]

@@ -162,6 +162,7 @@ def test_signals_are_heard_in_training_and_in_each_validation_and_test(tmp_path)
         ("device_peak_mb", 1.0, 2.0, 2.0),
         ("host_peak_mb", 1.0, None, 1.0),
         ("throttled_share", 0.0, 0.5, 0.5),
+        ("throttled_events", 1.0, 2.0, 3.0),
         ("gpu_utilisation", 0.9, 0.9, None),
     ],
 )

@@ -23,6 +23,7 @@ MORE = """examples:
 Exit codes: 0 found, 2 it cannot be done as asked, 3 not found, and the last line says why."""
 
 FOUND, NOT_FOUND = 0, 3
+SPEED = ("slower", "rounds")  # options that are handed on to the gate
 SKIP = 125  # to git bisect: this commit cannot be judged
 
 
@@ -33,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("settings", nargs="*", help="the cells, as key=value")
     parser.add_argument("--only", type=Path, metavar="FILE", help="the cells of a --regressed file")
     parser.add_argument("--speed", action="store_true", help="look for a slowdown, not for a loss")
+    for name in SPEED:
+        parser.add_argument(f"--{name}", metavar="N", help=f"with --speed: gate's --{name}")
 
 
 def bisect(arguments: argparse.Namespace) -> int:
@@ -52,7 +55,7 @@ def bisect(arguments: argparse.Namespace) -> int:
         place = Path(ends.enter_context(TemporaryDirectory(prefix="quintain-")))
         state, store = place / "state.json", str(place / "good")
         plan = {"top": str(top), "good": str(good), "tree": str(tree), "commands": commands,
-                "speed": arguments.speed, "store": store}  # fmt: skip
+                "speed": _speed(arguments), "store": store}  # fmt: skip
         state.write_text(json.dumps(plan))
         if not arguments.speed and not _sweep(str(good), commands, store):
             raise UsageError(f"{arguments.good} cannot run these cells; see above")
@@ -71,6 +74,17 @@ def _commands(arguments: argparse.Namespace) -> list[list[str]]:
     if arguments.only is None:
         return [list(arguments.settings)]
     return [[*cell, *arguments.settings] for cell in cells_in(arguments.only)]
+
+
+def _speed(arguments: argparse.Namespace) -> list[str] | None:
+    """The gate's options where a slowdown is looked for, else None."""
+    from quintain.compose.errors import UsageError
+
+    given = {name: value for name in SPEED if (value := getattr(arguments, name)) is not None}
+    if given and not arguments.speed:
+        raise UsageError(f"--{next(iter(given))} goes with --speed, which is not given")
+    words = [word for name, value in given.items() for word in (f"--{name}", value)]
+    return words if arguments.speed else None
 
 
 def _git_bisect(arguments: argparse.Namespace, tree: Path, state: Path) -> int:
@@ -96,8 +110,8 @@ def step(state: Path) -> int:
     plan = json.loads(state.read_text())
     os.chdir(plan["top"])  # git bisect is in the worktree; plugins are named as from here
     tree, commands = plan["tree"], plan["commands"]
-    if plan["speed"]:
-        beside = ["--baseline-code", plan["good"], "--candidate-code", tree]
+    if plan["speed"] is not None:
+        beside = ["--baseline-code", plan["good"], "--candidate-code", tree, *plan["speed"]]
         codes = [_gate([*beside, *words]) for words in commands]
     else:
         with TemporaryDirectory(prefix="quintain-") as store:

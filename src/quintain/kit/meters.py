@@ -112,6 +112,42 @@ class RaplEnergy:
             return []
 
 
+class ThermalThrottling:
+    """How often heat held a core back, all cores of the machine added up.
+
+    The counters of Linux on x86 (`core_throttle_count`, arch/x86/kernel/cpu/mce/therm_throt.c); a
+    virtual machine has none. A package's counter would count once more what its cores tell.
+
+    Args:
+        root: the processors' folder of sysfs.
+    """
+
+    name = "throttled_events"
+    whole_machine = True
+
+    def __init__(self, root: Path = Path("/sys/devices/system/cpu")) -> None:
+        self._counters = sorted(root.glob("cpu[0-9]*/thermal_throttle/core_throttle_count"))
+        self._before = self._after = 0
+        self._reason = "" if self._counters else "no counter of thermal throttling on this machine"
+
+    def start(self) -> None:
+        self._before = self._after = self._count()
+
+    def stop(self) -> None:
+        self._after = self._count()
+
+    def read(self) -> float | str:
+        return self._reason or float(max(0, self._after - self._before))
+
+    def _count(self) -> int:
+        try:
+            return sum(int(counter.read_text()) for counter in self._counters)
+        except (OSError, ValueError) as error:
+            self._reason = f"the counters of thermal throttling cannot be read: {error}"
+            return 0
+
+
 def cpu_meters() -> list[Meter]:
     """Of a run on the CPU."""
-    return [HostMemory(), RaplEnergy(), Absent("device_peak_mb", "the CPU has no memory apart")]
+    absent = Absent("device_peak_mb", "the CPU has no memory apart")
+    return [HostMemory(), RaplEnergy(), ThermalThrottling(), absent]

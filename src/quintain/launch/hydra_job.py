@@ -107,8 +107,17 @@ def _main(config: DictConfig) -> None:
         for problem in str(error).splitlines():
             print(f"quintain: {problem}", file=sys.stderr)
         code = USAGE
-    with open(os.environ[ENDINGS], "a") as file:
-        file.write(f"{code}\n")
+    _note(code)
+
+
+def _note(code: int) -> None:
+    """Tell who started the jobs; from another machine, which does not see the file, by failing."""
+    try:
+        with open(os.environ[ENDINGS], "a") as file:
+            file.write(f"{code}\n")
+    except (OSError, KeyError):
+        if code != OK:
+            raise RuntimeError(f"the job ended with exit code {code}, see above") from None
 
 
 def _job(config: DictConfig) -> int:

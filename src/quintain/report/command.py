@@ -69,6 +69,7 @@ def write(output: Path, text: str) -> None:
 
 
 def _show_page(store: Store, output: Path, *, open_it: bool, watch: bool) -> int:
+    seen = _state(store)  # first: a record that comes while the page is made must not be missed
     write(output, page(store, refresh=watch))
     print(output, flush=True)
     if open_it and not webbrowser.open(output.absolute().as_uri()):
@@ -76,14 +77,13 @@ def _show_page(store: Store, output: Path, *, open_it: bool, watch: bool) -> int
     if watch:
         print("rebuilding it as records come; Ctrl-C ends", file=sys.stderr, flush=True)
         with contextlib.suppress(KeyboardInterrupt):
-            follow(store, lambda: write(output, page(store, refresh=True)))
+            follow(store, seen, lambda: write(output, page(store, refresh=True)))
         write(output, page(store))  # the last one need not load itself again
     return 0
 
 
-def follow(store: Store, rebuild: Callable[[], None]) -> None:
-    """Call `rebuild` whenever the store's records have changed, until interrupted."""
-    seen = _state(store)
+def follow(store: Store, seen: dict[Path, int], rebuild: Callable[[], None]) -> None:
+    """Call `rebuild` whenever the store's records are others than `seen`, until interrupted."""
     while True:
         time.sleep(LOOK)
         if (now := _state(store)) != seen:

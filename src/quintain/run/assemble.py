@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PLACED = ("host_peak_mb", "device_peak_mb", "energy_kwh")  # meters with a field of their own
 MEANS = ("gpu_utilisation", "gpu_clock_mhz")
 """Meters of a part of a run that say nothing of the whole."""
+SUMS = ("energy_kwh", "throttled_events")
 PHASES: tuple[Phase, ...] = ("setup", "training", "validation", "test", "logging")
 
 NO_ROOM = "memory ran out"
@@ -55,19 +56,32 @@ def trained(
         **{"pieces": task.pieces.training, "resumed": resumed(run)},
         **_inference(run, forward, budget, training),
     }
-    cost |= _utilisation(cost, _peak_flops(run, forward, training))
     cost |= together.ranks_part(run.reports, training)
     return Record.model_validate(
         common(run, task.model.stem.reading)
         | {
             "quality": quality(task.trace, task.model.head.scores, budget),
-            "cost": metered(cost, run, meters),
+            "cost": _on_device(cost, run, forward, meters, training),
             "step_times_ms": step_ms,
             "trust": _labels(run, forward, step_ms, share, asked, params)
             | {**_throttled(meters), **trust.pieces(task.pieces)},
             "finished": utc_now(),
         }
     )
+
+
+def _on_device(
+    cost: dict[str, Any],
+    run: Run,
+    forward: measure.Forward,
+    meters: list[Meter],
+    training: float,
+) -> dict[str, Any]:
+    """`cost` with what the hardware's meters tell, and what it could do at most."""
+    peak = _peak_flops(run, forward, training)
+    cost = metered(cost | _utilisation(cost, peak), run, meters)
+    cost["meters"] |= _limits(run, forward, peak, training)  # last: it takes memory of its own
+    return cost
 
 
 def _labels(
@@ -93,12 +107,15 @@ def _labels(
 
 def _throttled(meters: list[Meter]) -> dict[str, Any]:
     """Whether heat or power held the device back, where one of its meters tells."""
-    values, _ = measure.read_meters([m for m in meters if m.name == "throttled_share"])
-    share = values.get("throttled_share")
-    if share is None:
+    values, _ = measure.read_meters([m for m in meters if m.name.startswith("throttled_")])
+    share, events = values.get("throttled_share"), values.get("throttled_events")
+    if share is not None:
+        words = f"in {share:.0%} of the looks at the device heat or power held it back"
+    elif events is not None:
+        words = f"heat held the CPU back {events:.0f} times during the run"
+    else:
         return {"throttled": trust.unknown("this machine tells no throttling")}
-    words = f"in {share:.0%} of the looks at the device heat or power held it back"
-    return {"throttled": trust.check(share == 0, words)}
+    return {"throttled": trust.check(not (share or events), words)}
 
 
 def _interruptions(run: Run) -> dict[str, Any]:
@@ -135,12 +152,12 @@ def _with_earlier(values: dict[str, float | None], run: Run) -> dict[str, float 
 
 
 def joined(name: str, now: float | None, then: float | None) -> float | None:
-    """Energy adds up where all parts are known; a mean of one part is no mean of the run; of all
-    else the highest counts.
+    """Energy and counts add up where all parts are known; a mean of one part is no mean of the run;
+    of all else the highest counts.
     """
     if name in MEANS:
         return None
-    if name == "energy_kwh":
+    if name in SUMS:
         return None if now is None or then is None else now + then
     return max((value for value in (now, then) if value is not None), default=None)
 
@@ -221,6 +238,26 @@ def _peak_flops(run: Run, forward: measure.Forward, training: float) -> float | 
         if not out_of_memory(error):
             raise
         return None
+
+
+def _limits(
+    run: Run, forward: measure.Forward, peak: float | None, training: float
+) -> dict[str, float]:
+    """What the device could do at most, measured in this run: the two lines of a roofline
+    (Williams et al. 2009). Of one rank; bandwidth of a run that is long enough to afford it.
+    """
+    if peak is None:
+        return {}
+    found = {"peak_gflops": peak / run.ranks.world / 1e9}
+    if training >= measure.BANDWIDTH_FROM:
+        try:
+            copied = forward.bandwidth(run.hardware.synchronize)
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+        else:
+            found["bandwidth_gb_s"] = copied / 1e9
+    return found
 
 
 def _utilisation(cost: dict[str, Any], peak: float | None) -> dict[str, Any]:

@@ -21,6 +21,9 @@ LATENCY_READINGS = 200
 WARM_UP = 3
 PEAK_SIZE = {"cpu": 512, "cuda": 8192, "mps": 2048}  # edge of a matrix that keeps it busy
 PEAK_ENOUGH, PEAK_READINGS = 3, 5
+COPIED = {"cpu": 2**25, "cuda": 2**30, "mps": 2**28}  # bytes, more than a usual cache holds
+COPIES = 3
+BANDWIDTH_FROM = 5.0  # seconds of training of which the copies are about a hundredth
 PASSES = 3  # forward, and backward at twice its cost: Kaplan et al. 2020, section 2.1
 
 
@@ -74,6 +77,22 @@ class Forward:
                 synchronize()
                 seconds.append(time.perf_counter() - began)
         return 2 * edge**3 / min(seconds[1:])
+
+    def bandwidth(self, synchronize: Callable[[], None]) -> float:
+        """Bytes a second that the device's memory reads and writes in a large copy, each byte
+        counted twice as in STREAM (McCalpin 1995): the best reading. With the run's threads.
+        """
+        source = torch.zeros(COPIED.get(self.device.type, 2**25), dtype=torch.uint8)
+        source = source.to(self.device).fill_(1)  # a page that was never written takes no memory
+        target = torch.empty_like(source)
+        seconds = []
+        for _ in range(COPIES + 1):
+            synchronize()
+            began = time.perf_counter()
+            target.copy_(source)
+            synchronize()
+            seconds.append(time.perf_counter() - began)
+        return 2 * source.numel() / min(seconds[1:])
 
 
 Predict = Callable[[Batch], torch.Tensor]

@@ -32,6 +32,7 @@ def page(store: Store, *, refresh: bool = False) -> str:
             f"style-src '{_hash(style)}'",
             f"script-src '{_hash(script)}'",
             "img-src data:",
+            "media-src data:",
             "base-uri 'none'",
             "form-action 'none'",
         ]

@@ -44,7 +44,7 @@ def page_data(store: Store) -> Json:
         "notes": board.notes,
         "failed": board.failed,
         "skipped": board.skipped,
-        "media": album.pictures,
+        "media": album.media,
         "left_out": album.left_out(),
     }
 

@@ -13,22 +13,22 @@ from quintain.records.media import inside, read_samples
 from quintain.records.schema import Record
 from quintain.records.store import Store
 
-PICTURES = 3 * 2**20  # bytes of pictures on the page, as base64
-PICTURE = 200 * 2**10  # bytes of one
+MEDIA = 3 * 2**20  # bytes of pictures and sounds on the page, as base64
+ONE = 200 * 2**10  # bytes of one
 WORDS = 600  # characters of a text
 VALUES = 400  # numbers of a series
 SAMPLES = 4  # of a dataset
-_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG, _WAV = b"\x89PNG\r\n\x1a\n", b"RIFF"
 
 
 class Album:
-    """Takes samples from a store until the page has no more room for pictures."""
+    """Takes samples from a store until the page has no more room for pictures and sounds."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._room = PICTURES
+        self._room = MEDIA
         self._gone = 0
-        self.pictures: dict[str, str] = {}
+        self.media: dict[str, str] = {}
 
     def samples(self, records: Sequence[Record | None], task: str) -> list[dict[str, Any]]:
         """A few inputs with their truth, and the predictions by the number of the row.
@@ -50,39 +50,41 @@ class Album:
         return [{"index": index} | one for index, one in sorted(found.items())]
 
     def left_out(self) -> str:
-        """A sentence, where pictures found no room."""
+        """A sentence, where pictures or sounds found no room."""
         if not self._gone:
             return ""
-        return f"{self._gone} pictures of samples are left out: the page has no room for more"
+        return f"{self._gone} pictures and sounds are left out: the page has no room for more"
 
     def _input(self, row: dict[str, Any], folder: Path | None) -> dict[str, Any]:
         shown = row["input"]
-        file = shown.get("log_mel") if shown.get("kind") == "speech" else shown.get("file")
+        heard = shown.get("kind") == "speech"
+        seen = shown.get("log_mel") if heard else shown.get("file")
         return {
             "kind": str(shown.get("kind", "")),
             "truth": _kept(row["truth"]),
             "text": _kept(shown.get("text")),
             "values": _kept(shown.get("values")),
             "targets": _kept(row.get("targets")),
-            "picture": self._picture(folder, file) if folder and file else None,
+            "picture": self._media(folder, seen, _PNG),
+            "sound": self._media(folder, shown.get("file"), _WAV) if heard else None,
         }
 
-    def _picture(self, folder: Path, name: Any) -> str | None:
-        """The name of a picture of the page; the same content is there once."""
-        file = inside(folder, name)
-        if file is None or file.stat().st_size > PICTURE:
+    def _media(self, folder: Path | None, name: Any, kind: bytes) -> str | None:
+        """The page's name for a file that begins so; the same content is there once."""
+        file = inside(folder, name) if folder and name else None
+        if file is None or file.stat().st_size > ONE:
             return None
         content = file.read_bytes()
-        if not content.startswith(_PNG):
+        if not content.startswith(kind):
             return None
         digest = hashlib.sha256(content).hexdigest()[:16]
-        if digest not in self.pictures:
+        if digest not in self.media:
             text = base64.b64encode(content).decode()
             if len(text) > self._room:
                 self._gone += 1
                 return None
             self._room -= len(text)
-            self.pictures[digest] = text
+            self.media[digest] = text
         return digest
 
 

@@ -17,6 +17,10 @@ const picture = (sample) => (sample.picture && data.media[sample.picture]
   ? el('img', { src: `data:image/png;base64,${data.media[sample.picture]}`, alt: `${KINDS[sample.kind] || 'input'}, test sample ${sample.index}; truth: ${words(sample.truth)}`, class: `sample ${sample.kind}` })
   : null);
 
+const sound = (sample) => (sample.sound && data.media[sample.sound]
+  ? el('audio', { controls: '', preload: 'none', src: `data:audio/wav;base64,${data.media[sample.sound]}`, 'aria-label': `sound of test sample ${sample.index}` })
+  : null);
+
 // A forecast: the past, then truth and predictions over it, of the first target.
 const forecast = (table, sample, name) => figure(`Forecast of test sample ${sample.index}${sample.targets && sample.targets.length ? `, ${words(sample.targets[0])}` : ''}`, fileName(name, 'forecast', sample.index), () => [], (width) => {
   const first = (steps) => {
@@ -41,7 +45,7 @@ const forecast = (table, sample, name) => figure(`Forecast of test sample ${samp
 const samples = (table, name) => {
   if (!table.samples.length) return null;
   if (table.task === 'forecast') return el('div', { class: 'figures' }, table.samples.slice(0, 2).map((sample) => forecast(table, sample, name)));
-  return el('div', { class: 'samples' }, table.samples.map((sample) => el('article', {}, picture(sample),
+  return el('div', { class: 'samples' }, table.samples.map((sample) => el('article', {}, picture(sample), sound(sample),
     sample.text !== null && sample.text !== undefined ? el('p', { class: 'source' }, words(sample.text)) : null,
     sample.kind === 'series' && sample.values ? el('p', { class: 'source' }, `${words(sample.values).slice(0, 120)} …`) : null,
     answers(table, sample))));

@@ -31,6 +31,7 @@ def sweep(folder: Path, *words: str, plugins: Path) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
@@ -52,6 +53,26 @@ def test_the_records_of_this_machine_and_a_worker_that_is_killed(tmp_path):
     assert numbers(there["ok"]) == numbers(here) and there["ok"].key == here.key
     assert there["failed"].error.kind == "killed"
     assert "Ray lost the run" in there["failed"].error.message
+
+
+def test_ctrl_c_keeps_what_a_run_has_reached(tmp_path):
+    plugins = bad_plugins.write(tmp_path / "mine", slow="Good pause=0.1")
+    more = ("budget.steps=60", "budget.validations=10", "budget.params=null", "model=slow")
+    words = (*more, "launch.checkpoint_every=0")
+    process = sweep(tmp_path, *words, plugins=plugins)
+    deadline = time.monotonic() + LONG
+    while not (kept := list(tmp_path.glob("store/checkpoints/*/*.pt"))):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out = process.communicate(timeout=LONG)[0]
+    assert process.returncode == 130, out
+    assert list(kept[0].parent.glob("*.pt")) and not Store(tmp_path / "store").all()
+    process = sweep(tmp_path, *words, plugins=plugins)
+    out = process.communicate(timeout=LONG)[0]
+    assert process.returncode == 0, out
+    (record,) = Store(tmp_path / "store").all()
+    assert record.status == "ok" and record.cost.resumed == 1
 
 
 def test_an_address_without_a_cluster(tmp_path):

@@ -56,9 +56,33 @@ def test_what_the_machine_calls_equal_is_no_regression() -> None:
 
 
 def test_more_rounds_are_taken_only_where_they_are_needed() -> None:
-    assert decide("cell", (), rounds(1.0, 0.005, 1), cells=1).n == 8
-    open_ = decide("cell", (), rounds(1.04, 0.05, 1), cells=1)
-    assert open_.outcome == "inconclusive" and open_.n == 32 and open_.more
+    assert decide("cell", (), rounds(1.0, 0.005, 1), cells=1).n == 32
+    open_ = decide("cell", (), rounds(1.035, 0.1, 1), cells=1)
+    assert open_.outcome == "inconclusive" and open_.n == 128 and open_.more
+
+
+def test_slow_steps_are_taken_for_so_many_seconds(monkeypatch) -> None:
+    moment = [0.0]
+
+    def slow(each: Iterator[Round]) -> Iterator[Round]:
+        for one in each:
+            moment[0] += 1.0
+            yield one
+
+    monkeypatch.setattr("quintain.report.gate.rounds.time.monotonic", lambda: moment[0])
+    found = decide("cell", (), slow(rounds(1.035, 0.1, 1)), cells=1)
+    assert found.outcome == "inconclusive" and found.n == 45
+
+
+def test_a_few_wild_rounds_decide_nothing() -> None:
+    """One round in eight meets other work that takes twice the time."""
+
+    def wild(each: Iterator[Round]) -> Iterator[Round]:
+        for number, one in enumerate(each):
+            yield one._replace(candidate=one.candidate * 2) if number % 8 == 7 else one
+
+    found = [decide("cell", (), wild(rounds(1.0, 0.03, s)), cells=1).outcome for s in range(20)]
+    assert found.count("passed") >= 19 and "regression" not in found
 
 
 MODEL = """

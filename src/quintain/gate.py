@@ -36,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--candidate-code", metavar="VERSION", help="instead of the present code")
     parser.add_argument(
-        "--rounds", type=int, default=32, metavar="MOST", help="side by side: at most so many (32)"
+        "--rounds", type=int, default=128, metavar="MOST",
+        help="side by side: at most so many (128), and as many as 45 s have",
     )  # fmt: skip
     parser.add_argument(
         "--margin", action="append", default=[], metavar="SCORE=LOSS",

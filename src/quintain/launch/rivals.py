@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from quintain.compose.errors import UsageError
 from quintain.launch.versions import Version
 
-BURST = 0.25  # seconds: far above the clock's grain and one chunk's, short beside a machine's moods
-WARM_UP = 2  # rounds that are dropped: caches and allocators fill
+BURST = 0.05  # seconds, and a chunk of steps at least: short beside a machine's moods
+WARM_UP = 4  # rounds that are dropped: caches and allocators fill
 PATIENCE = 600.0  # seconds without an answer, after which a version hangs
 
 

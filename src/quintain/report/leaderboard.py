@@ -56,13 +56,16 @@ def leaderboard(records: Iterable[Record]) -> Board:
 
 
 def _newest(records: Sequence[Record]) -> tuple[list[list[Record]], int]:
-    """The newest group of each question, seeds in order, and how many groups were older."""
+    """The newest group of each question, seeds in order, and how many groups were older.
+
+    A reference row is one question on any hardware, so its other groups are not older code's.
+    """
     live, older = [], 0
     for same in by(records, identity).values():
         groups = by(same, lambda record: record.group).values()
         newest = max(groups, key=lambda group: max(r.finished_at() for r in group))
         live.append(sorted(newest, key=lambda r: r.seed))
-        older += len(groups) - 1
+        older += 0 if newest[0].reference else len(groups) - 1
     return live, older
 
 

@@ -14,7 +14,8 @@ from typing import Literal, NamedTuple
 
 from quintain.report.gate.series import Kind, Series
 from quintain.stats.family import holm
-from quintain.stats.margin import NonInferiority
+from quintain.stats.margin import Mean, NonInferiority, against
+from quintain.stats.seeds import POWER
 from quintain.stats.strata import Stratum, not_inferior
 
 ALARM = 0.01  # chance of a false alarm in a whole gate, quality and speed together
@@ -118,16 +119,15 @@ class _Tested(NamedTuple):
     alarming: NonInferiority
 
 
-def judged(series: Series, *, alarm: float, passing: float) -> Judged:
-    """One cell alone, at these levels."""
-    test = _tested([series.stratum()], series.margin, alarm, passing)
+def judged(series: Series, mean: Mean, *, alarm: float, passing: float) -> Judged:
+    """One cell alone by the mean of its gains, at these levels."""
+    levels = passing, alarm
+    test = _Tested(*(against(mean, series.margin, level=one, power=POWER) for one in levels))
     return _judged(series, test, test.passing.p_worse, alarm, passing)
 
 
-def _tested(
-    strata: Sequence[Stratum], margin: float, alarm: float, passing: float = PASS
-) -> _Tested:
-    return _Tested(*(not_inferior(strata, margin, level=level) for level in (passing, alarm)))
+def _tested(strata: Sequence[Stratum], margin: float, alarm: float) -> _Tested:
+    return _Tested(*(not_inferior(strata, margin, level=level) for level in (PASS, alarm)))
 
 
 def _judged(

@@ -1,9 +1,11 @@
 """Speed from rounds A A' B, taken until they decide or there are as many as were allowed.
 
-The gain of a round is log(A / B), A the geometric mean of the baseline's two. The baseline against
-itself, log(A / A'), says what this machine calls equal: where its own interval reaches beyond
-the slowdown that matters, only what lies beyond that too is a regression. To pass, the slowdown
-that matters decides, so a machine of many moods ends inconclusive and neither alarms nor lulls.
+The gain of a round is log(A / B), A the geometric mean of the baseline's two; of the gains the mean
+without a fifth at each end counts, because other work on the machine makes some rounds wild. The
+baseline against itself, log(A / A'), says what this machine calls equal: where its own interval
+reaches beyond the slowdown that matters, only what lies beyond that too is a regression. To pass,
+the slowdown that matters decides, so a machine of many moods ends inconclusive and neither alarms
+nor lulls.
 
 Error control: the rounds are looked at a fixed number of times (after a quarter, a half and all of
 the rounds that are allowed), and each look of each cell has its share of the chance of a false
@@ -14,6 +16,7 @@ both, whatever the rounds have to do with each other from look to look.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -21,11 +24,16 @@ from typing import Protocol
 
 from quintain.report.gate.judge import ALARM, PASS, Judged, judged
 from quintain.report.gate.series import Series
-from quintain.stats.intervals import mean_interval
+from quintain.stats.robust import trimmed_mean
+from quintain.stats.student import student_quantile
 
 SLOWER = 0.05  # side by side: half of the slowdown that is to be found, 10 %
-MOST = 32  # rounds
-LOOKS = (0.25, 0.5, 1.0)  # of them
+MOST = 128  # rounds
+SECONDS = (
+    45.0  # that one cell may take: of slow steps there are fewer rounds, each of longer bursts
+)
+FIRST = 8  # rounds that tell how long one takes; fewer are never taken
+LOOKS = (0.25, 0.5, 1.0)  # of the rounds that are allowed
 
 
 class Turn(Protocol):
@@ -56,11 +64,14 @@ def decide(
         rounds: as they are measured.
         cells: of the whole gate, which share the chance of a false alarm.
         slower: the slowdown that matters, as a share of the time.
-        most: rounds that may be taken; at least 8, so that the first look has two.
+        most: rounds that may be taken; at least 8.
     """
-    taken: list[Turn] = []
+    began = time.monotonic()
+    taken: list[Turn] = [*islice(rounds, FIRST)]
+    affordable = int(FIRST * SECONDS / max(time.monotonic() - began, 1e-9))
+    allowed = max(FIRST, min(most, affordable))
     for share in LOOKS:
-        taken += islice(rounds, max(2, round(share * most)) - len(taken))
+        taken += islice(rounds, max(0, round(share * allowed) - len(taken)))
         found = look(label, words, taken, cells=cells, slower=slower)
         if found.outcome != "inconclusive":
             break
@@ -80,7 +91,8 @@ def look(
     )  # fmt: skip
     levels = {"alarm": ALARM / 2 / cells / len(LOOKS), "passing": PASS / len(LOOKS)}
     raised = replace(series, margin=max(series.margin, own_noise(taken)))
-    found, alarmed = judged(series, **levels), judged(raised, **levels)
+    mean = trimmed_mean(series.gains)
+    found, alarmed = judged(series, mean, **levels), judged(raised, mean, **levels)
     worst = "inconclusive" if found.outcome == "regression" else found.outcome
     outcome = alarmed.outcome if alarmed.outcome == "regression" else worst
     p = None if alarmed.p is None else min(1.0, alarmed.p * cells * len(LOOKS))
@@ -89,10 +101,8 @@ def look(
 
 def own_noise(taken: Sequence[Turn]) -> float:
     """How far from equal the baseline may be from itself: the far end of the 95 % interval."""
-    found = mean_interval([math.log(turn.baseline / turn.again) for turn in taken])
-    if found.low is None or found.high is None:
-        return math.inf
-    return max(-found.low, found.high)
+    found = trimmed_mean([math.log(turn.baseline / turn.again) for turn in taken])
+    return abs(found.value) + student_quantile(0.975, found.degrees) * found.error
 
 
 def _usual(turn: Turn) -> float:

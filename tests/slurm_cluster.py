@@ -20,7 +20,7 @@ import pytest
 
 DAEMONS = ("munged", "slurmctld", "slurmd")
 PARTITIONS = ("main", "spare")
-WAIT = 30.0  # seconds for a daemon to come up
+WAIT = 120.0  # seconds for a daemon to come up
 
 CONF = """ClusterName=testcluster
 SlurmctldHost=localhost

@@ -24,7 +24,7 @@ from quintain.launch.local import LocalPool
 from quintain.records.store import Store
 
 AGAIN = 75
-WAIT = 300.0  # seconds for anything that must happen, on a slow machine too
+WAIT = 600.0  # seconds for anything that must happen, on a slow machine too
 
 
 @pytest.fixture(scope="module")

@@ -129,7 +129,7 @@ def test_without_key_stdin_or_terminal_online_falls_back(store: Store) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         start_new_session=True,
         check=False,
     )

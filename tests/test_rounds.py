@@ -39,7 +39,7 @@ def test_equal_versions_raise_no_alarm_and_a_tenth_is_found() -> None:
 
 
 def test_noise_ends_inconclusive_not_in_alarm() -> None:
-    found = ends(1.0, 0.3, 20)
+    found = ends(1.0, 0.9, 20)
     assert "regression" not in found and found["inconclusive"] > 10
 
 
@@ -56,9 +56,9 @@ def test_what_the_machine_calls_equal_is_no_regression() -> None:
 
 
 def test_more_rounds_are_taken_only_where_they_are_needed() -> None:
-    assert decide("cell", (), rounds(1.0, 0.005, 1), cells=1).n == 32
-    open_ = decide("cell", (), rounds(1.035, 0.1, 1), cells=1)
-    assert open_.outcome == "inconclusive" and open_.n == 128 and open_.more
+    assert decide("cell", (), rounds(1.0, 0.005, 1), cells=1).n == 48
+    open_ = decide("cell", (), rounds(1.03, 0.1, 3), cells=1)
+    assert open_.outcome == "inconclusive" and open_.n == 192 and open_.more
 
 
 def test_slow_steps_are_taken_for_so_many_seconds(monkeypatch) -> None:
@@ -70,8 +70,8 @@ def test_slow_steps_are_taken_for_so_many_seconds(monkeypatch) -> None:
             yield one
 
     monkeypatch.setattr("quintain.report.gate.rounds.time.monotonic", lambda: moment[0])
-    found = decide("cell", (), slow(rounds(1.035, 0.1, 1)), cells=1)
-    assert found.outcome == "inconclusive" and found.n == 45
+    found = decide("cell", (), slow(rounds(1.03, 0.1, 3)), cells=1)
+    assert found.outcome == "inconclusive" and found.n == 55
 
 
 def test_a_few_wild_rounds_decide_nothing() -> None:

@@ -20,7 +20,7 @@ pytest_plugins = ["slurm_cluster"]
 
 WORDS = ("dataset=digits", "hardware=cpu", "wandb.mode=disabled", "--no-references")
 ON_SLURM = "launch.executor=slurm"
-LONG = 240  # seconds: each job imports torch, on machines that others use too
+LONG = 600  # seconds: each job imports torch, on machines that others use too
 
 
 class Sweep:
@@ -78,6 +78,16 @@ def test_an_array_leaves_the_records_of_this_machine(tmp_path, slurm, plugins):
     assert [*map(numbers, here)] == [*map(numbers, there)]
     assert not list(tmp_path.glob("there/slurm/*/*.pkl"))
     assert not list(tmp_path.glob("there/slurm/jobs/*"))
+
+
+def test_a_cell_that_runs_alone_has_a_node_of_its_own(tmp_path, slurm, plugins):
+    words = ("model=slow", "budget.params=null", "budget.steps=8", "budget.validations=1")
+    sweep = Sweep(tmp_path / "store", slurm, *words, "measure=speed", plugins=plugins)
+    sweep.until(lambda: sweep.jobs("running"))
+    told = sweep.ask("scontrol", "show", "job", sweep.jobs("running")[0])
+    assert "OverSubscribe=NO" in told, told  # what --exclusive sets
+    code, out = sweep.end()
+    assert code == 0 and "alone on the machine" in out, out
 
 
 @pytest.mark.slow

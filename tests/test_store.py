@@ -208,7 +208,7 @@ def test_killed_in_the_middle_of_writes(store: Store) -> None:
             assert process.poll() is None
         time.sleep(random.uniform(0.1, 0.3))  # at any moment
         process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=300)
+        process.communicate(timeout=900)
         found = store.all()
         assert not store.problems and {record.status for record in found} <= {"ok"}
     assert found

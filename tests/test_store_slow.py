@@ -36,7 +36,7 @@ def sweep(store: Path, **environment: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         cwd=store.parent,
-        timeout=300,
+        timeout=900,
     )
 
 
@@ -88,7 +88,7 @@ def test_a_disk_that_fills_up_in_the_middle_and_is_freed(tmp_path: Path) -> None
             assert process.poll() is None, process.communicate()[0]
             time.sleep(0.01)
         _fill(filler)
-        said = process.communicate(timeout=300)[0]
+        said = process.communicate(timeout=900)[0]
         assert process.returncode == 1, said
         assert "full disk: free some space" in said and "Traceback" not in said
         for file in (disk / "store" / "records").rglob("*.json"):

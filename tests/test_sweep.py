@@ -28,7 +28,7 @@ from quintain.records.store import Store, StoreError
 
 WORDS = ["dataset=digits", "budget.steps=12", "budget.params=null", "budget.validations=1"]
 WORDS += ["wandb.mode=disabled", "hardware=cpu", "launch.workers=2"]
-WAIT = 300.0  # seconds for anything that must happen, on a slow machine too
+WAIT = 600.0  # seconds for anything that must happen, on a slow machine too
 
 
 def _hear_ctrl_c():

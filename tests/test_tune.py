@@ -117,7 +117,7 @@ def test_an_interrupted_search_ends_as_one_that_was_not(guarded, tmp_path):
         if "trial 2/4" in line:
             os.killpg(process.pid, signal.SIGINT)
             break
-    rest = process.communicate(timeout=300)[0]
+    rest = process.communicate(timeout=900)[0]
     assert process.returncode == 130 and "the same command goes on" in rest
     (study,) = studies(folder)
     assert sum(trial.state.is_finished() for trial in study.trials) < 4
@@ -136,7 +136,7 @@ def test_two_processes_share_a_search_and_its_winner_says_so(tmp_path):
     both = [
         subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) for _ in "ab"
     ]
-    told = [process.communicate(timeout=300)[0] for process in both]
+    told = [process.communicate(timeout=900)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], told
     (study,) = studies(tmp_path)
     assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 5

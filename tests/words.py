@@ -44,7 +44,7 @@ def told(*words):
     return error.value.problems
 
 
-def quintain(*words, cwd, timeout=240, **environment):
+def quintain(*words, cwd, timeout=900, **environment):
     """Runs the command in a process of its own: exit code, standard output, standard error."""
     done = subprocess.run(
         [sys.executable, "-m", "quintain", *words],

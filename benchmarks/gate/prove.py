@@ -8,8 +8,8 @@ optimizer steps (the injected loss, as large as it is measured to be). Gates are
 pools with seeds that have nothing to do with each other: the hard case, of a change that moves all
 numbers and loses nothing. Once more with exactly one point taken from every score.
 
-Speed: real gates, side by side, of a GRU against itself and against itself with a sleep of a tenth
-of its step. Needs an idle machine.
+Speed: real gates, side by side, of a GRU against itself and against itself with a pause of a tenth
+of its step, as long as the step is at the moment. Needs an idle machine.
 
 Runs and gates that were done are kept in --work and not done again; n is told with each result.
 """
@@ -41,8 +41,11 @@ from quintain.report.gate.verdict import compare
 SEEDS = 12  # of the suite, a cell
 MODELS = "cnn,rnn,lstm,gru,transformer"
 POINT = 0.01
+SLOWER = 0.1  # of the step
 GRU = """
 import time
+from collections import deque
+from statistics import median
 from torch import nn
 from quintain.contracts import Features
 
@@ -53,9 +56,16 @@ class Timed(nn.Module):
         super().__init__()
         self.out = Features(**{{**vars(inp), "dim": int(width)}})
         self.net = nn.GRU(inp.dim, int(width), batch_first=True)
+        self.steps, self.last = deque(maxlen=15), None
 
     def forward(self, x, mask):
-        time.sleep({sleep})
+        now = time.perf_counter()
+        if self.last is not None:
+            self.steps.append(now - self.last)
+            end = now + {slower} * median(self.steps)
+            while time.perf_counter() < end:  # time.sleep takes a twentieth of a millisecond more
+                pass
+        self.last = time.perf_counter()
         return self.net(x)[0], mask
 """
 CARD = "_target_: quintain_local.model.timed.Timed\nwidth: 64\ncard: {about: timed}\n"
@@ -156,7 +166,8 @@ def share(what: str, codes: Sequence[int], code: int, **target: float) -> Readin
 def speed(asked: Any, work: Path, end: float) -> list[Reading]:
     """Gates of two kinds in turns until there are enough, or the time is over."""
     log = work / "speed.jsonl"
-    step = slow_down(work)
+    write(work / "plain", 0.0)
+    write(work / "slow", SLOWER)
     plain, slow = at(work, "plain"), at(work, "slow")
     with Match(plain, plain) as equal, Match(plain, slow) as unequal:
         for kind, match in turns(equal, unequal):
@@ -167,7 +178,7 @@ def speed(asked: Any, work: Path, end: float) -> list[Reading]:
     found = []
     for kind, what, target in (
         ("same", "A/A side by side: alarms", {"at_most": 0.01}),
-        ("slow", f"a sleep of {1e3 * step / 10:.3f} ms a step (10 %): found", {"at_least": 0.95}),
+        ("slow", f"a pause of {SLOWER:.0%} of each step: found", {"at_least": 0.95}),
     ):
         done = [one for one in kept(log) if one["kind"] == kind]
         if done:
@@ -185,20 +196,9 @@ def turns(same: Match, slow: Match) -> Iterator[tuple[str, Match]]:
         yield "slow", slow
 
 
-def slow_down(work: Path) -> float:
-    """Write both versions; gives the seconds of a plain step, which the sleep is a tenth of."""
-    for name in ("plain", "slow"):
-        write(work / name, 0.0)
-    with Match(at(work, "plain"), at(work, "plain")) as match, match.cell(WORDS) as (_, rounds):
-        steps = [min(next(rounds)) for _ in range(8)]
-    step = sorted(steps)[len(steps) // 2]
-    write(work / "slow", step / 10)
-    return step
-
-
-def write(folder: Path, sleep: float) -> None:
+def write(folder: Path, slower: float) -> None:
     for kind, name, text in (
-        ("plugins", "timed.py", GRU.format(sleep=sleep)),
+        ("plugins", "timed.py", GRU.format(slower=slower)),
         ("conf", "timed.yaml", CARD),
     ):
         file = folder / "own" / kind / "model" / name

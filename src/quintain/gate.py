@@ -36,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--candidate-code", metavar="VERSION", help="instead of the present code")
     parser.add_argument(
-        "--rounds", type=int, default=128, metavar="MOST",
-        help="side by side: at most so many (128), and as many as 45 s have",
+        "--rounds", type=int, default=192, metavar="MOST",
+        help="side by side: at most so many (192), and as many as 55 s have",
     )  # fmt: skip
     parser.add_argument(
         "--margin", action="append", default=[], metavar="SCORE=LOSS",

@@ -86,4 +86,4 @@ def plain_settings(
 def _chooses_cells(key: str) -> bool:
     from quintain.compose.cells import PARTS
 
-    return key.lstrip("+~").split(".")[0] in (*PARTS, "seed", "suite")
+    return key.lstrip("+~").split(".")[0] in (*PARTS, "seed", "measure", "suite")

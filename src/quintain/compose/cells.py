@@ -26,6 +26,9 @@ RESULTS_VERSION = 2
 """Raised when the engine would give other numbers for the same configuration."""
 
 PARTS = ("dataset", "stem", "head", "model", "optimizer", "budget", "hardware")
+MEASURES = ("quality", "speed")
+ALONE = {"times": "alone"}
+"""What stands under `measure` in the configuration of a cell that nothing may run beside."""
 KEY_LENGTH = 32  # hex digits: 128 bits
 
 
@@ -62,6 +65,11 @@ class Cell:
     changed: dict[str, Any] = field(default_factory=dict)
     trial: dict[str, Any] | None = None
     tuned: dict[str, Any] | None = None
+
+    @property
+    def alone(self) -> bool:
+        """`measure=speed`: nothing may run beside it. Its configuration says so, and its key."""
+        return "measure" in self.config
 
     @property
     def label(self) -> str:
@@ -101,6 +109,8 @@ def make_cell(
     shared = shared or Shared()
     parts = PARTS if reference is None else ("dataset", "stem", "head", "hardware")
     nodes = {part: shared.node(config[part]) for part in parts}
+    if config.get("measure") == "speed" and reference is None and trial is None:
+        nodes["measure"] = shared.node(ALONE)
     name = shared.name(nodes), tuple(names[part] for part in parts), reference
     alike = shared.once(name, lambda: _alike(nodes, names, reference, changed or {}, shared))
     key, group = keys(
@@ -125,7 +135,7 @@ def _alike(
     nodes = nodes | {"dataset": shared.node(shared.of(with_content, nodes["dataset"]))}
     sources = {target: text for node in nodes.values() for target, text in sources_of(node).items()}
     return {
-        "names": {part: names[part] for part in nodes}
+        "names": {part: names[part] for part in nodes if part in PARTS}
         | ({"model": reference} if reference else {}),
         "config": nodes,
         "sources": sources,

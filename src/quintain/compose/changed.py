@@ -46,6 +46,8 @@ def changed(composed: Composed) -> dict[str, Any]:
         if part in nodes or part not in BOUND or part in found:
             base = nodes[part] if part in nodes else option_config(part, choices[part])
             found |= _differences(part, base, composed.config[part])
+    if composed.config["measure"] == "speed":
+        found["measure"] = "speed"
     return found | dict(_files(found, composed.config["dataset"]))
 
 

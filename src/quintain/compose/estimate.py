@@ -177,19 +177,24 @@ def hours(value: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{value:.1f} h"
 
 
-def totals(each: Sequence[Estimate | None], workers: int) -> Totals:
-    """Of the cells to run, in their order."""
+def totals(
+    each: Sequence[Estimate | None], workers: int, alone: Sequence[bool] | None = None
+) -> Totals:
+    """Of the cells to run, in their order; those `alone` one after another, after the others."""
     known = [one for one in each if one is not None]
-    free = [0.0] * max(1, workers)
-    for one in known:
-        heapq.heappush(free, heapq.heappop(free) + one.seconds)
+    free, last = [0.0] * max(1, workers), 0.0
+    for one, is_alone in zip(each, alone or [False] * len(each), strict=True):
+        if one is not None and is_alone:
+            last += one.seconds
+        elif one is not None:
+            heapq.heappush(free, heapq.heappop(free) + one.seconds)
     memory = [one.memory_mb for one in known if one.memory_mb is not None]
     energy = [one.energy_kwh for one in known if one.energy_kwh is not None]
     return Totals(
         cells=len(each),
         unknown=len(each) - len(known),
         serial_hours=sum(one.seconds for one in known) / 3600,
-        wall_hours=max(free) / 3600,
+        wall_hours=(max(free) + last) / 3600,
         workers=workers,
         memory_mb=max(memory, default=None),
         energy_kwh=sum(energy) if energy else None,

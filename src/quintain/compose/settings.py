@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from quintain.compose.cells import PARTS
+from quintain.compose.cells import MEASURES, PARTS
 from quintain.compose.errors import UsageError, nearest
 
 WANDB_MODES = ("auto", "online", "offline", "disabled")
@@ -27,7 +27,7 @@ CLUSTERS = {  # tables below `launch`
 }
 LIMITS = ("max_hours", "max_kwh")
 OUTSIDE = (*PLACES, *TABLES, *LIMITS)
-KNOWN = (*PARTS, "seed", "sweep", *OUTSIDE)
+KNOWN = (*PARTS, "seed", "measure", "sweep", *OUTSIDE)
 """Every key of `conf/config.yaml`; a test keeps it so."""
 
 
@@ -153,6 +153,8 @@ def _wrong_rest(config: Mapping[str, Any]) -> Iterator[str]:
         value = config[name]
         if value is not None and (type(value) not in (int, float) or not value > 0):
             yield f"{name} must be a number above 0 or null, came {value!r}"
+    if config["measure"] not in MEASURES:
+        yield f"measure must be one of {', '.join(MEASURES)}; came {config['measure']!r}"
     if type(seed) is not int or not 0 <= seed < 2**31:
         yield f"seed must be a whole number from 0 to 2^31 - 1, came {seed!r}"
     if not isinstance(store, str) or not store:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
-from quintain.compose.cells import KEY_LENGTH, PARTS, Cell, keys, source_hash, targets
+from quintain.compose.cells import ALONE, KEY_LENGTH, PARTS, Cell, keys, source_hash, targets
 from quintain.compose.errors import UsageError
 from quintain.compose.providers import import_local, use_folder
 from quintain.compose.shared import Shared
@@ -30,7 +30,7 @@ def thaw(plain: dict[str, Any], shared: Shared | None = None) -> Cell:
     if wrong := [name for name, fits in FITS.items() if not fits(plain.get(name))]:
         raise UsageError(f"the cell's {', '.join(wrong)} cannot be read")
     cell = Cell(**plain)
-    if nameless := sorted({*cell.config} - {*cell.names}):
+    if nameless := sorted({*cell.config} - {"measure", *cell.names}):
         raise UsageError(f"the cell has no name for its {', '.join(nameless)}")
     _check_key(cell, shared)
     return cell
@@ -87,7 +87,11 @@ def _is_words(value: Any) -> bool:
 
 def _is_config(value: Any) -> bool:
     return isinstance(value, dict) and all(
-        part in PARTS and isinstance(node, dict) and isinstance(node.get("card", {}), dict | None)
+        (part == "measure" and node == ALONE)
+        or (
+            (part in PARTS and isinstance(node, dict))
+            and isinstance(node.get("card", {}), dict | None)
+        )
         for part, node in value.items()
     )
 

@@ -58,7 +58,7 @@ def forecast(
     plan.estimates = known
     workers = workers_of(settings, len(cells))
     each = [known.get(cell.group) for cell in cells]
-    plan.totals = totals(each, workers)
+    plan.totals = totals(each, workers, [cell.alone for cell in cells])
     bases = [one.basis for one in each if one is not None]
     check_limits(plan.totals, bases, settings.max_hours, settings.max_kwh)
 

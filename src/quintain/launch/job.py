@@ -105,7 +105,8 @@ class Run:
         """Start the command; what it prints goes into the cell's log."""
         command = [sys.executable, "-m", "quintain.launch.follow", sys.executable]
         command += ["-m", "quintain.run", self._order.file, "--store", self._order.store]
-        command += ["--checkpoint-every", str(self._order.checkpoint_every or math.inf)]
+        every = self._order.checkpoint_every  # 0 is after each chunk of steps
+        command += ["--checkpoint-every", str(math.inf if every is None else every)]
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self._code = None
         with self.log.open("ab") as log:

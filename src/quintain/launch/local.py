@@ -18,7 +18,7 @@ from quintain.compose.cells import Cell
 from quintain.launch.events import Ending, Event
 from quintain.launch.limits import Limits
 from quintain.launch.log import Log
-from quintain.launch.resources import slots_of
+from quintain.launch.resources import in_order, slots_of
 from quintain.launch.server import context, warm
 from quintain.launch.worker import work
 from quintain.records.faults import explained
@@ -81,7 +81,8 @@ class LocalPool:
             stopped: how often we were asked to end. Once: nothing more is started, and what runs
                 has the limits' grace to keep its state; twice: it is killed at once.
         """
-        self._queue = cells if isinstance(cells, deque) else deque(cells)  # may still grow
+        # One that may still grow is a search's, and none of its cells runs alone.
+        self._queue = cells if isinstance(cells, deque) else deque(in_order(cells))
         try:
             while (self._queue or self._running) and not stopped():
                 yield from self._start(self._queue)
@@ -106,7 +107,8 @@ class LocalPool:
     def _start(self, queue: deque[Cell]) -> Iterator[Event]:
         """Fill the free workers; a cell that another sweep holds goes to the end of the queue."""
         for _ in range(len(queue)):
-            slots = min(slots_of(queue[0]), self._workers)
+            wanted = self._workers if queue[0].alone else slots_of(queue[0])
+            slots = min(wanted, self._workers)
             if sum(run.slots for run in self._running) + slots > self._workers:
                 return  # no smaller one goes before it, or a large one would wait for ever
             cell = queue.popleft()

@@ -58,11 +58,13 @@ class RayCluster:
     def __init__(self, store: Store, settings: Settings, workers: int) -> None:
         self._store, self._settings, self._workers = store, settings, workers
         self._tasks: dict[Any, _Task] = {}
+        self._largest = 1.0  # CPUs of a machine
 
     def run(self, cells: Sequence[Cell], stopped: Callable[[], int]) -> Generator[Event]:
         ray = self._connect()
         try:
             queue = deque(self._orders(cells, ray.cluster_resources()))
+            self._largest = max(node["Resources"].get("CPU", 1.0) for node in ray.nodes())
             while (queue or self._tasks) and not stopped():
                 while queue and len(self._tasks) < self._workers:
                     yield self._submit(ray, *queue.popleft())
@@ -122,9 +124,8 @@ class RayCluster:
         return found
 
     def _submit(self, ray: Any, cell: Cell, order: Order, needs: Resources) -> Event:
-        task = ray.remote(num_cpus=needs.cpus, num_gpus=needs.gpus, max_retries=0, max_calls=1)(
-            run_order
-        )
+        cpus = self._largest if needs.alone else needs.cpus  # all of a machine: nothing beside it
+        task = ray.remote(num_cpus=cpus, num_gpus=needs.gpus, max_retries=0, max_calls=1)(run_order)
         before = self._store.read(cell.key)
         self._tasks[task.options(name=cell.label).remote(order)] = _Task(cell, before)
         return Event("started", cell)

@@ -14,13 +14,15 @@ from quintain.contracts import Hardware
 
 @dataclass(frozen=True)
 class Resources:
-    """Of one cell: CPU cores and GPUs on one machine."""
+    """Of one cell: CPU cores and GPUs on one machine, where it is alone if its times count."""
 
     cpus: int
     gpus: int
+    alone: bool = False
 
     def __str__(self) -> str:
-        return f"{_some(self.cpus, 'CPU')} and {_some(self.gpus, 'GPU')}"
+        words = f"{_some(self.cpus, 'CPU')} and {_some(self.gpus, 'GPU')}"
+        return f"{words}, alone on the machine" if self.alone else words
 
 
 def resources_of(cell: Cell) -> Resources:
@@ -40,7 +42,7 @@ def resources_of(cell: Cell) -> Resources:
         )
     processes = _count(arguments.get("devices", 1))
     gpus = processes if arguments.get("accelerator") in ("cuda", "gpu") else 0
-    return Resources(cpus=processes * hardware.threads(), gpus=gpus)
+    return Resources(cpus=processes * hardware.threads(), gpus=gpus, alone=cell.alone)
 
 
 def slots_of(cell: Cell) -> int:
@@ -55,10 +57,15 @@ def slots_of(cell: Cell) -> int:
     return 1 if cell.reference else asked
 
 
+def in_order(cells: Iterable[Cell]) -> list[Cell]:
+    """As they came, but last those that run alone (`measure=speed`), so that nothing waits."""
+    return sorted(cells, key=lambda cell: cell.alone)
+
+
 def by_resources(cells: Iterable[Cell]) -> dict[Resources, list[Cell]]:
-    """Cells that ask for the same, together."""
+    """Cells that ask for the same, together; last those that run alone."""
     groups: dict[Resources, list[Cell]] = {}
-    for cell in cells:
+    for cell in in_order(cells):
         groups.setdefault(resources_of(cell), []).append(cell)
     return groups
 

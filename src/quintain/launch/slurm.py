@@ -142,7 +142,7 @@ class Slurm:
             "cpus_per_task": asked["cpus"] or needs.cpus,
             "signal_delay_s": min(WARNING, 15 * asked["time"]),
             "array_parallelism": self._workers,
-            "additional_parameters": asked["extra"],
+            "additional_parameters": asked["extra"] | ({"exclusive": True} if needs.alone else {}),
         }
 
     def _leave(self) -> Iterator[Event]:

@@ -53,8 +53,8 @@ def read_as(record: Record) -> Key:
 
 
 def budget_settings(record: Record) -> Key:
-    """The settings of the budget, whatever its name."""
-    return _settings(record, "budget")
+    """The settings of the budget, whatever its name, and whether its times were taken alone."""
+    return _settings(record, "budget") + _settings(record, "measure")
 
 
 def _data(record: Record) -> Key:
@@ -71,8 +71,8 @@ def _told(records: Sequence[Record]) -> list[str]:
 
     Data are told by content if nothing else differs.
     """
-    kinds = ("dataset", "budget")
-    told = variants(records, kinds, always=kinds, ignore=(_CARD,))
+    kinds = ("dataset", "budget", "measure")
+    told = variants(records, kinds, always=kinds, ignore=(_CARD, "measure.times"))
     count = Counter(told)
     return [
         ", ".join(filter(None, (line, f"data={_fingerprint(record)[:SHOWN]}" * (count[line] > 1))))

@@ -68,7 +68,7 @@ def variants(
     """
     names = [record.names.model_dump() for record in records]
     found = [settings(record) for record in records]
-    changed = [k for k in kinds if len({each[k] for each in names}) > 1]
+    changed = [k for k in kinds if len({each.get(k) for each in names}) > 1]
     told = [{kind: each[kind] for kind in changed} for each in names]
     for key in sorted(set().union(*found)):
         kind = key.split(".")[0]

@@ -28,10 +28,8 @@ from quintain.stats.robust import trimmed_mean
 from quintain.stats.student import student_quantile
 
 SLOWER = 0.05  # side by side: half of the slowdown that is to be found, 10 %
-MOST = 128  # rounds
-SECONDS = (
-    45.0  # that one cell may take: of slow steps there are fewer rounds, each of longer bursts
-)
+MOST = 192  # rounds
+SECONDS = 55.0  # for one cell: of slow steps there are fewer rounds, of longer bursts
 FIRST = 8  # rounds that tell how long one takes; fewer are never taken
 LOOKS = (0.25, 0.5, 1.0)  # of the rounds that are allowed
 

@@ -25,7 +25,7 @@ bench: setup ## run the quick suite (30 cells and the reference rows) and show t
 	$(BIN)/quintain sweep suite=quick store=$(STORE) --leaderboard
 
 test: setup ## run all fast tests, JOBS files at a time
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --max-worker-restart 3
 
 check: lint types test wheel gate ## everything that CI runs
 

@@ -70,6 +70,18 @@ def test_built_in_models_keep_the_contract(core, spec):
         check(maker(CORES[core], spec), spec)
 
 
+def test_two_processes_do_not_wait_for_threads_that_a_fork_leaves_behind():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        torch.randn(600, 600) @ torch.randn(600, 600)  # OpenMP has its threads now
+        CHECKS["two_processes"](
+            maker(CORES["lstm"], SPECS["example_image"]), SPECS["example_image"]
+        )
+    finally:
+        torch.set_num_threads(before)
+
+
 class Plain(nn.Module):
     """A linear map of each position, to be broken in one way or another."""
 

@@ -23,7 +23,7 @@ from quintain.testing.specs import fake_batch
 from quintain.testing.wiring import Whole, module, seeded
 
 WORLD = 2
-LIMIT = timedelta(seconds=300)  # that a process waits for the other, on a machine under load
+LIMIT = timedelta(seconds=200)  # that a process waits for the other, on a machine under load
 CLOSE = 1e-8  # float64: sums in another order
 
 Gradients = dict[str, Tensor]
@@ -104,7 +104,9 @@ def _answers(pipes: list[Connection]) -> Iterator[Any]:
     """What each process says, as it says it."""
     waiting: list[Any] = list(pipes)
     while waiting:
-        for pipe in connection.wait(waiting):
+        ready = connection.wait(waiting, patience := 2 * LIMIT.total_seconds())
+        assert ready, f"two processes gave no answer within {patience:.0f} s"
+        for pipe in ready:
             waiting.remove(pipe)
             try:
                 yield cast(Connection, pipe).recv()
@@ -120,9 +122,10 @@ def _ended(ranks: list[Any]) -> Iterator[None]:
             rank.start()
     try:
         yield
-    finally:
         for rank in ranks:
             rank.join(LIMIT.total_seconds())
+    finally:
+        for rank in ranks:
             rank.kill()
             rank.join()
 
@@ -136,6 +139,7 @@ def _rank(
     answer: Connection,
 ) -> None:
     """Tells the gradients (rank 0), None (the other), or in words what went wrong."""
+    torch.set_num_threads(1)  # OpenMP's threads did not come along, and it would wait for them
     store = FileStore(str(file), WORLD)
     try:
         distributed.init_process_group(

@@ -13,6 +13,7 @@ from quintain.compose.errors import UsageError
 from quintain.compose.estimate import Estimate, totals
 from quintain.compose.settings import settings_of
 from quintain.compose.thaw import thaw
+from quintain.launch.ray_cluster import whole_machine
 from quintain.launch.resources import Resources, by_resources, resources_of
 from quintain.launch.slurm import Slurm
 from quintain.records.bundle import open_bundle
@@ -67,10 +68,20 @@ def test_a_frozen_one_is_read_again():
 
 def test_what_they_ask_of_schedulers():
     one, other = cell("model=mlp", "measure=speed", "hardware=cpu"), cell("hardware=cpu")
-    assert one.alone and not other.alone and one.label == other.label
+    assert one.alone and not other.alone and one.label == "digits/mlp/cpu alone/s1"
     assert resources_of(one) == Resources(1, 0, alone=True)
     assert str(resources_of(one)) == "1 CPU and 0 GPUs, alone on the machine"
     assert [list(found) for found in by_resources([one, other]).values()] == [[other], [one]]
+
+
+def test_on_ray_they_take_the_largest_machine_that_lives_and_has_the_gpus():
+    def node(cpus, gpus=0, alive=True):
+        return {"Alive": alive, "Resources": {"CPU": cpus} | ({"GPU": gpus} if gpus else {})}
+
+    nodes = [node(96.0), node(32.0, 8), node(16.0, 1), node(128.0, 8, alive=False)]
+    assert whole_machine(nodes, Resources(1, 0, alone=True)) == 96.0
+    assert whole_machine(nodes, Resources(1, 1, alone=True)) == 32.0
+    assert whole_machine([{"Alive": True, "Resources": {}}], Resources(2, 0, alone=True)) == 2.0
 
 
 def test_slurm_gives_a_node_of_their_own(tmp_path):

@@ -70,5 +70,13 @@ def test_what_cannot_be_done_is_said(tmp_path: Path) -> None:
     assert code == 2 and "top folder" in err
     code, _, err = quintain("bisect", good, "HEAD", "--rounds", "8", *CELLS, cwd=tmp_path)
     assert code == 2 and "--rounds goes with --speed" in err
+    for words, why in {
+        ("--rounds", "7"): "expected 8 or more",
+        ("--rounds", "many"): "invalid int",
+        ("--slower", "0"): "expected a share above 0",
+        ("--slower", "nan"): "expected a share above 0",
+    }.items():
+        code, _, err = quintain("bisect", good, "HEAD", "--speed", *words, *CELLS, cwd=tmp_path)
+        assert code == 2 and why in err
     code, _, err = quintain("bisect", "nothing", "HEAD", *CELLS, cwd=tmp_path)
     assert code == 2 and "neither a folder nor a commit" in err

@@ -80,6 +80,23 @@ def test_holm_is_over_all_lines(tmp_path: Path) -> None:
     assert [pair.p_holm for pair in pairs] == pytest.approx([3 * (pairs[0].p or 0)] * 3)
 
 
+def test_what_measure_speed_times_again_is_told_and_scored_once(tmp_path: Path) -> None:
+    alone: dict[str, Any] = {"cell": {"measure": {"times": "alone"}}}
+    for folder, more in (("both", [{}, alone]), ("speed", [alone])):
+        for changes in more:
+            stored(tmp_path / folder, runs(A, model="a", **changes), runs(B, model="b", **changes))
+    found = of("a", "b", Store(tmp_path / "both"))
+    assert [pair.measure for pair in found.pairs] == ["quality", "speed"]
+    assert found.pairs[0].p_holm == found.pairs[0].p and found.pairs[1].p_holm is None
+    (only,) = of("a", "b", Store(tmp_path / "speed")).pairs
+    assert only.measure == "speed" and only.p_holm == only.p
+    stores = of(str(tmp_path / "both"), str(tmp_path / "both"), Store)
+    assert [pair.measure for pair in stores.pairs] == ["quality", "speed"] * 2
+    out = io.StringIO()
+    show(["a", "b"], lambda: Store(tmp_path / "both"), "table", console(out))
+    assert out.getvalue().count("measure=speed") == 1
+
+
 def test_other_budgets_and_hardware_are_not_paired(tmp_path: Path) -> None:
     large = {"budget": {"_target_": "budget.large", "steps": 9}}
     gpu: dict[str, Any] = {"names": {"hardware": "cuda"}, "cell": {"hardware": {"_target_": "c"}}}

@@ -56,6 +56,7 @@ def test_a_hang_is_ended_by_its_limit_though_time_is_not_up(folder, tmp_path):
     assert (record.status, record.error.kind) == ("failed", "timeout")
     assert "no sign of life for" in record.error.message
     assert "limit 1 (launch.hang_limit)" in record.error.message
+    assert not list((tmp_path / "running").iterdir())  # a run that was killed cannot take it away
 
 
 def test_a_clock_that_goes_back_changes_no_duration_and_no_claim(folder, tmp_path):

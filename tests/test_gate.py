@@ -16,6 +16,7 @@ from quintain.cli import main
 from quintain.records.schema import Record
 from quintain.records.store import Store
 from quintain.report.gate.files import junit, markdown, regressed
+from quintain.report.gate.judge import Judged
 from quintain.report.gate.quality import usual_margin
 from quintain.report.gate.verdict import compare
 
@@ -79,6 +80,25 @@ def test_too_much_noise_is_inconclusive_and_says_what_would_decide() -> None:
     assert verdict.exit_code == 3
     more = [one.more for one in verdict.having("inconclusive")]
     assert f"about {max(m for m in more if m)} more seeds would decide" in verdict.sentence
+
+
+def test_scores_that_measure_speed_repeats_count_once() -> None:
+    alone: dict[str, Any] = {"changed": {"measure": "speed"},
+                             "cell": {"measure": {"times": "alone"}}}  # fmt: skip
+    before, after = (runs(seed=1), runs(-0.005, seed=2))
+    again = [[*side, *runs(*loss, seed=seed, **alone)]
+             for side, loss, seed in ((before, (), 1), (after, (-0.005,), 2))]  # fmt: skip
+    one, two = (judge_of("quality", *sides) for sides in ((before, after), again))
+    assert one == two
+    assert len(judge_of("speed", *again)) == 9
+    lone = [[*before[:2], *again[0][len(before) :]], [*after[:2], *again[1][len(after) :]]]
+    seeds = {one.series.label: one.series.seeds for one in judge_of("quality", *lone)}
+    assert seeds["digits/cnn/cpu"] == (1, 2)
+    assert seeds["digits/cnn/cpu measure=speed"] == (3, 4, 5)
+
+
+def judge_of(kind: str, before: list[Record], after: list[Record]) -> list[Judged]:
+    return [one for one in compare(before, after).every if one.series.kind == kind]
 
 
 def test_a_gain_is_told() -> None:

@@ -92,3 +92,11 @@ def test_a_failure_under_a_launcher_is_the_commands(tmp_path):
     launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     code, _, err = quintain("run", *words, "seed=1,2", *launcher, cwd=tmp_path)
     assert code == 2 and "seconds" in err
+
+
+def test_a_launcher_that_runs_side_by_side_is_not_given_clean_times(tmp_path):
+    words = ["-m", "dataset=sunspots", "model=mlp", *QUIET, "store=store", "measure=speed"]
+    launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    code, _, err = quintain("run", *words, "seed=1,2", *launcher, cwd=tmp_path)
+    assert code == 2 and "JoblibLauncher does not promise" in err
+    assert not Store(tmp_path / "store").all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import subprocess
@@ -14,7 +15,7 @@ from words import QUIET, quintain, write
 from quintain.compose.errors import UsageError
 from quintain.launch.rivals import Round
 from quintain.launch.versions import version
-from quintain.report.gate.rounds import decide, own_noise
+from quintain.report.gate.rounds import decide, look, own_noise
 
 
 def rounds(slower: float, noise: float, seed: int, again: float = 1.0) -> Iterator[Round]:
@@ -70,7 +71,7 @@ def test_slow_steps_are_taken_for_so_many_seconds(monkeypatch) -> None:
             yield one
 
     monkeypatch.setattr("quintain.report.gate.rounds.time.monotonic", lambda: moment[0])
-    found = decide("cell", (), slow(rounds(1.03, 0.1, 3)), cells=1)
+    found = decide("cell", (), slow(rounds(1.03, 0.3, 3)), cells=1)
     assert found.outcome == "inconclusive" and found.n == 55
 
 
@@ -83,6 +84,63 @@ def test_a_few_wild_rounds_decide_nothing() -> None:
 
     found = [decide("cell", (), wild(rounds(1.0, 0.03, s)), cells=1).outcome for s in range(20)]
     assert found.count("passed") >= 19 and "regression" not in found
+
+
+@pytest.mark.parametrize(("share", "times"), [(0.2, 2.0), (0.25, 1.5), (0.25, 1 / 1.5)])
+def test_other_work_that_meets_all_alike_favours_nobody(share: float, times: float) -> None:
+    """A fifth or a quarter of all bursts take longer, or less, whoever's turn it is."""
+
+    def moods(slower: float, seed: int) -> Iterator[Round]:
+        draw = random.Random(seed)
+        while True:
+            spent = [math.exp(draw.gauss(0, 0.02)) for _ in range(3)]
+            spent = [s * times if draw.random() < share else s for s in spent]
+            yield Round(spent[0], spent[1], spent[2] * slower)
+
+    same = trimmed_gain(moods(1.0, 1), 6_000)
+    assert same == pytest.approx(0, abs=0.007)
+    found = [decide("cell", (), moods(1.05, s), cells=1).outcome for s in range(30)]
+    assert found.count("regression") <= 1 and found.count("passed") <= 4  # 5 %, on the margin
+    found = [decide("cell", (), moods(1.1, s), cells=1).outcome for s in range(20)]
+    assert "passed" not in found
+
+
+def test_who_is_first_in_a_round_favours_nobody() -> None:
+    """Whoever has the first turn is slower by a third, the second by a tenth."""
+
+    def turns() -> Iterator[Round]:
+        draw = random.Random(5)
+        for turn in itertools.count():
+            places = [1.33, 1.1, 1.0]
+            spent = {(turn + k) % 3: places[k] * math.exp(draw.gauss(0, 0.01)) for k in range(3)}
+            yield Round(*(spent[who] for who in range(3)))
+
+    assert trimmed_gain(turns(), 3000) == pytest.approx(0, abs=0.002)
+
+
+def trimmed_gain(rounds: Iterator[Round], n: int) -> float:
+    found = look("cell", (), [*itertools.islice(rounds, n)], cells=1, slower=0.05)
+    assert found.gain is not None
+    return found.gain
+
+
+def test_the_gain_and_the_two_times_say_the_same() -> None:
+    found = look("cell", (), [*itertools.islice(rounds(1.1, 0.2, 4), 100)], cells=1, slower=0.05)
+    assert math.log(found.series.before / found.series.after) == pytest.approx(found.gain)
+
+
+def test_warming_up_takes_no_rounds_away(monkeypatch) -> None:
+    """The first round comes after 500 s of it, each other after a second."""
+    moment = [0.0]
+
+    def slow(each: Iterator[Round]) -> Iterator[Round]:
+        moment[0] += 500.0
+        for one in each:
+            yield one
+            moment[0] += 1.0
+
+    monkeypatch.setattr("quintain.report.gate.rounds.time.monotonic", lambda: moment[0])
+    assert decide("cell", (), slow(rounds(1.03, 0.3, 3)), cells=1).n == 55
 
 
 MODEL = """

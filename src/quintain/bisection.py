@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -34,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("settings", nargs="*", help="the cells, as key=value")
     parser.add_argument("--only", type=Path, metavar="FILE", help="the cells of a --regressed file")
     parser.add_argument("--speed", action="store_true", help="look for a slowdown, not for a loss")
-    for name in SPEED:
-        parser.add_argument(f"--{name}", metavar="N", help=f"with --speed: gate's --{name}")
+    parser.add_argument("--slower", type=float, metavar="SHARE", help="with --speed: as of gate")
+    parser.add_argument("--rounds", type=int, metavar="MOST", help="with --speed: as of gate")
 
 
 def bisect(arguments: argparse.Namespace) -> int:
@@ -59,8 +60,9 @@ def bisect(arguments: argparse.Namespace) -> int:
         state.write_text(json.dumps(plan))
         if not arguments.speed and not _sweep(str(good), commands, store):
             raise UsageError(f"{arguments.good} cannot run these cells; see above")
-        if step(state) != 1:
-            print(f"{arguments.bad} is not shown to be worse than {arguments.good}")
+        if (found := step(state)) != 1:
+            words = "could not be judged against" if found == SKIP else "is no worse than"
+            print(f"{arguments.bad} {words} {arguments.good}; see above")
             return NOT_FOUND
         return _git_bisect(arguments, tree, state)
 
@@ -79,11 +81,16 @@ def _commands(arguments: argparse.Namespace) -> list[list[str]]:
 def _speed(arguments: argparse.Namespace) -> list[str] | None:
     """The gate's options where a slowdown is looked for, else None."""
     from quintain.compose.errors import UsageError
+    from quintain.report.gate.rounds import FIRST
 
     given = {name: value for name in SPEED if (value := getattr(arguments, name)) is not None}
     if given and not arguments.speed:
         raise UsageError(f"--{next(iter(given))} goes with --speed, which is not given")
-    words = [word for name, value in given.items() for word in (f"--{name}", value)]
+    if not (math.isfinite(slower := given.get("slower", 1)) and slower > 0):
+        raise UsageError(f"--slower {slower}: expected a share above 0, as in 0.05")
+    if given.get("rounds", FIRST) < FIRST:
+        raise UsageError(f"--rounds {given['rounds']}: expected {FIRST} or more")
+    words = [word for name, value in given.items() for word in (f"--{name}", str(value))]
     return words if arguments.speed else None
 
 

@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
@@ -94,6 +94,7 @@ def _of_stores(
     from quintain.report.gate.verdict import compare
 
     before, notes = _records(arguments.baseline, "baseline", arguments.only)
+    _check_margins(margins, before)
     after, more = _candidate(arguments)
     speed = None if arguments.baseline_code else slower
     verdict = compare(before, after, margins=margins, slower=speed)
@@ -180,6 +181,20 @@ def _margins(arguments: argparse.Namespace) -> tuple[dict[str, float], float | N
     if problems:
         raise UsageError(problems)
     return margins, slower
+
+
+def _check_margins(margins: Mapping[str, float], before: Sequence[Record]) -> None:
+    """Raises UsageError for a margin of what is no main score of the baseline."""
+    from quintain.compose.errors import UsageError, nearest
+
+    known = sorted({record.quality.main for record in before if record.quality})
+    problems = [
+        f"--margin {name}: the baseline is not judged by it{nearest(name, known)}; "
+        f"it is by {', '.join(known)}"
+        for name in margins if name not in known
+    ]  # fmt: skip
+    if known and problems:
+        raise UsageError(problems)
 
 
 def _positive(text: str) -> float | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from quintain.records.store import Store
 
+STORES = ("records", "plans")  # what sweeps leave in a store
 TAKES_A_STORE = ("leaderboard", "records", "compare", "export", "publish")
 """Commands whose bare word is a store: `quintain leaderboard team.qb`."""
 
@@ -18,9 +20,21 @@ def with_store_named(arguments: argparse.Namespace) -> list[str]:
     words = [str(word) for word in arguments.settings]
     if arguments.command in TAKES_A_STORE:
         words = [word if "=" in word else f"store={word}" for word in words]
+        _check_one_store(words)
     if arguments.command == "import" and arguments.store is not None:
         words.append(f"store={arguments.store}")
     return words
+
+
+def _check_one_store(words: Sequence[str]) -> None:
+    from quintain.compose.errors import UsageError
+
+    stores = [word.partition("=")[2] for word in words if word.startswith("store=")]
+    if len(stores) > 1:
+        raise UsageError(
+            f"one store at a time, came {', '.join(stores)}: `quintain compare A B` sets two"
+            " against each other, `quintain export STORE --to FILE` and `import FILE` join them"
+        )
 
 
 def existing_store(arguments: argparse.Namespace) -> Store:
@@ -49,6 +63,8 @@ def store_at(path: Path) -> Store:
         return open_bundle(path)
     if not path.exists():
         raise UsageError(f"there is no store at {path}; run quintain sweep, or give store=FOLDER")
+    if any(path.iterdir()) and not any((path / name).exists() for name in STORES):
+        raise UsageError(f"{path} is no store: it has neither {' nor '.join(STORES)} in it")
     return Store(path)
 
 

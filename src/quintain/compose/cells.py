@@ -74,8 +74,8 @@ class Cell:
     @property
     def label(self) -> str:
         """dataset/model/hardware/s1: for people; not unique."""
-        names = self.names
-        return f"{names['dataset']}/{names['model']}/{names['hardware']}/s{self.seed}"
+        names, alone = self.names, " alone" if self.alone else ""
+        return f"{names['dataset']}/{names['model']}/{names['hardware']}{alone}/s{self.seed}"
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1, sort_keys=True)

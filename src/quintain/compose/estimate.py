@@ -78,7 +78,7 @@ def estimates(cells: Iterable[Cell], past: Sequence[Past]) -> dict[str, Estimate
 
 def probed(cell: Cell, one: Past) -> Estimate:
     """The estimate of a cell of which a few steps were run."""
-    return _mean([one], cell, f"a probe of {one.cost.get('steps')} steps")
+    return _mean([one], cell, f"a probe of {one.cost.get('steps') or 'a few'} steps")
 
 
 def _count(number: int) -> str:

@@ -29,6 +29,7 @@ from quintain.launch.server import examine
 from quintain.launch.sweep import OK, USAGE, run_plan, say
 from quintain.records.store import Store, StoreError
 
+ONE_AFTER_ANOTHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 ENDINGS = "QUINTAIN_ENDINGS"
 OTHER_CONFIG = ("--package", "-cn", "-cp", "-cd", "--config", "--info", "-i", "--hydra-help", "-p")
 
@@ -110,6 +111,16 @@ def _main(config: DictConfig) -> None:
     _note(code)
 
 
+def _check_alone(config: DictConfig, launcher: str) -> None:
+    """Other launchers start jobs side by side, and a record must not say what is not so."""
+    if config.get("measure") == "speed" and launcher != ONE_AFTER_ANOTHER:
+        raise UsageError(
+            "measure=speed times a cell with nothing beside it, which Hydra's launcher"
+            f" {launcher.rpartition('.')[2]} does not promise: use `quintain sweep`, or -m without"
+            " hydra/launcher"
+        )
+
+
 def _note(code: int) -> None:
     """Tell who started the jobs; from another machine, which does not see the file, by failing."""
     try:
@@ -121,6 +132,7 @@ def _note(code: int) -> None:
 
 
 def _job(config: DictConfig) -> int:
+    _check_alone(config, HydraConfig.get().launcher._target_)
     with_hydra = config.copy()
     OmegaConf.set_readonly(with_hydra, False)
     with open_dict(with_hydra):

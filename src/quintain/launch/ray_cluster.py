@@ -52,19 +52,26 @@ def _answers(address: str | None) -> None:
         raise UsageError(f"no Ray cluster at launch.ray.address={address}: {error}") from error
 
 
+def whole_machine(nodes: Sequence[dict[str, Any]], needs: Resources) -> float:
+    """All CPUs of the largest machine that lives and has what is needed, so nothing runs beside."""
+    held: list[dict[str, float]] = [node["Resources"] for node in nodes if node["Alive"]]
+    fit = [has.get("CPU", 0.0) for has in held if has.get("GPU", 0.0) >= needs.gpus]
+    return max([float(needs.cpus), *fit])
+
+
 class RayCluster:
     """At most `workers` tasks in Ray's hands at once; Ray starts them where there is room."""
 
     def __init__(self, store: Store, settings: Settings, workers: int) -> None:
         self._store, self._settings, self._workers = store, settings, workers
         self._tasks: dict[Any, _Task] = {}
-        self._largest = 1.0  # CPUs of a machine
+        self._nodes: list[dict[str, Any]] = []
 
     def run(self, cells: Sequence[Cell], stopped: Callable[[], int]) -> Generator[Event]:
         ray = self._connect()
         try:
             queue = deque(self._orders(cells, ray.cluster_resources()))
-            self._largest = max(node["Resources"].get("CPU", 1.0) for node in ray.nodes())
+            self._nodes = ray.nodes()
             while (queue or self._tasks) and not stopped():
                 while queue and len(self._tasks) < self._workers:
                     yield self._submit(ray, *queue.popleft())
@@ -124,7 +131,7 @@ class RayCluster:
         return found
 
     def _submit(self, ray: Any, cell: Cell, order: Order, needs: Resources) -> Event:
-        cpus = self._largest if needs.alone else needs.cpus  # all of a machine: nothing beside it
+        cpus = whole_machine(self._nodes, needs) if needs.alone else float(needs.cpus)
         task = ray.remote(num_cpus=cpus, num_gpus=needs.gpus, max_retries=0, max_calls=1)(run_order)
         before = self._store.read(cell.key)
         self._tasks[task.options(name=cell.label).remote(order)] = _Task(cell, before)

@@ -62,8 +62,11 @@ def write(output: Path, text: str) -> None:
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         part = disk.write_beside(output, text.encode())
-        part.chmod(0o644)  # a temporary file is for its owner alone
-        os.replace(part, output)
+        try:
+            part.chmod(0o644)  # a temporary file is for its owner alone
+            os.replace(part, output)
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(f"{output} cannot be written: {error.strerror}") from error
 

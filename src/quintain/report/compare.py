@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from quintain.contracts import Direction
 from quintain.records.schema import Cost, Record
 from quintain.records.store import Store
+from quintain.report.comparisons import untimed
 from quintain.report.rows import parts
 from quintain.report.sides import Sides, sides
 from quintain.stats.family import holm
@@ -16,13 +17,16 @@ from quintain.stats.intervals import Interval, mean_interval
 from quintain.stats.paired import Paired, paired
 from quintain.stats.ratios import ratio_interval
 
+Measure = Literal["quality", "speed"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
     """A against B on one dataset. `gain` is how much better A is, in the score's unit.
 
     `gain`, its interval, `p`, `p_flips` and the effect sizes are over the `n` common seeds as in
-    `stats.paired`; `p_holm` is corrected for all rows. `seconds` and `latency` are ratios A / B of
+    `stats.paired`; `p_holm` is corrected for all rows, but for those that time again what another
+    one has scored (`measure` is speed): they have none. `seconds` and `latency` are ratios A / B of
     training time and latency at batch 1 with their interval; without values where the two ran on
     different machines, unless machines are what is compared.
     """
@@ -30,6 +34,7 @@ class Pair:
     dataset: str
     model: str
     hardware: str
+    measure: Measure
     metric: str
     direction: Direction
     unit: str
@@ -75,7 +80,8 @@ def compare(a: str, b: str, find: Callable[[], Store]) -> Comparison:
     found = sides(a, b, find)
     common = sorted(found.a.keys() & found.b.keys())
     tests = [_test(found.a[key], found.b[key]) for key in common]
-    corrected = holm([test.p for test in tests])
+    again = [untimed(key) != key and untimed(key) in common for key in common]
+    corrected = holm([None if k else test.p for k, test in zip(again, tests, strict=True)])
     pairs = [
         _pair(found, key, test, p) for key, test, p in zip(common, tests, corrected, strict=True)
     ]
@@ -121,6 +127,7 @@ def _pair(found: Sides, key: tuple[str, ...], test: Paired, p_holm: float | None
         dataset=names.dataset,
         model=names.model if found.kind != "model" else "",
         hardware=names.hardware if found.kind != "hardware" else "",
+        measure="quality" if untimed(key) == key else "speed",
         metric=quality.main,
         direction=_direction(one),
         unit=quality.scores[quality.main].unit,

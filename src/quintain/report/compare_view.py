@@ -66,7 +66,8 @@ def _words(pair: Pair) -> list[str]:
     places = decimals([pair.a.mean, pair.b.mean])
     means = [f"{number(i.mean, places)} ± {number(i.half_width, places)}" for i in (pair.a, pair.b)]
     score = f"{pair.metric} {ARROW[pair.direction]}"
-    label = " ".join(filter(None, (pair.dataset, pair.model, pair.hardware, score)))
+    alone = "measure=speed" if pair.measure == "speed" else ""
+    label = " ".join(filter(None, (pair.dataset, pair.model, pair.hardware, alone, score)))
     ps = [ABSENT if p is None else p_value(p) for p in (pair.p, pair.p_holm)]
     ratios = [_ratio(pair.seconds), _ratio(pair.latency), number(pair.params, 2)]
     return [label, *means, _gain(pair), str(pair.n), *ps, number(pair.hedges_g, 2), *ratios]

@@ -11,6 +11,8 @@ from quintain.report.variants import SHOWN, settings, spokesman, variants
 Group = list[Record]
 Key = tuple[str, ...]
 
+AGAIN = ("measure=speed", "measure.times=alone")  # as a word and as a setting
+
 _CARD = "dataset.fingerprint"  # what a card promised; the content's own fingerprint decides
 
 
@@ -55,6 +57,14 @@ def read_as(record: Record) -> Key:
 def budget_settings(record: Record) -> Key:
     """The settings of the budget, whatever its name, and whether its times were taken alone."""
     return _settings(record, "budget") + _settings(record, "measure")
+
+
+def untimed(key: Sequence[str]) -> Key:
+    """A key or words without `measure=speed`: what the same cell answers that is not timed alone.
+
+    Its scores are the same numbers, so they count once.
+    """
+    return tuple(part for part in key if part not in AGAIN)
 
 
 def _data(record: Record) -> Key:

@@ -49,7 +49,11 @@ def overall(tables: Sequence[Table], runs: Runs) -> list[Aggregate]:
     for same in by(ranked, lambda table: budget_settings(_first(table, runs))).values():
         if len(same) > 1:
             first = _first(same[0], runs)
-            told = [f"{k}={v}" for k, v in off_default(first, ("budget",)).items() if k != "budget"]
+            told = [
+                f"{k}={v}"
+                for k, v in off_default(first, ("budget", "measure")).items()
+                if k != "budget"
+            ]
             found += _aggregates(", ".join([first.names.budget, *told]), same, runs)
     return found
 

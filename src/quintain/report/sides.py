@@ -11,7 +11,7 @@ from typing import NamedTuple
 from quintain.records.bundle import is_bundle, open_bundle
 from quintain.records.schema import Record
 from quintain.records.store import Store, StoreError
-from quintain.report.comparisons import budget_settings, read_as
+from quintain.report.comparisons import AGAIN, budget_settings, read_as
 from quintain.report.variants import identity
 
 Key = tuple[str, ...]
@@ -31,7 +31,7 @@ def sides(a: str, b: str, find: Callable[[], Store]) -> Sides:
 
     Args:
         a, b: the words; two folders or bundles are stores.
-        find: gives the store that other words are looked for in.
+        find: gives the store that other words are looked for in; ValueError where there is none.
 
     Raises:
         StoreError: the words are no two of one kind, and says what there is; or a bundle is not
@@ -40,7 +40,10 @@ def sides(a: str, b: str, find: Callable[[], Store]) -> Sides:
     if _is_store(a) and _is_store(b):
         first, second = _opened(a), _opened(b)
         return _sides("store", _ranked(first.all()), _ranked(second.all()), _question)
-    store = find()
+    try:
+        store = find()
+    except ValueError as error:
+        raise StoreError(f"{_lone(a, b)}{error}") from error
     records = _ranked(store.all())
     for kind, (name, question) in _KINDS.items():
         mine = [record for record in records if name(record) == a]
@@ -63,13 +66,20 @@ def _is_store(word: str) -> bool:
     return Path(word).is_dir() or is_bundle(Path(word))
 
 
+def _lone(a: str, b: str) -> str:
+    """Said first where only one of the two is a store: a slip in the other's name, maybe."""
+    lacks = [word for word in (a, b) if not _is_store(word)]
+    return f"there is no store {lacks[0]}; " if len(lacks) == 1 else ""
+
+
 def _opened(word: str) -> Store:
     return open_bundle(Path(word)) if is_bundle(Path(word)) else Store(Path(word))
 
 
 def _question(record: Record) -> Key:
     assert record.data  # the schema demands it of an ok record
-    return identity(record), record.data.fingerprint
+    measure = (part for part in budget_settings(record) if part in AGAIN)
+    return identity(record, but="measure"), record.data.fingerprint, *measure
 
 
 def _but_for(kind: str) -> Callable[[Record], Key]:
@@ -130,6 +140,6 @@ def _unknown(a: str, b: str, records: Sequence[Record], store: Store) -> str:
     have = {kind: sorted({name(r) for r in records}) for kind, (name, _) in _KINDS.items()}
     told = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in have.items() if names)
     return (
-        f"{a} and {b} are not two stores, nor two of one kind in the store {store.path}: "
-        f"expected two of {told or 'its models, but it has no finished results'}"
+        f"{_lone(a, b)}{a} and {b} are not two stores, nor two of one kind in the store"
+        f" {store.path}: expected two of {told or 'its models, but it has no finished results'}"
     )

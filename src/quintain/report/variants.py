@@ -24,12 +24,14 @@ def settings(record: Record) -> dict[str, str]:
     return _flat("", {k: v for k, v in record.cell.items() if k not in dropped})
 
 
-def identity(record: Record) -> str:
+def identity(record: Record, but: str = "") -> str:
     """Equal for records that answer the same question, apart from the seed.
 
     A reference row depends on the data and how it is read: not on hardware, budget or optimizer.
+    The settings of the part `but` are left out.
     """
-    names, found = record.names.model_dump(), settings(record)
+    names = record.names.model_dump()
+    found = {k: v for k, v in settings(record).items() if k.split(".")[0] != but}
     if record.reference:
         names = {kind: names[kind] for kind in _REFERENCE}
         found = {k: v for k, v in found.items() if k.split(".")[0] in _REFERENCE}

@@ -109,7 +109,7 @@ def _throttled(meters: list[Meter]) -> dict[str, Any]:
     """Whether heat or power held the device back, where one of its meters tells."""
     values, _ = measure.read_meters([m for m in meters if m.name.startswith("throttled_")])
     share, events = values.get("throttled_share"), values.get("throttled_events")
-    if share is not None:
+    if share or (share is not None and not events):
         words = f"in {share:.0%} of the looks at the device heat or power held it back"
     elif events is not None:
         words = f"heat held the CPU back {events:.0f} times during the run"

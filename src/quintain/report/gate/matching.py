@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from quintain.records.schema import Record
+from quintain.report.comparisons import untimed
 from quintain.report.gate.words import words_of
 from quintain.report.variants import settings, spokesman
 
@@ -55,6 +56,26 @@ def matched(baseline: Iterable[Record], candidate: Iterable[Record]) -> Matches:
         missing=[names[key] for key in ours if key not in theirs],
         new=[names[key] for key in theirs if key not in ours],
     )
+
+
+def once(matches: Sequence[Match]) -> list[Match]:
+    """Each score once: seeds that `measure=speed` timed again, with the same scores, left out."""
+    trained = {match.words: match.seeds for match in matches}
+    found = []
+    for match in matches:
+        plain = untimed(match.words)
+        known = trained.get(plain, []) if plain != match.words else []
+        if not known or set(match.seeds) - set(known):
+            found.append(_but(match, known) if known else match)
+    return found
+
+
+def _but(match: Match, seeds: Sequence[int]) -> Match:
+    ours, theirs = (
+        {seed: record for seed, record in side.items() if seed not in seeds}
+        for side in (match.baseline, match.candidate)
+    )
+    return replace(match, baseline=ours, candidate=theirs)
 
 
 def _match(label: str, ours: Sequence[Record], theirs: Sequence[Record]) -> Match:

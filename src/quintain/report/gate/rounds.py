@@ -1,8 +1,10 @@
 """Speed from rounds A A' B, taken until they decide or there are as many as were allowed.
 
-The gain of a round is log(A / B), A the geometric mean of the baseline's two; of the gains the mean
-without a fifth at each end counts, because other work on the machine makes some rounds wild. The
-baseline against itself, log(A / A'), says what this machine calls equal: where its own interval
+The gain is the mean of two trimmed means, of log(A / B) and of log(A' / B): trimmed by a fifth at
+each end, because other work on the machine makes some rounds wild; each ratio by itself, because it
+is as often too high as too low where all three meet such work alike, which the ratio of a mean of
+two to one is not, and the mean of the two has no place left for who was first. The baseline against
+itself, log(A / A'), says what this machine calls equal: where its own interval
 reaches beyond the slowdown that matters, only what lies beyond that too is a regression. To pass,
 the slowdown that matters decides, so a machine of many moods ends inconclusive and neither alarms
 nor lulls.
@@ -20,7 +22,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Protocol
+from typing import Literal, Protocol
 
 from quintain.report.gate.judge import ALARM, PASS, Judged, judged
 from quintain.report.gate.series import Series
@@ -64,9 +66,10 @@ def decide(
         slower: the slowdown that matters, as a share of the time.
         most: rounds that may be taken; at least 8.
     """
+    taken: list[Turn] = [*islice(rounds, 1)]  # warming up is part of it
     began = time.monotonic()
-    taken: list[Turn] = [*islice(rounds, FIRST)]
-    affordable = int(FIRST * SECONDS / max(time.monotonic() - began, 1e-9))
+    taken += islice(rounds, FIRST - 1)
+    affordable = int((FIRST - 1) * SECONDS / max(time.monotonic() - began, 1e-9))
     allowed = max(FIRST, min(most, affordable))
     for share in LOOKS:
         taken += islice(rounds, max(0, round(share * allowed) - len(taken)))
@@ -80,16 +83,16 @@ def look(
     label: str, words: Sequence[str], taken: Sequence[Turn], *, cells: int, slower: float
 ) -> Judged:
     """What the rounds say at one look."""
+    gains = [_gains(taken, "baseline"), _gains(taken, "again")]
+    mean, before = trimmed_mean(*gains), 1e3 * math.exp(_usual(taken))
     series = Series(
         kind="speed", label=label, words=tuple(words), measure="step, side by side",
         margin=math.log1p(slower),
-        gains=tuple(_usual(turn) - math.log(turn.candidate) for turn in taken),
-        before=1e3 * math.exp(math.fsum(map(_usual, taken)) / len(taken)),
-        after=1e3 * math.exp(math.fsum(math.log(turn.candidate) for turn in taken) / len(taken)),
+        gains=tuple(math.fsum(both) / 2 for both in zip(*gains, strict=True)),
+        before=before, after=before * math.exp(-mean.value),
     )  # fmt: skip
     levels = {"alarm": ALARM / 2 / cells / len(LOOKS), "passing": PASS / len(LOOKS)}
     raised = replace(series, margin=max(series.margin, own_noise(taken)))
-    mean = trimmed_mean(series.gains)
     found, alarmed = judged(series, mean, **levels), judged(raised, mean, **levels)
     worst = "inconclusive" if found.outcome == "regression" else found.outcome
     outcome = alarmed.outcome if alarmed.outcome == "regression" else worst
@@ -103,5 +106,11 @@ def own_noise(taken: Sequence[Turn]) -> float:
     return abs(found.value) + student_quantile(0.975, found.degrees) * found.error
 
 
-def _usual(turn: Turn) -> float:
-    return (math.log(turn.baseline) + math.log(turn.again)) / 2
+def _gains(taken: Sequence[Turn], of: Literal["baseline", "again"]) -> list[float]:
+    return [math.log(getattr(turn, of) / turn.candidate) for turn in taken]
+
+
+def _usual(taken: Sequence[Turn]) -> float:
+    """The logarithm of the baseline's seconds of a step."""
+    both = ([math.log(turn.baseline) for turn in taken], [math.log(turn.again) for turn in taken])
+    return trimmed_mean(*both).value

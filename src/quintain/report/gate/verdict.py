@@ -8,7 +8,7 @@ from typing import Literal
 
 from quintain.records.schema import Record
 from quintain.report.gate.judge import Judged, Side, judge
-from quintain.report.gate.matching import Match, Matches, matched
+from quintain.report.gate.matching import Match, Matches, matched, once
 from quintain.report.gate.quality import Margins, quality_series
 from quintain.report.gate.speed import STORED_MARGIN, speed_series
 
@@ -113,7 +113,7 @@ def compare(
         slower: the slowdown that matters, as a share of the time; None: speeds are not judged.
     """
     found = matched(baseline, candidate)
-    sides = [judge("quality", [quality_series(m, margins or {}) for m in found.both])]
+    sides = [judge("quality", [quality_series(m, margins or {}) for m in once(found.both)])]
     if slower is not None:
         sides.append(judge("speed", [speed_series(match, slower) for match in found.both]))
     return Verdict(

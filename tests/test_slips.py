@@ -1,0 +1,69 @@
+"""Slips of users: what is named wrongly is said, and nothing is done by half."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from records_factory import genuine, make
+
+import quintain
+from quintain.cli import main
+from quintain.records.bundles.export import export
+from quintain.records.store import Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    for record in (genuine(model="lstm"), genuine(model="mlp")):
+        Store(tmp_path / "good").write(record)
+    return tmp_path / "good"
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert main([*words]) == 2
+    return capsys.readouterr().err
+
+
+def test_two_stores_are_not_taken_for_one(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["other"], ["store=other"]):
+        err = said(capsys, "leaderboard", str(store), *words)
+        assert "one store at a time" in err and "other" in err
+
+
+def test_a_folder_that_is_no_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    for words in (["leaderboard"], ["records"], ["export", "--to", str(tmp_path / "x.qb")]):
+        assert "is no store" in said(capsys, *words, f"store={tmp_path}")
+    assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_an_output_that_is_a_folder(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = store.parent / "page"
+    page.mkdir()
+    before = sorted(store.parent.rglob("*"))
+    err = said(capsys, "leaderboard", str(store), "--format", "html", "--output", str(page))
+    assert "cannot be written" in err
+    assert sorted(store.parent.rglob("*")) == before
+
+
+def test_one_side_of_a_comparison_is_not_there(
+    store: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(store.parent)
+    assert "there is no store bad" in said(capsys, "compare", "good", "bad")
+    (store.parent / "results").mkdir()
+    assert "there is no store bad" in said(capsys, "compare", "bad", "good")
+
+
+def test_a_margin_of_what_is_no_score(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sides = ["--baseline", str(store), "--candidate", str(store)]
+    err = said(capsys, "gate", *sides, "--margin", "acuracy=0.1", "--margin", "bleu=1")
+    assert "did you mean accuracy?" in err and "--margin bleu" in err
+
+
+def test_a_bundle_is_loaded_as_a_store_is(store: Path) -> None:
+    file = store.parent / "team.qb"
+    export(Store(store).all(), Store(store), file)
+    assert quintain.load(file).equals(quintain.load(store))
+    assert make().key not in set(quintain.load(str(file))["key"])

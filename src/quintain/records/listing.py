@@ -1,6 +1,6 @@
 """Which records a store has, as fast as a folder can be asked: name and inode.
 
-That takes some 1 µs a file; asking for its time and size as well takes 6. A record is replaced by a
+That takes half a µs a file; asking for time and size as well takes 6. A record is replaced by a
 new file, so the inode tells. What it cannot tell is a file that somebody edited in place.
 """
 
@@ -9,10 +9,18 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy
 import pyarrow  # type: ignore[import-untyped,unused-ignore]
+from numpy.typing import NDArray
+
+from quintain.records.dirents import entries
+
+USUAL = 32  # characters of a key, as `keys` makes them
+END = b".json"
+HEX = numpy.isin(numpy.arange(256), [*b"0123456789abcdef"])
 
 
 def listing(store: Path) -> pyarrow.Table:
@@ -22,7 +30,8 @@ def listing(store: Path) -> pyarrow.Table:
         OSError: a folder cannot be read.
     """
     schema = pyarrow.schema([("key", pyarrow.string()), ("mark", pyarrow.uint64())])
-    batches = [_shard(path, schema) for path in _shards(store / "records")]
+    with ThreadPoolExecutor(2) as pool:
+        batches = [*pool.map(lambda path: _shard(path, schema), _shards(store / "records"))]
     return pyarrow.Table.from_batches(batches, schema)
 
 
@@ -40,12 +49,31 @@ def _shards(records: Path) -> list[Path]:
 
 
 def _shard(folder: Path, schema: pyarrow.Schema) -> pyarrow.RecordBatch:
-    usual = re.compile(rf"{re.escape(folder.name)}[0-9a-f]{{6,62}}\.json").fullmatch
-    with os.scandir(folder) as entries:
-        found = [(entry.name, entry.inode()) for entry in entries if usual(entry.name)]
-    keys = strings([name[:-5].encode() for name, _ in found])
-    marks = numpy.array([mark for _, mark in found], dtype=numpy.uint64)
-    column = pyarrow.Array.from_buffers(
-        pyarrow.uint64(), len(found), [None, pyarrow.py_buffer(marks)]
+    keys, inodes = _usual(folder) or _any(folder)
+    marks = pyarrow.Array.from_buffers(
+        pyarrow.uint64(), len(inodes), [None, pyarrow.py_buffer(inodes)]
     )
-    return pyarrow.RecordBatch.from_arrays([keys, column], schema=schema)
+    return pyarrow.RecordBatch.from_arrays([keys, marks], schema=schema)
+
+
+def _usual(folder: Path) -> tuple[pyarrow.Array, NDArray[numpy.uint64]] | None:
+    """Keys and inodes, where every file is a record whose key has the usual length."""
+    found = entries(folder, USUAL + len(END))
+    if found is None:
+        return None
+    keys, ends = found.names[:, :USUAL], found.names[:, USUAL:]
+    shard = [*os.fsencode(folder.name)]
+    if not (HEX[keys].all() and (keys[:, :2] == shard).all() and (ends == [*END]).all()):
+        return None
+    stops = numpy.arange(len(keys) + 1, dtype=numpy.int32) * USUAL
+    buffers = [None, pyarrow.py_buffer(stops), pyarrow.py_buffer(keys.tobytes())]
+    return pyarrow.Array.from_buffers(pyarrow.string(), len(keys), buffers), found.inodes
+
+
+def _any(folder: Path) -> tuple[pyarrow.Array, NDArray[numpy.uint64]]:
+    """Keys and inodes of those files that are records."""
+    usual = re.compile(rf"{re.escape(folder.name)}[0-9a-f]{{6,62}}\.json").fullmatch
+    with os.scandir(folder) as files:
+        found = [(file.name, file.inode()) for file in files if usual(file.name)]
+    keys = strings([name[: -len(END)].encode() for name, _ in found])
+    return keys, numpy.array([inode for _, inode in found], dtype=numpy.uint64)

@@ -166,7 +166,7 @@ def _changes(con: DuckDBPyConnection) -> tuple[pyarrow.Table, list[list[str]]]:
     fresh = con.sql(f"select key, mark from listed anti join {trusted} using (key, mark)")
     current = "(select key, mark from listed anti join written using (key))"
     stale = con.sql(f"select part, key from known anti join {current} using (key, mark)")
-    return fresh.order("key").to_arrow_table(), [list(row) for row in stale.fetchall()]
+    return fresh.order("mark").to_arrow_table(), [list(row) for row in stale.fetchall()]
 
 
 def _views(folder: Path, con: DuckDBPyConnection, state: State) -> None:

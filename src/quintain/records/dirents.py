@@ -69,7 +69,7 @@ def _blocks(folder: Path, getdents: Any) -> Iterator[bytes]:
     try:
         buffer = (ctypes.c_char * BUFFER)()
         while (got := getdents(handle, buffer, BUFFER)) > 0:
-            yield buffer[:got]
+            yield bytes(memoryview(buffer)[:got])
         if got < 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number), str(folder))

@@ -21,7 +21,7 @@ from _common import ROOT, arguments, cells
 HERE = Path(__file__).resolve().parent
 COLUMNS = ("what", "median", "range", "n", "target", "met", "note")
 ORDER = ("startup", "sweep_time", "data_wait", "targets", "isolation", "harness_tax", "real_data")
-ORDER += ("faults", "planning", "workers")
+ORDER += ("faults", "planning", "workers", "million")
 FROM_A_STORE = ("sweep_time", "data_wait", "targets", "picture")
 BUSY = 0.5  # load above which timings are not worth taking
 

@@ -129,18 +129,29 @@ def test_the_gain_and_the_two_times_say_the_same() -> None:
     assert math.log(found.series.before / found.series.after) == pytest.approx(found.gain)
 
 
-def test_warming_up_takes_no_rounds_away(monkeypatch) -> None:
-    """The first round comes after 500 s of it, each other after a second."""
+def test_warming_up_is_not_taken_for_the_rounds(monkeypatch) -> None:
+    """The first round comes after 20 s of it, each other after half a second."""
+    assert taken_in(monkeypatch, 20.0, itertools.repeat(0.5)) == 8 + 63  # of 35 s
+    assert taken_in(monkeypatch, 500.0, itertools.repeat(0.5)) == 8
+
+
+def test_a_machine_that_becomes_slower_takes_no_longer(monkeypatch) -> None:
+    later = itertools.chain(itertools.repeat(0.5, 20), itertools.repeat(2.0))
+    assert taken_in(monkeypatch, 0.0, later) == 21 + 23  # at 10 s, and until 56 s
+
+
+def taken_in(monkeypatch, warm: float, seconds: Iterator[float]) -> int:
+    """How many rounds are taken of a hard case whose rounds take so long."""
     moment = [0.0]
 
     def slow(each: Iterator[Round]) -> Iterator[Round]:
-        moment[0] += 500.0
-        for one in each:
+        moment[0] += warm
+        for one, took in zip(each, seconds, strict=False):
             yield one
-            moment[0] += 1.0
+            moment[0] += took
 
     monkeypatch.setattr("quintain.report.gate.rounds.time.monotonic", lambda: moment[0])
-    assert decide("cell", (), slow(rounds(1.03, 0.3, 3)), cells=1).n == 55
+    return decide("cell", (), slow(rounds(1.05, 0.3, 3)), cells=1).n
 
 
 MODEL = """

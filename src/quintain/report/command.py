@@ -14,6 +14,7 @@ from quintain.records import disk
 from quintain.records.faults import StoreError
 from quintain.records.store import Store
 from quintain.report.formats.write import format_of, rendered
+from quintain.report.live import live
 from quintain.report.page.build import page
 from quintain.report.table import print_leaderboard
 
@@ -36,7 +37,8 @@ def leaderboard(
         write(output, rendered(store, chosen))
         print(output)
     elif chosen == "table":
-        print_leaderboard(store.all())
+        found = live(store)
+        print_leaderboard(found.records, older=found.older)
     else:
         sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
         sys.stdout.write(rendered(store, chosen))

@@ -32,11 +32,15 @@ class Board:
     skipped: list[dict[str, Any]]
 
 
-def leaderboard(records: Iterable[Record]) -> Board:
-    """Rows by dataset, best first, references among them; notes say what was left out and why."""
+def leaderboard(records: Iterable[Record], older: int = 0) -> Board:
+    """Rows by dataset, best first, references among them; notes say what was left out and why.
+
+    `older` counts groups of earlier code that were left out before, see `report.live`.
+    """
     every = [record for record in records if record.trial is None]
     groups = by(every, lambda record: record.group)
     live, superseded = _newest([r for r in every if r.status == "ok"])
+    superseded += older
     current = {identity(group[0]): group for group in live}
     lost = [r for r in every if r.status != "ok" and not _outdated(r, current)]
     notes = _fingerprint_notes(live) + _failure_notes(live, groups)

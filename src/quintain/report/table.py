@@ -38,9 +38,11 @@ TIMING = ("input_bound", "other_process", "noise_floor", "throttled", "whole_bat
 BUDGET_TOLERANCE = 0.02  # share of the asked parameters within which a model met its budget
 
 
-def print_leaderboard(records: Iterable[Record], to: Console | None = None) -> Board:
-    """Print the leaderboard of these records, and return it."""
-    board, out = leaderboard(records), to or console()
+def print_leaderboard(
+    records: Iterable[Record], to: Console | None = None, *, older: int = 0
+) -> Board:
+    """Print the leaderboard of these records, and return it; `older` as in `leaderboard`."""
+    board, out = leaderboard(records, older), to or console()
     tables = list(by(board.rows, column).values())
     hidden = [_print_dataset(out, rows) for rows in tables]
     if len(tables) > 1:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 
-from quintain.records.schema import Record
 from quintain.records.store import Store
 from quintain.report.formats.latex import latex
 from quintain.report.formats.markdown import markdown
 from quintain.report.formats.values import csv_text, json_text
 from quintain.report.leaderboard import Board, leaderboard
+from quintain.report.live import Live, live
 from quintain.report.page.build import page
 from quintain.report.table import print_leaderboard
 
@@ -33,8 +33,8 @@ def rendered(store: Store, format: str) -> str:
     """The leaderboard of a store as text in one of `FORMATS`."""
     if format == "html":
         return page(store)
-    records = store.all()
-    return _table(records) if format == "table" else _OF_BOARD[format](leaderboard(records))
+    found = live(store)
+    return _table(found) if format == "table" else _OF_BOARD[format](leaderboard(*found))
 
 
 def format_of(asked: str | None, output: Path | None) -> str:
@@ -42,7 +42,8 @@ def format_of(asked: str | None, output: Path | None) -> str:
     return asked or SUFFIXES.get(output.suffix.lower() if output else "", "table")
 
 
-def _table(records: Sequence[Record]) -> str:
+def _table(found: Live) -> str:
     out = io.StringIO()
-    print_leaderboard(records, Console(file=out, width=WIDTH, highlight=False))
+    to = Console(file=out, width=WIDTH, highlight=False)
+    print_leaderboard(found.records, to, older=found.older)
     return out.getvalue()

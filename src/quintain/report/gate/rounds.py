@@ -31,7 +31,7 @@ from quintain.stats.student import student_quantile
 
 SLOWER = 0.05  # side by side: half of the slowdown that is to be found, 10 %
 MOST = 192  # rounds
-SECONDS = 55.0  # for one cell: of slow steps there are fewer rounds, of longer bursts
+SECONDS = 55.0  # for one cell, warming up included: of slow steps there are fewer rounds
 FIRST = 8  # rounds that tell how long one takes; fewer are never taken
 LOOKS = (0.25, 0.5, 1.0)  # of the rounds that are allowed
 
@@ -66,17 +66,25 @@ def decide(
         slower: the slowdown that matters, as a share of the time.
         most: rounds that may be taken; at least 8.
     """
+    end = time.monotonic() + SECONDS
     taken: list[Turn] = [*islice(rounds, 1)]  # warming up is part of it
     began = time.monotonic()
     taken += islice(rounds, FIRST - 1)
-    affordable = int((FIRST - 1) * SECONDS / max(time.monotonic() - began, 1e-9))
-    allowed = max(FIRST, min(most, affordable))
+    now = time.monotonic()
+    affordable = (FIRST - 1) * (end - now) / max(now - began, 1e-9)
+    allowed = max(FIRST, min(most, FIRST + int(affordable)))
     for share in LOOKS:
-        taken += islice(rounds, max(0, round(share * allowed) - len(taken)))
+        _take(taken, rounds, round(share * allowed), end)
         found = look(label, words, taken, cells=cells, slower=slower)
-        if found.outcome != "inconclusive":
+        if found.outcome != "inconclusive" or time.monotonic() >= end:
             break
     return found
+
+
+def _take(taken: list[Turn], rounds: Iterator[Turn], number: int, end: float) -> None:
+    """Rounds until there are so many, or it is the end: a machine may become slower."""
+    while len(taken) < number and time.monotonic() < end:
+        taken += islice(rounds, 1)
 
 
 def look(

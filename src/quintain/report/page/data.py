@@ -13,6 +13,7 @@ from quintain.records.schema import Record
 from quintain.records.store import Store
 from quintain.report.comparisons import by_content
 from quintain.report.leaderboard import Board, leaderboard
+from quintain.report.live import live
 from quintain.report.page import costs
 from quintain.report.page.media import Album
 from quintain.report.rows import Row, by, column, parts
@@ -26,15 +27,16 @@ POINTS = 60  # of a seed's curve; more could not be told apart on a screen
 
 def page_data(store: Store) -> Json:
     """Everything that stands on the page."""
-    records = store.all()
-    board = leaderboard(records)
-    done = [record for record in records if record.status == "ok" and record.trial is None]
+    records, older = live(store)
+    board = leaderboard(records, older)
+    shown = {row.group for row in board.rows}
+    done = [record for record in records if record.status == "ok" and record.group in shown]
     found = by(done, lambda record: record.group)
     album = Album(store)
     return {
         "built": datetime.now(UTC).isoformat(timespec="minutes"),
         "quintain": quintain.__version__,
-        "counts": _counts(board, records),
+        "counts": _counts(board, done),
         "costs": costs.COSTS,
         "tables": [_table(rows, found, album) for rows in by(board.rows, column).values()],
         "machines": _machines(done),
@@ -50,14 +52,15 @@ def page_data(store: Store) -> Json:
 
 
 def _counts(board: Board, records: Sequence[Record]) -> Json:
+    """Of what the page shows."""
     models = [row for row in board.rows if not row.reference]
     return {
         "models": len({row.model for row in models}),
         "datasets": len({row.dataset for row in board.rows}),
         "modalities": len({row.modality for row in board.rows}),
         "seeds": max((row.n for row in models), default=0),
-        "runs": sum(r.status == "ok" for r in records),
-        "machines": len({str(r.machine.get("host")) for r in records if r.status == "ok"}),
+        "runs": len(records),
+        "machines": len({str(r.machine.get("host")) for r in records}),
     }
 
 

@@ -143,9 +143,11 @@ def _refresh(store: Store, folder: Path, con: DuckDBPyConnection, state: State) 
     """Read what is new, write it as a part, and make the view `records`."""
     written, state.journal = read_journal(folder, state.journal)
     con.register("written", _texts_table(key=sorted(written)))
-    con.register("listed", listing(store.path))  # after the journal, see docs/decisions/0014
+    listed = listing(store.path)  # after the journal, see docs/decisions/0014
+    con.register("listed", listed)
     _views(folder, con, state)
-    fresh, stale = _changes(con)
+    fresh = _fresh_files(con)
+    stale = _outdated_rows(con, listed.num_rows - fresh.num_rows)
     if len(state.dead) + len(stale) > MANY_DEAD:
         return _refresh(store, folder, con, State(journal=state.journal))
     if fresh.num_rows or stale:
@@ -160,13 +162,27 @@ def _refresh(store: Store, folder: Path, con: DuckDBPyConnection, state: State) 
         store.read(key)  # sets the file aside or leaves it, and says why
 
 
-def _changes(con: DuckDBPyConnection) -> tuple[pyarrow.Table, list[list[str]]]:
-    """Files to read, `key` and `mark`; and the rows that count no longer, part and key."""
+def _fresh_files(con: DuckDBPyConnection) -> pyarrow.Table:
+    """Files to read, `key` and `mark`, in the order of the disk."""
     trusted = "(select key, mark from known anti join written using (key))"
     fresh = con.sql(f"select key, mark from listed anti join {trusted} using (key, mark)")
+    return fresh.order("mark").to_arrow_table()
+
+
+def _outdated_rows(con: DuckDBPyConnection, unchanged: int) -> list[list[str]]:
+    """The rows that count no longer, part and key.
+
+    There is none where the index has as many rows as the listing has files that are not fresh,
+    which is quick to count.
+    """
+    rows, again = con.sql(
+        "select count(*), count(*) filter (key in (select key from written)) from known"
+    ).fetchall()[0]
+    if rows == unchanged and not again:
+        return []
     current = "(select key, mark from listed anti join written using (key))"
     stale = con.sql(f"select part, key from known anti join {current} using (key, mark)")
-    return fresh.order("mark").to_arrow_table(), [list(row) for row in stale.fetchall()]
+    return [list(row) for row in stale.fetchall()]
 
 
 def _views(folder: Path, con: DuckDBPyConnection, state: State) -> None:

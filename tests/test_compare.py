@@ -90,6 +90,9 @@ def test_what_measure_speed_times_again_is_told_and_scored_once(tmp_path: Path) 
     assert found.pairs[0].p_holm == found.pairs[0].p and found.pairs[1].p_holm is None
     (only,) = of("a", "b", Store(tmp_path / "speed")).pairs
     assert only.measure == "speed" and only.p_holm == only.p
+    for model, scores in (("a", A), ("b", B)):
+        stored(tmp_path / "more", runs(scores[:1], model=model), runs(scores, model=model, **alone))
+    assert of("a", "b", Store(tmp_path / "more")).pairs[1].p_holm is not None
     stores = of(str(tmp_path / "both"), str(tmp_path / "both"), Store)
     assert [pair.measure for pair in stores.pairs] == ["quality", "speed"] * 2
     out = io.StringIO()

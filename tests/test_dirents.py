@@ -89,3 +89,9 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError):
         entries(tmp_path / "file", 37)
+
+
+def test_a_folder_named_by_two_characters_of_more_bytes(tmp_path: Path) -> None:
+    expected = asked(shard(tmp_path, 3))
+    (tmp_path / "records" / "éé").mkdir()
+    assert listed(tmp_path) == expected

@@ -97,6 +97,15 @@ def test_scores_that_measure_speed_repeats_count_once() -> None:
     assert seeds["digits/cnn/cpu measure=speed"] == (3, 4, 5)
 
 
+def test_a_run_alone_that_fails_is_a_regression_though_its_twin_is_well() -> None:
+    alone: dict[str, Any] = {"changed": {"measure": "speed"},
+                             "cell": {"measure": {"times": "alone"}}}  # fmt: skip
+    before = [*runs(), *runs(**alone)]
+    lost = make(model="cnn", seed=2, status="failed", **alone)
+    after = [r for r in before if (r.key != lost.key)] + [lost]
+    assert compare(before, after).exit_code == 1
+
+
 def judge_of(kind: str, before: list[Record], after: list[Record]) -> list[Judged]:
     return [one for one in compare(before, after).every if one.series.kind == kind]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,42 @@ def test_what_is_left_out_is_not_read(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(store, "read", lambda key: read.append(key) or before(key))
     assert [record.key for record in live(store).records] == read == [new.key]
     assert live(store).older == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("names", None), ("names", {"model": "x", "odd": 1}), ("cell", None), ("cell", [1]),
+     ("finished", None), ("finished", "soon"), ("seed", "1"), ("odd", 1), ("quality", None)],
+)  # fmt: skip
+def test_a_damaged_newer_record_hides_nothing(
+    tmp_path: Path, monkeypatch, name: str, value: object
+) -> None:
+    store = Store(tmp_path / "store")
+    old = make(cell={"sources": {"model": "1"}}, finished="2026-11-01T10:00:00Z")
+    new = make(cell={"sources": {"model": "2"}}, finished="2026-11-02T10:00:00Z")
+    for record in (old, new):
+        store.write(record)
+    values = json.loads(store.file(new.key).read_text()) | {name: value}
+    store.file(new.key).write_text(json.dumps({k: v for k, v in values.items() if v is not None}))
+    monkeypatch.setattr(module, "LARGE", 0)
+    assert [record.key for record in live(store).records] == [old.key]
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [("10:00:00Z", "10:00:00.5Z"), ("10:00:00.123Z", "10:00:00.1234Z"),
+     ("10:00:00+00:00", "10:00:00Z")],
+)  # fmt: skip
+def test_times_are_moments(tmp_path: Path, monkeypatch, first: str, then: str) -> None:
+    for folder, times in (("a", (first, then)), ("b", (then, first))):
+        store = Store(tmp_path / folder)
+        for version, time in enumerate(times):
+            cell = {"sources": {"model": str(version)}}
+            store.write(make(cell=cell, finished=f"2026-11-01T{time}", score=0.1 * version))
+        expected = leaderboard(store.all())
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "LARGE", 0)
+            assert leaderboard(*live(store)) == expected
 
 
 def test_a_file_that_is_no_record_is_set_aside_as_ever(tmp_path: Path, monkeypatch) -> None:

@@ -140,6 +140,11 @@ def test_a_machine_that_becomes_slower_takes_no_longer(monkeypatch) -> None:
     assert taken_in(monkeypatch, 0.0, later) == 21 + 23  # at 10 s, and until 56 s
 
 
+def test_rounds_that_end_early_are_all_there_is() -> None:
+    few = itertools.islice(rounds(1.05, 0.3, 3), 20)
+    assert decide("cell", (), few, cells=1).n == 20
+
+
 def taken_in(monkeypatch, warm: float, seconds: Iterator[float]) -> int:
     """How many rounds are taken of a hard case whose rounds take so long."""
     moment = [0.0]

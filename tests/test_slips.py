@@ -62,6 +62,19 @@ def test_a_margin_of_what_is_no_score(store: Path, capsys: pytest.CaptureFixture
     assert "did you mean accuracy?" in err and "--margin bleu" in err
 
 
+def test_margins_may_be_of_cells_that_are_not_run_again(store: Path) -> None:
+    Store(store).write(genuine(dataset="sunspots", task="forecast"))
+    only = store.parent / "only.txt"
+    only.write_text("quintain sweep dataset=digits model=lstm budget=small hardware=cpu\n")
+    sides = ["--baseline", str(store), "--candidate", str(store), "--only", str(only)]
+    assert main(["gate", *sides, "--margin", "mae=0.1", "--margin", "accuracy=0.1"]) != 2
+
+
+def test_a_remote_store_with_nothing_in_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["leaderboard", "store=memory://nothing"]) == 0
+    assert "no finished results" in capsys.readouterr().out
+
+
 def test_a_bundle_is_loaded_as_a_store_is(store: Path) -> None:
     file = store.parent / "team.qb"
     export(Store(store).all(), Store(store), file)

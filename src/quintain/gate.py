@@ -93,8 +93,9 @@ def _of_stores(
     """Two stores compared; of quality alone, where speed is measured side by side."""
     from quintain.report.gate.verdict import compare
 
-    before, notes = _records(arguments.baseline, "baseline", arguments.only)
-    _check_margins(margins, before)
+    whole, notes = _records(arguments.baseline, "baseline")
+    _check_margins(margins, whole)
+    before = _chosen(whole, arguments.only)
     after, more = _candidate(arguments)
     speed = None if arguments.baseline_code else slower
     verdict = compare(before, after, margins=margins, slower=speed)
@@ -189,8 +190,7 @@ def _check_margins(margins: Mapping[str, float], before: Sequence[Record]) -> No
 
     known = sorted({record.quality.main for record in before if record.quality})
     problems = [
-        f"--margin {name}: the baseline is not judged by it{nearest(name, known)}; "
-        f"it is by {', '.join(known)}"
+        f"--margin {name}: the baseline is not judged by it{nearest(name, known)}"
         for name in margins if name not in known
     ]  # fmt: skip
     if known and problems:
@@ -205,7 +205,7 @@ def _positive(text: str) -> float | None:
     return None
 
 
-def _records(path: Path, what: str, only: Path | None = None) -> tuple[list[Record], list[str]]:
+def _records(path: Path, what: str) -> tuple[list[Record], list[str]]:
     """The records of a store, and what could not be used of it."""
     from quintain.commands.words import store_at
     from quintain.compose.errors import UsageError
@@ -220,7 +220,7 @@ def _records(path: Path, what: str, only: Path | None = None) -> tuple[list[Reco
         held = f"{len(found)} records of reference rows and trials" if found else "no record"
         raise UsageError([f"the {what} {path} has nothing to compare: it holds {held}",
                           *store.problems])  # fmt: skip
-    return _chosen(found, only), list(store.problems)
+    return found, list(store.problems)
 
 
 def _chosen(records: list[Record], only: Path | None) -> list[Record]:

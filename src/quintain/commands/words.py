@@ -57,13 +57,14 @@ def store_at(path: Path) -> Store:
     """
     from quintain.compose.errors import UsageError
     from quintain.records.bundle import is_bundle, open_bundle
-    from quintain.records.store import Store
+    from quintain.records.store import Store, fetchers
 
     if path.exists() and is_bundle(path):
         return open_bundle(path)
     if not path.exists():
         raise UsageError(f"there is no store at {path}; run quintain sweep, or give store=FOLDER")
-    if any(path.iterdir()) and not any((path / name).exists() for name in STORES):
+    here = path not in fetchers  # what stands for a remote store may be empty
+    if here and any(path.iterdir()) and not any((path / name).exists() for name in STORES):
         raise UsageError(f"{path} is no store: it has neither {' nor '.join(STORES)} in it")
     return Store(path)
 

@@ -25,7 +25,7 @@ from quintain.records.faults import explained
 from quintain.records.schema import utc_now
 from quintain.records.store import Claim, Store, StoreError
 from quintain.run.attempt import scrub_log, tail
-from quintain.run.heartbeat import FOLDER
+from quintain.run.heartbeat import remove
 from quintain.run.identity import failed
 
 LINGER = 10.0  # seconds that a run may take to leave after its last word
@@ -239,8 +239,7 @@ class LocalPool:
         run.pipe.close()
         run.output.close()
         scrub_log(run.log)
-        with contextlib.suppress(OSError):  # a run that was killed could not take it away
-            (self._store.path / FOLDER / f"{run.cell.key}.json").unlink(missing_ok=True)
+        remove(self._store.path, run.cell.key, run.process.pid)
         run.claim.release()
 
     def _end_all(self) -> None:

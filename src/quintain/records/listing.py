@@ -63,6 +63,8 @@ def _usual(folder: Path) -> tuple[pyarrow.Array, NDArray[numpy.uint64]] | None:
         return None
     keys, ends = found.names[:, :USUAL], found.names[:, USUAL:]
     shard = [*os.fsencode(folder.name)]
+    if len(shard) != 2:  # two characters of more bytes
+        return None
     if not (HEX[keys].all() and (keys[:, :2] == shard).all() and (ends == [*END]).all()):
         return None
     stops = numpy.arange(len(keys) + 1, dtype=numpy.int32) * USUAL

@@ -80,7 +80,8 @@ def compare(a: str, b: str, find: Callable[[], Store]) -> Comparison:
     found = sides(a, b, find)
     common = sorted(found.a.keys() & found.b.keys())
     tests = [_test(found.a[key], found.b[key]) for key in common]
-    again = [untimed(key) != key and untimed(key) in common for key in common]
+    seeds = {key: found.a[key].keys() & found.b[key].keys() for key in common}
+    again = [untimed(key) != key and seeds[key] <= seeds.get(untimed(key), set()) for key in common]
     corrected = holm([None if k else test.p for k, test in zip(again, tests, strict=True)])
     pairs = [
         _pair(found, key, test, p) for key, test, p in zip(common, tests, corrected, strict=True)

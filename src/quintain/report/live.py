@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from datetime import datetime
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from quintain.records.frame import LARGE
 from quintain.records.schema import Names, Record
@@ -31,7 +33,23 @@ def live(store: Store) -> Live:
     which of them no leaderboard shows: trials, and groups whose question later code has answered.
     """
     if find_spec("duckdb") is None or len(store.files()) <= LARGE:
-        return Live([record for record in store.all() if record.trial is None], 0)
+        return _every(store)
+    try:
+        keys, older = _indexed(store)
+    except (ValueError, TypeError, AttributeError):  # the index has a record that is damaged
+        return _every(store)
+    found = [store.read(key) for key in keys]
+    if any(record is None for record in found):  # what it seemed to answer anew it did not
+        return _every(store)
+    return Live([record for record in found if record is not None], older)
+
+
+def _every(store: Store) -> Live:
+    return Live([record for record in store.all() if record.trial is None], 0)
+
+
+def _indexed(store: Store) -> tuple[list[str], int]:
+    """The keys of what is to be read, and how many groups of earlier code there are besides."""
     from quintain.records.table import table
 
     with table(store) as con:
@@ -39,13 +57,12 @@ def live(store: Store) -> Live:
         rows = con.sql('select key, status, "group" from records where trial is null order by key')
         keys = [key for key, status, group in rows.fetchall()
                 if status != "ok" or group not in outdated]  # fmt: skip
-    found = (store.read(key) for key in keys)
-    return Live([record for record in found if record is not None], older)
+    return keys, older
 
 
 def _superseded(con: DuckDBPyConnection) -> tuple[set[str], int]:
     """The groups that a later one has answered again; and how many, but for reference rows."""
-    newest: dict[str, tuple[str, str]] = {}
+    newest: dict[str, tuple[datetime, str]] = {}
     outdated, older = set(), 0
     for group, finished, found in _groups(con):
         question = identity(found)
@@ -59,21 +76,19 @@ def _superseded(con: DuckDBPyConnection) -> tuple[set[str], int]:
     return outdated, older
 
 
-def _groups(con: DuckDBPyConnection) -> Any:
+def _groups(con: DuckDBPyConnection) -> Iterator[tuple[str, datetime, Record]]:
     """Group, when its last run finished, and what of a record its question depends on.
 
-    In the order of their first keys: of two that finished in one second the first counts, as in
+    In the order of their first keys: of two that finished at once the first counts, as in
     `leaderboard`.
     """
     con.execute(
-        'select "group", max(finished), any_value(names), any_value(cell), bool_or(reference) '
-        "from records where status = 'ok' and trial is null group by \"group\" order by min(key)"
+        'select "group", list(distinct finished), any_value(names), any_value(cell), '
+        "bool_or(reference) from records where status = 'ok' and trial is null "
+        'group by "group" order by min(key)'
     )
     while some := con.fetchmany(SOME):
         for group, finished, names, cell, reference in some:
-            chosen = Names.model_validate_json(names)
-            yield (
-                group,
-                finished,
-                Record.model_construct(names=chosen, cell=json.loads(cell), reference=reference),
-            )
+            chosen, settings = Names.model_validate_json(names), json.loads(cell)
+            one = Record.model_construct(names=chosen, cell=settings, reference=reference)
+            yield group, max(map(datetime.fromisoformat, finished)), one

@@ -26,6 +26,14 @@ FOLDER = "running"
 Progress = Callable[[int, int], None]
 
 
+def remove(store: Path, key: str, pid: int | None) -> None:
+    """Take away the last beat of a run that was killed, unless another run beats there now."""
+    file = store / FOLDER / f"{key}.json"
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        if json.loads(file.read_text()).get("pid") == pid:
+            file.unlink(missing_ok=True)
+
+
 class Heartbeat:
     """Beats while its `with` block lasts; hand it to a run as its `progress`.
 

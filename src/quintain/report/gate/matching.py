@@ -60,14 +60,21 @@ def matched(baseline: Iterable[Record], candidate: Iterable[Record]) -> Matches:
 
 def once(matches: Sequence[Match]) -> list[Match]:
     """Each score once: seeds that `measure=speed` timed again, with the same scores, left out."""
-    trained = {match.words: match.seeds for match in matches}
+    trained = {match.words: _ok(match) for match in matches}
     found = []
     for match in matches:
         plain = untimed(match.words)
-        known = trained.get(plain, []) if plain != match.words else []
+        twin = trained.get(plain, []) if plain != match.words else []
+        known = [seed for seed in _ok(match) if seed in twin]
         if not known or set(match.seeds) - set(known):
             found.append(_but(match, known) if known else match)
     return found
+
+
+def _ok(match: Match) -> list[int]:
+    """The seeds that ran well on both sides: of a failure nothing is known twice."""
+    sides = match.baseline, match.candidate
+    return [seed for seed in match.seeds if all(side[seed].status == "ok" for side in sides)]
 
 
 def _but(match: Match, seeds: Sequence[int]) -> Match:

@@ -11,8 +11,10 @@ nor lulls.
 
 Error control: the rounds are looked at a fixed number of times (after a quarter, a half and all of
 the rounds that are allowed), and each look of each cell has its share of the chance of a false
-alarm, alarm / (cells · looks), and of a false pass. By Bonferroni's inequality the whole gate keeps
-both, whatever the rounds have to do with each other from look to look.
+alarm, alarm / (cells · looks), and of a false pass: Bonferroni's inequality, whatever the looks
+have to do with each other. Within a look the rounds count as independent. Moods of a machine that
+outlast many rounds, and a process that is slower than its twin by its place in memory alone, break
+that; the baseline's own noise, which has them too, then asks for more.
 """
 
 from __future__ import annotations
@@ -84,7 +86,9 @@ def decide(
 def _take(taken: list[Turn], rounds: Iterator[Turn], number: int, end: float) -> None:
     """Rounds until there are so many, or it is the end: a machine may become slower."""
     while len(taken) < number and time.monotonic() < end:
-        taken += islice(rounds, 1)
+        if (one := next(rounds, None)) is None:
+            break
+        taken.append(one)
 
 
 def look(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _CODE = '''
@@ -32,6 +34,9 @@ class Good(nn.Module):
         if not x.is_meta:
             if self.training:
                 time.sleep(self.pause)
+            while (HERE / "hold").exists():
+                (HERE / "held").touch()
+                time.sleep(0.02)
             self.misbehave()
         return self.read(x), mask
 
@@ -218,6 +223,18 @@ def write(folder: Path, **options: str) -> Path:
         lines += [setting.replace("=", ": ") for setting in settings]
         (conf / f"{name}.yaml").write_text("\n".join([*lines, "card: {needs: []}"]) + "\n")
     return folder
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[Path]:
+    """No run gets beyond its next step meanwhile; the file that comes when one waits there."""
+    hold, waits = (folder / "plugins" / "model" / name for name in ("hold", "held"))
+    waits.unlink(missing_ok=True)
+    hold.touch()
+    try:
+        yield waits
+    finally:
+        hold.unlink()
 
 
 def built(folder: Path) -> list[list[str]]:

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from page_store import NASTY, SCORES, filled
 from records_factory import make
+from words import hear_ctrl_c
 
 from quintain.cli import main
 from quintain.records.store import Store
@@ -316,7 +317,8 @@ def test_a_watched_page_is_built_again_as_records_come(tmp_path):
     store.write(make())
     words = ["leaderboard", f"store={tmp_path}", "--watch"]
     with subprocess.Popen([sys.executable, "-m", "quintain", *words], stdout=subprocess.PIPE,
-                          stderr=subprocess.DEVNULL, text=True) as watching:  # fmt: skip
+                          stderr=subprocess.DEVNULL, text=True,
+                              preexec_fn=hear_ctrl_c) as watching:  # fmt: skip
         try:
             assert watching.stdout.readline().strip() == str(page)
             assert 'http-equiv="refresh"' in page.read_text()

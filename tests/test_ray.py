@@ -12,7 +12,7 @@ from pathlib import Path
 import bad_plugins
 import psutil
 import pytest
-from words import QUIET, numbers, quintain
+from words import QUIET, hear_ctrl_c, numbers, quintain
 
 from quintain.records.store import Store
 
@@ -31,7 +31,7 @@ def sweep(folder: Path, *words: str, plugins: Path) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=hear_ctrl_c,
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import bad_plugins
 import pytest
-from words import QUIET, numbers, quintain
+from words import QUIET, hear_ctrl_c, numbers, quintain
 
 from quintain.records.store import Store
 
@@ -37,7 +37,7 @@ class Sweep:
                 cwd=store.parent,
                 stdout=output,
                 stderr=output,
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+                preexec_fn=hear_ctrl_c,
             )
 
     def end(self) -> tuple[int, str]:

@@ -19,6 +19,7 @@ import psutil
 import pytest
 from cells_factory import cell
 from rich.console import Console
+from words import hear_ctrl_c
 
 from quintain.compose.plan import Plan, Planned, Settings
 from quintain.launch import sweep
@@ -29,11 +30,6 @@ from quintain.records.store import Store, StoreError
 WORDS = ["dataset=digits", "budget.steps=12", "budget.params=null", "budget.validations=1"]
 WORDS += ["wandb.mode=disabled", "hardware=cpu", "launch.workers=2"]
 WAIT = 600.0  # seconds for anything that must happen, on a slow machine too
-
-
-def _hear_ctrl_c():
-    """As from a terminal, even where these tests run in the background of a shell."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Sweep:
@@ -51,7 +47,7 @@ class Sweep:
             bufsize=1,
             cwd=store.parent,
             start_new_session=True,  # a terminal's process group of its own
-            preexec_fn=_hear_ctrl_c,
+            preexec_fn=hear_ctrl_c,
             **options,
         )
         self.lines: list[str] = []
@@ -101,23 +97,28 @@ def test_interrupted_then_killed_then_two_at_once(tmp_path, plugins):
     assert "interrupted; what had finished is kept" in first.lines[-1]
     assert "Traceback" not in "".join(first.lines)
     assert gone(family)
-    assert statuses(store)["ok"] == 2
+    assert (
+        kept := statuses(store)["ok"]
+    ) >= 2  # on a slow machine a third may have ended meanwhile
 
     before = len(bad_plugins.built(plugins))
-    second = Sweep(store, plugins, *words)
-    while len(bad_plugins.built(plugins)) < before + 2:
-        assert second.process.poll() is None
-        time.sleep(0.02)
-    family = second.family()
-    second.process.kill()
-    second.process.communicate()
-    assert gone(family)
-    assert statuses(store)["ok"] == 2
+    with bad_plugins.held(
+        plugins
+    ):  # what the first one has left may be short of its last step only
+        second = Sweep(store, plugins, *words)
+        while len(bad_plugins.built(plugins)) < before + 2:
+            assert second.process.poll() is None
+            time.sleep(0.02)
+        family = second.family()
+        second.process.kill()
+        second.process.communicate()
+        assert gone(family)
+    assert statuses(store)["ok"] == kept
 
     before = len(bad_plugins.built(plugins))
     both = [Sweep(store, plugins, "model=fast,slow", "seed=1,2", "--no-references") for _ in "ab"]
     assert [one.end() for one in both] == [0, 0], [one.lines for one in both]
-    assert len(bad_plugins.built(plugins)) == before + 2  # each slow cell once
+    assert len(bad_plugins.built(plugins)) == before + 4 - kept  # each slow cell once
     assert statuses(store)["ok"] == 4
     assert all(Store(store).claim(record.key) for record in Store(store).all())
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from words import quintain, write
+from words import hear_ctrl_c, quintain, write
 
 from quintain.records.store import Store
 
@@ -111,7 +111,7 @@ def test_an_interrupted_search_ends_as_one_that_was_not(guarded, tmp_path):
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=hear_ctrl_c,
     )
     for line in process.stdout:
         if "trial 2/4" in line:

@@ -1,6 +1,7 @@
 """Words as a user types them, composed here or run as a command; shared by several tests."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +57,11 @@ def quintain(*words, cwd, timeout=900, **environment):
     )
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stdout, done.stderr
+
+
+def hear_ctrl_c():
+    """For `preexec_fn`: as from a terminal, even where tests run in the background of a shell."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def numbers(record):

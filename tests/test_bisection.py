@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from test_rounds import CELL, MODEL, commit
-from words import quintain
+from words import hear_ctrl_c, quintain
 
 from quintain import bisection
 
 SPOILT = MODEL.replace("return self.net(x), mask", "return 0 * self.net(x), mask")
+WAIT = 600.0  # seconds for anything that must happen, on a slow machine too
 CELLS = (*CELL, "budget.steps=200", "seed=1,2,3,4")
 
 
@@ -38,6 +42,29 @@ def test_the_commit_is_found(tmp_path: Path) -> None:
         ["git", "worktree", "list"], cwd=tmp_path, check=True, capture_output=True, text=True
     )
     assert len(left.stdout.splitlines()) == 1
+
+
+def test_sigterm_leaves_neither_worktree_nor_process(tmp_path: Path) -> None:
+    good, bad = history(tmp_path, SPOILT)
+    own = tmp_path / "tmp"
+    own.mkdir()
+    words = ["bisect", good, bad, *CELL, "budget.steps=1000000", "seed=1"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "quintain", *words], cwd=tmp_path, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, env=os.environ | {"TMPDIR": str(own)}, preexec_fn=hear_ctrl_c,
+    )  # fmt: skip
+    end = time.monotonic() + WAIT
+    while not list(own.glob("*/good/running/*.json")):
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.05)
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.terminate()
+    assert process.wait(WAIT) == 130
+    assert not psutil.wait_procs(family, timeout=WAIT)[1]
+    left = subprocess.run(
+        ["git", "worktree", "list"], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert len(left.stdout.splitlines()) == 1 and not list(own.glob("quintain-*"))
 
 
 def test_a_step_hands_the_options_of_speed_to_the_gate(tmp_path: Path, monkeypatch) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.stats
-from records_factory import cost, genuine, make
+from records_factory import cost, genuine, make, quality
 
 from quintain import cli
 from quintain.records.bundles.export import export
@@ -18,6 +18,7 @@ from quintain.records.schema import Record
 from quintain.records.store import Store, StoreError
 from quintain.report.compare import Comparison, compare, compare_json
 from quintain.report.compare_view import show
+from quintain.report.leaderboard import leaderboard
 from quintain.report.sides import code
 from quintain.report.text import console
 
@@ -60,6 +61,16 @@ def test_a_gain_is_positive_where_less_is_better(tmp_path: Path) -> None:
     store = stored(tmp_path, runs(A, model="a", **load), runs(B, model="b", **load))
     (pair,) = of("b", "a", store).pairs
     assert pair.gain == pytest.approx(np.mean(A) - np.mean(B))
+
+
+def test_scores_that_mean_something_else_are_not_paired(tmp_path: Path) -> None:
+    percent = quality(score=60.0)
+    percent["scores"]["accuracy"]["unit"] = "0 to 100"
+    other = [make(seed=s, model="b", quality=percent) for s in (1, 2)]
+    found = of("a", "b", stored(tmp_path, runs(A, model="a"), other))
+    assert not found.pairs and (found.only_a, found.only_b) == (1, 1)
+    rows = leaderboard([*runs(A, model="a"), *other]).rows
+    assert [(row.model, row.rank) for row in rows] == [("b", 1), ("a", 1)]  # a table each
 
 
 def test_ratios_are_geometric_means_on_one_machine(tmp_path: Path) -> None:

@@ -52,6 +52,19 @@ def test_three_models_two_of_them_tied() -> None:
         assert sum(place.p_best is None for place in places) == 1
 
 
+def test_common_seeds_that_contradict_the_means_claim_nothing() -> None:
+    """The second is better on all seeds that both have, the first has more and easier ones."""
+    first = {s: 0.90 + 0.001 * s for s in range(5)} | {s: 0.99 for s in range(5, 15)}
+    second = {s: 0.95 + 0.0011 * s for s in range(5)}
+    family = Family([first, second], direction="max")
+    assert family.order == [0, 1] and family.reversed == [(0, 1)]
+    assert [(p.tie_group, p.rank_low, p.rank_high, p.p_best) for p in family.places()] == [
+        (1, 1, 2, None), (1, 1, 2, None),
+    ]  # fmt: skip
+    least = Family([{s: -v for s, v in m.items()} for m in (first, second)], direction="min")
+    assert least.reversed == [(0, 1)]
+
+
 def test_being_tied_is_not_transitive() -> None:
     """The second, noisy model ties with both others, which differ: it goes with the better one."""
     good, bad = noisy(0.80), noisy(0.78)

@@ -137,7 +137,7 @@ def test_no_terminal_obeys_a_name_or_a_message():
     told = {"kind": "oom", "type": "E", "message": "\x1b]0;owned\x07 \x9b2J"}
     nasty = "cnn\x1b[2J\r# owned"
     board = leaderboard([make(), make(model=nasty), make(model=nasty, status="failed", error=told)])
-    for text in (markdown(board), latex(board)):
+    for text in (markdown(board), latex(board), csv_text(board), json_text(board)):
         assert "owned" in text
         assert all(character.isprintable() or character == "\n" for character in text)
 

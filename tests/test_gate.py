@@ -34,8 +34,9 @@ def curve(noise: float) -> dict[str, Any]:
 def runs(
     shift: float = 0.0, *, seed: int = 0, spread: float = 0.002, **changes: Any
 ) -> list[Record]:
-    """Four models by five seeds, each score a draw of its own."""
+    """Four models by five seeds, each score a draw of its own; a thousand test samples."""
     draw = random.Random(seed)
+    changes = {"data": data() | {"sizes": {"train": 800, "val": 100, "test": 1000}}} | changes
     return [
         make(model=model, seed=s, quality=curve(draw.gauss(shift, spread)), **(CHANGED | changes))
         for model in MODELS
@@ -130,6 +131,35 @@ def test_a_cell_that_was_not_run_is_no_pass() -> None:
     assert "1 of the baseline's cells were not run by the candidate" in verdict.sentence
 
 
+def test_seeds_that_were_not_run_are_no_pass_unless_fewer_were_asked_for() -> None:
+    fewer = [r for r in runs() if (r.names.model, r.seed) != ("mlp", 4)]
+    verdict = compare(runs(), fewer)
+    assert verdict.exit_code == 3 and verdict.missing == ["digits/mlp/cpu seed 4"]
+    assert "digits/mlp/cpu: the candidate did not run seed 4" in verdict.notes
+    assert compare(runs(), fewer, every_seed=False).exit_code == 0
+    failed = [*fewer, make(model="mlp", seed=4, status="failed", **CHANGED)]
+    assert compare(failed, fewer).exit_code == 0  # of it the baseline has no result either
+
+
+@pytest.mark.parametrize("status", ["failed", "skipped"])
+def test_a_cell_that_never_had_a_result_leaves_nothing_open(status: str) -> None:
+    none = [make(model="rnn", seed=s, status=status, **CHANGED) for s in (1, 2)]
+    verdict = compare([*runs(), *none], [*runs(), *none])
+    assert verdict.exit_code == 0
+    assert "quality of digits/rnn/cpu: the baseline has no score" in verdict.notes
+    now = [make(model="rnn", seed=s, **CHANGED) for s in (1, 2)]
+    assert compare([*runs(), *none], [*runs(), *now]).exit_code == 3
+
+
+def test_equal_steps_of_one_sample_are_no_proof_in_several_cells_either() -> None:
+    """100 test samples: each of four runs has lost one of them, by chance alone."""
+    before = [make(model=m, seed=s, **CHANGED) for m in ("cnn", "gru") for s in (1, 2)]
+    lost = quality(score=0.89)
+    after = [make(model=m, seed=s, quality=lost, **CHANGED)
+             for m in ("cnn", "gru") for s in (1, 2)]  # fmt: skip
+    assert compare(before, after, slower=None).exit_code == 3
+
+
 def test_settings_that_the_code_changed_are_compared_and_said() -> None:
     optimizer = {"_target_": "optimizer.adam", "lr": 0.1}
     verdict = compare(runs(), runs(cell={"optimizer": optimizer}))
@@ -144,12 +174,17 @@ def test_settings_that_a_person_changed_are_another_cell() -> None:
     assert "new, without a baseline: digits/cnn/cpu optimizer.lr=0.1" in "".join(verdict.notes)
 
 
-def fast(factor: float, *, peak: float = 1.0, seed: int = 0, **changes: Any) -> list[Record]:
-    """Runs of so much speed on a machine whose calibration kernel ran at `peak`."""
+def fast(
+    factor: float, *, peak: float = 1.0, flops: float = 1e6, seed: int = 0, **changes: Any
+) -> list[Record]:
+    """Runs of so much speed on a machine whose calibration kernel ran at `peak`, of a model that
+    takes so many operations a sample.
+    """
     draw, found = random.Random(seed), []
     for s in range(1, 6):
         value = 1000 * factor * peak * draw.uniform(0.98, 1.02)
-        spent = cost() | {"samples_per_second": value, "mfu": value / peak / 1e4}
+        spent = cost() | {"samples_per_second": value, "flops_per_sample": flops}
+        spent["mfu"] = 3 * flops * value / peak / 1e11
         found.append(make(seed=s, cost=spent, **(CHANGED | changes)))
     return found
 
@@ -160,6 +195,13 @@ def test_speed_is_relative_to_the_calibration_kernel() -> None:
     slow = outcomes(fast(1), fast(0.6, seed=1))
     assert slow["speed digits/lstm/cpu"] == "regression"
     assert "speed digits/lstm/cpu" not in outcomes(fast(1), fast(0.6), slower=None)
+
+
+def test_a_model_that_computes_more_is_slower_though_it_uses_the_machine_as_well() -> None:
+    found = outcomes(fast(1), fast(0.5, flops=2e6, seed=1))
+    assert found["speed digits/lstm/cpu"] == "regression"
+    less = outcomes(fast(1), fast(1, flops=0.5e6, seed=1))
+    assert less["speed digits/lstm/cpu"] == "passed"
 
 
 def test_an_open_speed_is_not_called_unjudged() -> None:
@@ -180,11 +222,20 @@ def test_disturbed_runs_say_nothing_of_speed() -> None:
     assert found["speed digits/lstm/cpu"] == "not judged"
 
 
+def meant(**changes: str) -> dict[str, Any]:
+    """The same score that means something else."""
+    found = quality()
+    found["scores"]["accuracy"] |= changes
+    return found
+
+
 @pytest.mark.parametrize(
     ("after", "why"),
     [
         ({"data": data() | {"fingerprint": "sha256:22"}}, "the data differ"),
         ({"quality": quality("forecast")}, "the main score was accuracy and is mae"),
+        ({"quality": meant(unit="0 to 100")}, "accuracy was in 'fraction' (max is better) and is"),
+        ({"quality": meant(direction="min")}, "and is in 'fraction' (min is better)"),
     ],
 )
 def test_what_cannot_be_compared_is_no_pass(after: dict[str, Any], why: str) -> None:

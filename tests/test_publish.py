@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from records_factory import genuine
 from wandb_double import double
 from wandb_log import contents, messages
@@ -88,6 +89,32 @@ def test_another_record_replaces_the_leaderboard(store: Store):
     store.write(genuine(seed=3, model="lstm"))
     assert publish(store).board == "sent"
     assert len(table(run_folder(store), "models_by_dataset")["data"]) == 3
+
+
+def test_a_second_place_leaves_what_waits_for_the_first(store: Store):
+    publish(store, project="a")
+    first = sorted((store.path / "wandb").glob("offline-run-*"))
+    assert publish(store, project="b").runs.written == 4
+    assert set(first) < set((store.path / "wandb").glob("offline-run-*"))
+    again = publish(store, project="a")
+    assert (again.runs.written, again.board) == (0, "unchanged")
+    store.write(changed := RECORDS[0].model_copy(update={"finished": "2026-11-02T10:00:00Z"}))
+    assert publish(store, project="a").runs.written == 1
+    assert len(list((store.path / "wandb").glob(f"offline-run-*-{changed.key}*"))) == 2  # a, b
+
+
+def test_a_broken_picture_keeps_nothing_else_back(store: Store):
+    folder = store.samples(RECORDS[0].key)
+    folder.mkdir(parents=True)
+    rows = [{"index": i, "truth": "a", "prediction": "b", "input": {"kind": "image", "file": name}}
+            for i, name in enumerate(("bad.png", "good.png"))]  # fmt: skip
+    (folder / "samples.json").write_text(json.dumps(rows))
+    (folder / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
+    Image.new("L", (4, 4)).save(folder / "good.png")
+    done = publish(store)
+    assert (done.runs.written, done.runs.failed, done.board) == (4, 0, "sent")
+    (run,) = (store.path / "wandb").glob(f"offline-run-*-{RECORDS[0].key}")
+    assert len(list(run.rglob("*.png"))) == 1
 
 
 def test_disabled_sends_nothing(store: Store, monkeypatch: pytest.MonkeyPatch, capsys):

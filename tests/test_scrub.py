@@ -1,8 +1,9 @@
 """What must never stand in a record, a plan or a log."""
 
 import pytest
+from records_factory import cost, data, make
 
-from quintain.records.scrub import scrub, secrets
+from quintain.records.scrub import scrub, scrub_record, secrets
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,18 @@ def test_names_that_speak_of_secrets(name):
 )
 def test_addresses_lose_their_secrets(text, clean):
     assert scrub(text, []) == clean
+
+
+def test_no_text_of_a_record_keeps_a_secret(monkeypatch):
+    monkeypatch.setenv("MY_API_KEY", "hunter2hunter2")
+    secret = "hunter2hunter2 https://bob:pass@host"
+    found = data() | {"notes": [secret], "reading": secret}
+    spent = cost() | {"absent": {"energy_kwh": secret}}
+    trust = {"deterministic": {"ok": None, "note": secret}}
+    record = make(data=found, cost=spent, trust=trust, versions={"quintain": secret},
+                  cell={"model": {"note": secret}}, machine={"host": secret})  # fmt: skip
+    text = scrub_record(record).to_json()
+    assert "hunter2" not in text and "bob" not in text and text.count("[redacted] https://") == 7
 
 
 def test_the_shells_folders_are_no_passwords():

@@ -46,12 +46,14 @@ def bisect(arguments: argparse.Namespace) -> int:
         UsageError: a commit is unknown, or GOOD cannot run the cells.
     """
     from quintain.compose.errors import UsageError
+    from quintain.launch.leave import as_by_ctrl_c
     from quintain.launch.versions import git, worktree
 
     commands, top = _commands(arguments), Path.cwd()
     if Path(git(top, "rev-parse", "--show-toplevel")) != top.resolve():
         raise UsageError("bisect runs in the top folder of the repository; this is one inside it")
     with ExitStack() as ends:
+        ends.enter_context(as_by_ctrl_c())
         good, tree = (ends.enter_context(worktree(one)) for one in (arguments.good, arguments.bad))
         place = Path(ends.enter_context(TemporaryDirectory(prefix="quintain-")))
         state, store = place / "state.json", str(place / "good")

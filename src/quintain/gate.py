@@ -65,12 +65,15 @@ def gate(arguments: argparse.Namespace) -> int:
         UsageError: what cannot be compared, and why.
         StoreError: a store cannot be read, or a report not written.
     """
+    from quintain.launch.leave import as_by_ctrl_c
+
     margins, slower = _margins(arguments)
     verdicts = []
-    if arguments.baseline is not None:
-        verdicts.append(_of_stores(arguments, margins, slower))
-    if arguments.baseline_code is not None and slower is not None:
-        verdicts.append(_side_by_side(arguments, slower))
+    with as_by_ctrl_c():
+        if arguments.baseline is not None:
+            verdicts.append(_of_stores(arguments, margins, slower))
+        if arguments.baseline_code is not None and slower is not None:
+            verdicts.append(_side_by_side(arguments, slower))
     verdict = reduce(joined, verdicts)
     report(verdict, arguments)
     return verdict.exit_code
@@ -98,7 +101,8 @@ def _of_stores(
     before = _chosen(whole, arguments.only)
     after, more = _candidate(arguments)
     speed = None if arguments.baseline_code else slower
-    verdict = compare(before, after, margins=margins, slower=speed)
+    taken = arguments.candidate is not None  # as it is; else the words say which seeds are run
+    verdict = compare(before, after, margins=margins, slower=speed, every_seed=taken)
     _check_shared(verdict, before, after)
     return replace(verdict, notes=[*notes, *more, *verdict.notes])
 

@@ -7,6 +7,7 @@ quintain writes it notes here, if the store has an index.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 FOLDER = "index"
@@ -23,9 +24,20 @@ def note_written(store: Path, key: str) -> None:
     Raises:
         OSError: the journal cannot be written.
     """
-    if (store / FOLDER).is_dir():
-        with (store / FOLDER / JOURNAL).open("ab") as handle:
+    folder, journal = store / FOLDER, store / FOLDER / JOURNAL
+    if folder.is_dir():
+        new = not journal.exists()
+        with journal.open("ab") as handle:
             handle.write(f"{key}\n".encode())
+        if new:
+            shared_as(folder, journal)
+
+
+def shared_as(model: Path, made: Path) -> None:
+    """Let who may write into the folder `model` write `made`, too, in a store that users share."""
+    mode = model.stat().st_mode
+    with contextlib.suppress(OSError):
+        made.chmod(mode & (0o777 if made.is_dir() else 0o666))
 
 
 def read_journal(index: Path, since: int) -> tuple[set[str], int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from quintain.records.scrub import scrub
 
 if TYPE_CHECKING:
     from wandb import Run
+
+log = logging.getLogger(__name__)
 
 MOST = 2**20  # bytes of samples.json that are read; ours has a few thousand
 
@@ -33,8 +36,11 @@ def show_samples(run: Run, folder: Path) -> None:
         truth, said = (scrub(_words(row[side])) for side in ("truth", "prediction"))
         words = scrub(_words(shown.get("text", shown.get("values", shown.get("file", "")))))
         table.add_data(row["index"], words, truth, said)
-        for name, one in _media(folder, shown, f"{said} (truth: {truth})"):
-            media.setdefault(f"samples/{name}", []).append(one)
+        try:
+            for name, one in _media(folder, shown, f"{said} (truth: {truth})"):
+                media.setdefault(f"samples/{name}", []).append(one)
+        except Exception as error:  # a broken picture raises what its decoder likes
+            log.warning("%s of %s is not shown: %s", shown.get("file"), folder, scrub(str(error)))
     run.log({"samples/table": table, **media})
 
 

@@ -31,6 +31,7 @@ Sent = Literal["online", "offline"]
 INIT_TIMEOUT = 10.0  # seconds until a server that does not answer counts as away
 FINISH_TIMEOUT = 30.0  # seconds for the upload of one record, some 20 KB
 _DATA_DIR = "WANDB_DATA_DIR"
+_PLACE = "place.txt"  # in an offline run's folder: entity/project
 _TAG_LENGTH = 64  # W&B refuses longer tags
 _VARIABLE = {"dryrun": "offline", "offline": "offline", "online": "online", "disabled": "disabled"}
 _NO_KEY = "no W&B API key is configured, so runs were written offline: try `wandb login`"
@@ -57,11 +58,8 @@ class _Job:
 
     def is_sent(self, mode: str, place: str) -> bool:
         """Sent with this content to this place; online is as good as offline, not the reverse."""
-        try:
-            sent = self.marker.read_text()
-        except OSError:
-            return False
-        return sent in {f"{self.content} online {place}", f"{self.content} {mode} {place}"}
+        words = {f"{self.content} online {place}", f"{self.content} {mode} {place}"}
+        return bool(words & set(read_marker(self.marker)))
 
 
 def mirror(
@@ -111,16 +109,37 @@ def _send_all(
             sent.append(job)
         except Exception as error:
             notes.append(note(error, store))
-            if mode == "online":
+            if mode == "online" and _is_away(error):
                 break  # a server that is away for one is away for all: do not wait again
     try:
         settle()
         for job in sent:
-            job.marker.parent.mkdir(parents=True, exist_ok=True)
-            job.marker.write_text(f"{job.content} {mode} {entity or ''}/{project}")
+            mark(job.marker, job.content, mode, f"{entity or ''}/{project}")
     except Exception as error:
         notes.append(note(error, store))
     return len(sent), notes
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether no other record would fare better: network and disk, and what W&B itself says."""
+    import wandb
+
+    return isinstance(error, OSError | wandb.Error)
+
+
+def read_marker(marker: Path) -> list[str]:
+    """`content mode place` for each place that something was sent to."""
+    try:
+        return marker.read_text().splitlines()
+    except OSError:
+        return []
+
+
+def mark(marker: Path, content: str, mode: str, place: str) -> None:
+    """Note what was sent to a place last."""
+    others = [line for line in read_marker(marker) if not line.endswith(f" {place}")]
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    marker.write_text("\n".join([*others, f"{content} {mode} {place}"]))
 
 
 def settle() -> None:
@@ -206,14 +225,15 @@ def mirrored_run(
 ) -> Iterator[Run]:
     """A run in W&B that tells nothing of this machine; an error inside makes it a failed one.
 
-    `words` are those of `wandb.init`. An offline run of the same id is replaced.
+    `words` are those of `wandb.init`. An offline run of the same id and place is replaced.
     """
     import wandb
 
-    root = store.path.resolve()
+    root, place = store.path.resolve(), f"{entity or ''}/{project}"
     wandb.setup(settings=wandb.Settings(silent=True))  # no line printed before init's own settings
-    for older in (store.path / "wandb").glob(f"offline-run-*-{words['id']}"):
-        shutil.rmtree(older, ignore_errors=True)  # syncing it too would bring the old content back
+    for older in (store.path / "wandb").glob(f"offline-run-*-{words['id']}*"):  # -1 in one second
+        if _place(older) in (place, None):  # syncing it too would bring the old content back
+            shutil.rmtree(older, ignore_errors=True)
     with _kept_below(root / "wandb"):
         run = wandb.init(
             project=project,
@@ -222,12 +242,20 @@ def mirrored_run(
             settings=wandb.Settings(mode=mode, root_dir=str(root), **_SETTINGS),
             **words,
         )
+        if mode == "offline":
+            (Path(run.dir).parent / _PLACE).write_text(place)
         try:
             yield run
         except Exception:
             run.finish(exit_code=1)
             raise
         run.finish(exit_code=0 if succeeds else 1)
+
+
+def _place(folder: Path) -> str | None:
+    """Where an offline run is to go; None where that is not known."""
+    file = folder / _PLACE
+    return file.read_text() if file.is_file() else None
 
 
 @contextmanager

@@ -19,7 +19,11 @@ _URL_USER = re.compile(
     r"(?<=://)(?:[^\s/@'\"<>]+|[^\s/:@]+:(?!\d+/)[^\s@]+)@"  # host:80/a@b is no user
 )
 _URL_QUERY = re.compile(r"([?&](?:\w*(?:token|key|secret|pass|auth|sig)\w*)=)[^\s&'\"<>]+", re.I)
-_PLACES = ("error", "reason", "cell", "changed", "machine", "trust", "nonfinite")
+_PLACES = (
+    "error", "reason", "cell", "changed", "machine", "trust", "nonfinite", "trial", "tuned",
+    "versions", "data.notes", "data.reading", "cost.absent",
+)  # fmt: skip
+"""Where a record holds words of others; names are part of its identity, all else is our own."""
 
 
 def secrets(environment: Mapping[str, str] | None = None) -> list[str]:
@@ -38,10 +42,15 @@ def scrub(value: T, hide: Iterable[str] | None = None) -> T:
 
 
 def scrub_record(record: Record) -> Record:
-    """The record with its error, reason, cell, settings, machine and notes scrubbed."""
-    plain = record.dump()
-    hide = secrets()
-    clean = plain | {place: _scrub(plain[place], hide) for place in _PLACES}
+    """The record with every text scrubbed that is not our own."""
+    plain, hide = record.dump(), secrets()
+    clean = dict(plain)
+    for place in _PLACES:
+        part, _, name = place.partition(".")
+        if not name:
+            clean[part] = _scrub(plain[part], hide)
+        elif plain[part] is not None:
+            clean[part] = clean[part] | {name: _scrub(plain[part][name], hide)}
     return record if clean == plain else Record.model_validate(clean)
 
 

@@ -27,7 +27,7 @@ import pyarrow  # type: ignore[import-untyped,unused-ignore]
 
 from quintain.records import columns
 from quintain.records.disk import write_beside
-from quintain.records.journal import FOLDER, read_journal
+from quintain.records.journal import FOLDER, read_journal, shared_as
 from quintain.records.listing import listing, strings
 from quintain.records.schema import SCHEMA
 from quintain.records.store import Store, StoreError
@@ -79,7 +79,9 @@ def _opened(store: Store, stack: ExitStack) -> DuckDBPyConnection:
     folder = store.path / FOLDER
     try:
         with ExitStack() as inner:
-            folder.mkdir(exist_ok=True)
+            if not folder.is_dir():
+                folder.mkdir(exist_ok=True)
+                shared_as(store.path, folder)
             inner.enter_context(FileLock(folder / "lock", timeout=PATIENCE))
             con = _fresh(store, folder, inner)
             stack.push(inner.pop_all())

@@ -46,7 +46,8 @@ def by_content(group: Group) -> list[Group]:
 def _table(group: Group) -> Key:
     assert group[0].quality  # the schema demands it of an ok record
     main = group[0].quality.main
-    return group[0].names.dataset, main, group[0].quality.scores[main].direction
+    score = group[0].quality.scores[main]
+    return group[0].names.dataset, main, score.direction, score.unit
 
 
 def read_as(record: Record) -> Key:

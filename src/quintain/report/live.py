@@ -54,15 +54,19 @@ def _indexed(store: Store) -> tuple[list[str], int]:
 
     with table(store) as con:
         outdated, older = _superseded(con)
-        rows = con.sql('select key, status, "group" from records where trial is null order by key')
-        keys = [key for key, status, group in rows.fetchall()
-                if status != "ok" or group not in outdated]  # fmt: skip
+        rows = con.sql('select key, status, "group", names from records where trial is null '
+                       "order by key")  # fmt: skip
+        keys = [key for key, status, group, names in rows.fetchall()
+                if status != "ok" or (group, names) not in outdated]  # fmt: skip
     return keys, older
 
 
-def _superseded(con: DuckDBPyConnection) -> tuple[set[str], int]:
+Group = tuple[str, str]  # a group, and what its parts are called, as text
+
+
+def _superseded(con: DuckDBPyConnection) -> tuple[set[Group], int]:
     """The groups that a later one has answered again; and how many, but for reference rows."""
-    newest: dict[str, tuple[datetime, str]] = {}
+    newest: dict[str, tuple[datetime, Group]] = {}
     outdated, older = set(), 0
     for group, finished, found in _groups(con):
         question = identity(found)
@@ -76,19 +80,19 @@ def _superseded(con: DuckDBPyConnection) -> tuple[set[str], int]:
     return outdated, older
 
 
-def _groups(con: DuckDBPyConnection) -> Iterator[tuple[str, datetime, Record]]:
-    """Group, when its last run finished, and what of a record its question depends on.
+def _groups(con: DuckDBPyConnection) -> Iterator[tuple[Group, datetime, Record]]:
+    """Group and names, when its last run finished, and what of a record its question depends on.
 
     In the order of their first keys: of two that finished at once the first counts, as in
     `leaderboard`.
     """
     con.execute(
-        'select "group", list(distinct finished), any_value(names), any_value(cell), '
+        'select "group", list(distinct finished), names, any_value(cell), '
         "bool_or(reference) from records where status = 'ok' and trial is null "
-        'group by "group" order by min(key)'
+        'group by "group", names order by min(key)'
     )
     while some := con.fetchmany(SOME):
         for group, finished, names, cell, reference in some:
             chosen, settings = Names.model_validate_json(names), json.loads(cell)
             one = Record.model_construct(names=chosen, cell=settings, reference=reference)
-            yield group, max(map(datetime.fromisoformat, finished)), one
+            yield (group, names), max(map(datetime.fromisoformat, finished)), one

@@ -146,6 +146,8 @@ def _time(row: Row | None, seed: int, target: float | None, runs: Runs) -> Time:
     record = _run(row, seed, runs) if row else None
     if row is None or target is None or record is None or record.quality is None:
         return None
+    if row.train_seconds is None:  # of another class of machines than the others' times
+        return None
     sign = 1 if row.direction == "max" else -1
     for point in record.quality.curve:
         value = point.val.get(row.metric)

@@ -82,11 +82,11 @@ def _send(
     """Send the leaderboard's run unless it is there; online is as good as offline."""
     marker = store.path / "mirror" / RUN
     content = _content(board, done)
-    sent = marker.read_text() if marker.exists() else ""
-    if sent == f"{content} online {place}":
+    sent = mirror.read_marker(marker)
+    if f"{content} online {place}" in sent:
         return "unchanged"
     actual = mirror.mode_for(mode)
-    if actual == "disabled" or sent == f"{content} {actual} {place}":
+    if actual == "disabled" or f"{content} {actual} {place}" in sent:
         return "unchanged"
     entity, _, project = place.partition("/")
     bundle = store.path / "mirror" / "records.qb"
@@ -95,7 +95,7 @@ def _send(
     with mirror.mirrored_run(store, actual, project, entity or None, **words) as run:
         show_board(run, board, records, bundle, online=actual == "online")
     mirror.settle()
-    marker.write_text(f"{content} {actual} {place}")
+    mirror.mark(marker, content, actual, place)
     return "sent"
 
 

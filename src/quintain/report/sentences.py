@@ -67,6 +67,8 @@ def _lead(found: Standing, first: Sequence[int]) -> str:
         return f"{place}{called[first[0]]} is ahead of all others."
     known = [p for i in first[1:] if (p := models[i].p_best) is not None]
     told = "no test: too few seeds in common, or equal scores"
+    if any(pair[0] == first[0] for pair in found.family.reversed):
+        told = "their common seeds say the contrary of their means"
     if known:
         told = p_told(min(known), "=" if len(first) == 2 else "≥")
     cheap = _cheaper([models[i] for i in first], [called[i] for i in first])
@@ -132,7 +134,9 @@ def _dropped(found: Standing) -> str:
     tests: Iterable[Paired] = (verdict.test for verdict in found.family.verdicts.values())
     if not any(test.dropped for test in tests):
         return ""
-    return "The tests are over the seeds that both models of a pair have."
+    called = names(found.models)
+    told = [f"of these {called[j]} is ahead of {called[i]}" for i, j in found.family.reversed]
+    return f"{'; '.join(['The tests are over the seeds that both models of a pair have', *told])}."
 
 
 def _and(words: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from quintain.records.bundle import is_bundle, open_bundle
 from quintain.records.schema import Record
 from quintain.records.store import Store, StoreError
 from quintain.report.comparisons import AGAIN, budget_settings, read_as
+from quintain.report.rows import parts
 from quintain.report.variants import identity
 
 Key = tuple[str, ...]
@@ -79,7 +80,14 @@ def _opened(word: str) -> Store:
 def _question(record: Record) -> Key:
     assert record.data  # the schema demands it of an ok record
     measure = (part for part in budget_settings(record) if part in AGAIN)
-    return identity(record, but="measure"), record.data.fingerprint, *measure
+    return identity(record, but="measure"), record.data.fingerprint, *measure, *_score(record)
+
+
+def _score(record: Record) -> Key:
+    """What the main score means: no two that differ in it compare."""
+    quality = parts(record)[1]
+    score = quality.scores[quality.main]
+    return quality.main, score.direction, score.unit
 
 
 def _but_for(kind: str) -> Callable[[Record], Key]:
@@ -90,7 +98,7 @@ def _but_for(kind: str) -> Callable[[Record], Key]:
         names = record.names.model_dump()
         rest = [f"{k}={v}" for k, v in names.items() if k in ("model", "hardware") and k != kind]
         budget, data = budget_settings(record), read_as(record)
-        return names["dataset"], record.data.fingerprint, *data, *budget, *rest
+        return names["dataset"], record.data.fingerprint, *data, *budget, *rest, *_score(record)
 
     return question
 

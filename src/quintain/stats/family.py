@@ -37,7 +37,8 @@ class Place:
     `tie_group` is 1 for the best model and all that are not shown to differ from it, 2 for the
     best of the others and all of those not shown to differ from that one, and so on. The true rank
     lies between `rank_low` and `rank_high`, for all models at once, with the family's confidence.
-    `p_best` is the corrected p against the best model; None for the best itself.
+    `p_best` is the corrected p against the best model; None for the best itself, and where the
+    test, which is over common seeds, finds the other one better.
     """
 
     tie_group: int | None = None
@@ -60,8 +61,8 @@ class Family:
     ) -> None:
         self.level = level
         self.models = models
-        sign = 1 if direction == "max" else -1
-        self.goodness = [_goodness(scores, sign) for scores in models]
+        self.sign = 1 if direction == "max" else -1
+        self.goodness = [_goodness(scores, self.sign) for scores in models]
         known = [i for i, value in enumerate(self.goodness) if value is not None]
         self.order = sorted(known, key=lambda i: -(self.goodness[i] or 0.0))
         whole = len(self.order) <= MOST_MODELS
@@ -90,6 +91,7 @@ class Family:
                 continue
             low, high = self._ranks(position) if self.whole else (None, None)
             best = self.verdict(self.order[0], i)
+            best = None if best and self._reversed(best) else best
             found[i] = Place(
                 tie_group=groups.get(i),
                 rank_low=low,
@@ -125,8 +127,20 @@ class Family:
         return 1 + better, len(self.order) - worse
 
     def _differ(self, better: int, worse: int) -> bool:
+        """Shown to, in this order: the test is over common seeds, and where those say the contrary
+        of the means over each one's own, nothing is claimed.
+        """
         found = self.verdict(better, worse)
-        return found is not None and found.differs(self.level)
+        return found is not None and found.differs(self.level) and not self._reversed(found)
+
+    def _reversed(self, verdict: Verdict) -> bool:
+        return self.sign * (verdict.test.difference or 0.0) < 0
+
+    @property
+    def reversed(self) -> list[tuple[int, int]]:
+        """Pairs that differ over their common seeds, but the other way round than their means."""
+        every = self.verdicts.items()
+        return [pair for pair, v in every if v.differs(self.level) and self._reversed(v)]
 
 
 def holm(values: Sequence[float | None]) -> list[float | None]:

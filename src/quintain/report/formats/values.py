@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -12,10 +13,12 @@ from pydantic import TypeAdapter
 
 from quintain.report.leaderboard import Board
 from quintain.report.rows import Row
+from quintain.report.text import plain as printable
 
 VERSION = 1
 """Of the JSON's layout: raised where a field goes or changes its meaning, not where one comes."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+_C1 = re.compile("[\x7f-\x9f]")
 
 
 def plain(board: Board) -> dict[str, Any]:
@@ -24,8 +27,9 @@ def plain(board: Board) -> dict[str, Any]:
 
 
 def json_text(board: Board) -> str:
-    """`plain` as standard JSON."""
-    return json.dumps(plain(board), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    """`plain` as standard JSON; control characters are escaped, those of C1 too."""
+    text = json.dumps(plain(board), indent=1, allow_nan=False, ensure_ascii=False)
+    return _C1.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
 
 
 def json_schema() -> dict[str, Any]:
@@ -39,7 +43,8 @@ def json_schema() -> dict[str, Any]:
 def csv_text(board: Board) -> str:
     """One line a row, columns as in the JSON; lists and objects are JSON, what is missing is empty.
 
-    Text that a spreadsheet would take for a formula begins with an apostrophe.
+    Text that a spreadsheet would take for a formula begins with an apostrophe, and has no control
+    characters but line breaks.
     """
     out = io.StringIO()
     names = [field.name for field in fields(Row)]
@@ -55,5 +60,6 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return f"'{value}" if value.startswith(_FORMULA) else value
-    return repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+        shown = printable(value).plain
+        return f"'{shown}" if shown.lstrip().startswith(_FORMULA) else shown
+    return repr(value) if isinstance(value, float) else json.dumps(value)

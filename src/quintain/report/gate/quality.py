@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from quintain.records.schema import Quality, Record
+from quintain.records.schema import Quality, Record, ScoreValue
 from quintain.report.gate.matching import Match
 from quintain.report.gate.series import Series
 from quintain.report.text import first_line
@@ -26,7 +27,8 @@ def quality_series(match: Match, margins: Margins) -> Series:
         mine, other = (sorted(side) for side in (match.baseline, match.candidate))
         return found.without(f"no common seed: the baseline has {mine}, the candidate {other}")
     if not had:
-        return found.without("the baseline has no score")
+        has = any(match.candidate[seed].main_test() is not None for seed in match.seeds)
+        return replace(found.without("the baseline has no score"), never=not has)
     pairs = [(match.baseline[seed], match.candidate[seed]) for seed in had]
     found = _named(found, pairs[0][0], had)
     for before, after in pairs:
@@ -62,10 +64,17 @@ def _unlike(before: Record, after: Record) -> str:
     ours, theirs = _quality(before).main, _quality(after).main
     if ours != theirs:
         return f"the main score was {ours} and is {theirs}"
+    had, has = _quality(before).scores[ours], _quality(after).scores[ours]
+    if (had.unit, had.direction) != (has.unit, has.direction):
+        return f"{ours} was in {_meant(had)} and is in {_meant(has)}"
     assert before.data and after.data  # the schema demands them of an ok record
     if before.data.fingerprint != after.data.fingerprint:
         return "the data differ (their fingerprints do)"
     return ""
+
+
+def _meant(score: ScoreValue) -> str:
+    return f"{score.unit!r} ({score.direction} is better)"
 
 
 def _gains(found: Series, pairs: list[tuple[Record, Record]], margins: Margins) -> Series:

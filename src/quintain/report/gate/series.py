@@ -35,17 +35,16 @@ class Series:
     together: bool = False
     lost: str = ""
     unjudged: str = ""
+    never: bool = False  # neither side has a result
 
     def stratum(self) -> Stratum:
         """For a test of this cell alone."""
         return Stratum(gains=self.gains, exact=self.exact, floor=self.floor)
 
     def scaled(self) -> Stratum:
-        """For a test of several cells: in units of the margin.
-
-        Many seeds are not equal by chance, so there is no least deviation.
-        """
-        return Stratum(gains=[gain / self.margin for gain in self.gains], exact=self.exact)
+        """For a test of several cells: in units of the margin."""
+        gains = [gain / self.margin for gain in self.gains]
+        return Stratum(gains=gains, exact=self.exact, floor=self.floor / self.margin)
 
     def without(self, reason: str) -> Series:
         """The same cell, of which nothing can be said."""

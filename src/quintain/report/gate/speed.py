@@ -1,8 +1,8 @@
 """How fast the candidate is beside the baseline, from two stores: training, paired by seed.
 
 The stores were made at two times, so speeds are taken relative to a calibration kernel where both
-runs timed it: the matrix product whose speed each run measures as its machine's peak. Then the
-ratio is that of the two `mfu`.
+runs timed it: the matrix product whose speed each run measures as its machine's peak. `mfu` over
+the operations of a sample is samples a second over that peak, whatever the model computes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from quintain.records.schema import Record
+from quintain.records.schema import Cost, Record
 from quintain.report.gate.matching import Match
 from quintain.report.gate.series import Series
 from quintain.stats.intervals import mean_interval
@@ -70,12 +70,17 @@ def _disturbed(record: Record) -> bool:
 def _gain(before: Record, after: Record) -> float | None:
     """log of candidate's speed over baseline's."""
     assert before.cost and after.cost  # the schema demands them of an ok record
-    ours, theirs = before.cost.mfu, after.cost.mfu
+    ours, theirs = _calibrated(before.cost), _calibrated(after.cost)
     if not ours or not theirs:
         ours, theirs = before.cost.samples_per_second, after.cost.samples_per_second
     if not ours or not theirs or ours < 0 or theirs < 0:
         return None
     return math.log(theirs) - math.log(ours)
+
+
+def _calibrated(cost: Cost) -> float | None:
+    """Samples a second in units of the machine's peak, but for a constant."""
+    return cost.mfu / cost.flops_per_sample if cost.mfu and cost.flops_per_sample else None
 
 
 def _step_ms(record: Record) -> float | None:

@@ -45,8 +45,11 @@ class Verdict:
         return PASSED
 
     def _unjudged(self) -> list[Judged]:
-        """Cells whose quality is not known; speeds that do not compare are said and let pass."""
-        return [one for one in self.having("not judged") if one.series.kind == "quality"]
+        """Cells whose quality is not known; speeds that do not compare are said and let pass, and
+        so is what had no result before and has none now.
+        """
+        found = [one for one in self.having("not judged") if one.series.kind == "quality"]
+        return [one for one in found if not one.series.never]
 
     @property
     def sentence(self) -> str:
@@ -103,6 +106,7 @@ def compare(
     *,
     margins: Margins | None = None,
     slower: float | None = STORED_MARGIN,
+    every_seed: bool = True,
 ) -> Verdict:
     """Judge two sets of records.
 
@@ -111,6 +115,8 @@ def compare(
         candidate: what is to be judged.
         margins: score → loss that matters, in its own unit.
         slower: the slowdown that matters, as a share of the time; None: speeds are not judged.
+        every_seed: a seed of the baseline that the candidate did not run leaves the gate open; not
+            so where fewer were asked for.
     """
     found = matched(baseline, candidate)
     sides = [judge("quality", [quality_series(m, margins or {}) for m in once(found.both)])]
@@ -118,7 +124,7 @@ def compare(
         sides.append(judge("speed", [speed_series(match, slower) for match in found.both]))
     return Verdict(
         sides=sides,
-        missing=found.missing,
+        missing=[*found.missing, *(_lone_seeds(found) if every_seed else ())],
         notes=[*_notes(found), *_unjudged_notes(sides)],
         unit={"quality": "seeds", "speed": "seeds"},
     )
@@ -138,9 +144,18 @@ def _seed_notes(match: Match) -> Iterator[str]:
     failed = [s for s in match.seeds if match.baseline[s].status != "ok"]
     if failed:
         yield f"{match.label}: the baseline has no result of seed {_listed(map(str, failed))}"
-    lone = sorted(match.baseline.keys() - match.candidate.keys())
-    if match.seeds and lone:
+    if match.seeds and (lone := _lone(match)):
         yield f"{match.label}: the candidate did not run seed {_listed(map(str, lone))}"
+
+
+def _lone(match: Match) -> list[int]:
+    """Seeds that the baseline has a result of, and the candidate no record."""
+    ran = [seed for seed, record in match.baseline.items() if record.status == "ok"]
+    return sorted(set(ran) - match.candidate.keys())
+
+
+def _lone_seeds(found: Matches) -> Iterator[str]:
+    return (f"{match.label} seed {seed}" for match in found.both for seed in _lone(match))
 
 
 def _unjudged_notes(sides: Sequence[Side]) -> Iterator[str]:

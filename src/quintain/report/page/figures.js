@@ -2,6 +2,9 @@
 
 const shownModels = (table) => table.rows.filter((row) => !row.reference && row.mean !== null);
 
+// Its seconds are of the class of machines that those of the others are of.
+const timed = (row) => row.train_seconds !== null;
+
 const curves = (table, name) => {
   let axis = 'steps';
   const models = shownModels(table).filter((row) => row.curves.length);
@@ -11,7 +14,7 @@ const curves = (table, name) => {
   const levels = table.rows.filter((row) => row.reference && row.mean !== null && row.mean > Math.min(...every) - room && row.mean < Math.max(...every) + room)
     .map((row) => ({ value: row.mean, text: row.model }));
   return figure('Validation while training', fileName(name, 'curves'), (redraw) => [choice('over', [['steps', 'steps'], ['seconds', 'seconds']], axis, (value) => { axis = value; redraw(); })], (width) => {
-    const series = models.map((row) => ({ label: label(row), style: styleOf(row),
+    const series = models.filter((row) => axis === 'steps' || timed(row)).map((row) => ({ label: label(row), style: styleOf(row),
       points: overSeeds(row, axis).map((p) => ({ ...p, text: `${label(row)}: ${fixed(p.mean, table.places)} [${fixed(p.low, table.places)}, ${fixed(p.high, table.places)}] at ${short(p.x)} ${axis}` })) }));
     return {
       svg: lineFigure({ width, title: `${table.metric} on validation over ${axis}, ${table.dataset}`, x: { name: axis === 'steps' ? 'optimizer steps' : 'seconds of training' }, y: { name: table.metric }, series, levels }),
@@ -54,7 +57,7 @@ const usualTarget = (table, models) => {
 };
 
 const timeToTarget = (table, name) => {
-  const models = shownModels(table).filter((row) => row.curves.length && row.curves.every((curve) => curve.some((p) => p[2] !== null)));
+  const models = shownModels(table).filter((row) => timed(row) && row.curves.length && row.curves.every((curve) => curve.some((p) => p[2] !== null)));
   if (!models.length) return null;
   const asked = models.map((row) => row.target).find((value) => value !== null); // budget.target
   let target = asked ?? usualTarget(table, models);

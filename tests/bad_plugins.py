@@ -92,6 +92,14 @@ class HangsInC(Good):
         ctypes.PyDLL(None).sleep(600)
 
 
+class SleepsWhenBuilt(Good):
+    """In preflight, then."""
+
+    def __init__(self, inp):
+        (HERE / "sleeps.txt").touch()
+        time.sleep(600)
+
+
 class Leaves(Good):
     """Ends at once, its child goes on."""
 

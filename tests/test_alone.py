@@ -99,7 +99,7 @@ def test_a_reference_is_never_alone():
 def test_a_plan_counts_them_one_after_another():
     each = [Estimate(3600, None, None, "x")] * 4
     assert totals(each, 2).wall_hours == 2
-    assert totals(each, 2, [False, False, True, True]).wall_hours == 3
+    assert totals(each, 2, [1, 1, None, None]).wall_hours == 3
 
 
 def test_what_is_no_measure_is_said():

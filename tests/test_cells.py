@@ -7,9 +7,16 @@ import json
 import pytest
 from words import cell, write
 
-from quintain.compose.cells import Cell, deciding, make_cell, source_hash, targets
+from quintain.compose.cells import (
+    Cell,
+    deciding,
+    make_cell,
+    package_hash,
+    source_hash,
+    targets,
+)
 from quintain.compose.errors import UsageError
-from quintain.compose.thaw import thaw
+from quintain.compose.thaw import changed_sources, thaw
 
 PINNED = {"card": {"fingerprint": "sha256:0"}}
 WORDS = ("dataset=sunspots", "model=lstm")
@@ -116,6 +123,40 @@ def test_a_helper_beside_a_plugin_changes_the_key(tmp_path, monkeypatch):
     before = cell("model=helped")
     helper.write_text("GAIN = 2\n")
     assert cell("model=helped").key != before.key
+
+
+def test_a_helper_behind_a_link_counts_and_a_loop_ends(tmp_path):
+    helper = write(tmp_path / "shared" / "helper.py", "A = 1\n")
+    plugin = write(tmp_path / "own" / "mine.py", "from .common import helper\n")
+    alone = package_hash(str(plugin.parent))
+    (plugin.parent / "common").symlink_to(helper.parent)
+    (plugin.parent / "loop").symlink_to(plugin.parent)
+    package_hash.cache_clear()
+    first = package_hash(str(plugin.parent))
+    helper.write_text("A = 2\n")
+    package_hash.cache_clear()
+    assert len({alone, first, package_hash(str(plugin.parent))}) == 3
+
+
+def test_files_that_changed_since_the_cell_was_made_are_seen(tmp_path):
+    table = write(tmp_path / "t.csv", "a\n" + "\n".join(str(n % 7) for n in range(300)) + "\n")
+    made = cell("dataset=csv_series", f"dataset.path={table}", "dataset.target=a", "model=mlp")
+    assert changed_sources(made) == "" and thaw(json.loads(made.to_json())).key == made.key
+    table.write_text(table.read_text().replace("6", "5"))
+    told = "what is in the files of dataset=csv_series has changed since the plan was made"
+    assert told in changed_sources(made)
+    with pytest.raises(UsageError, match=told):
+        thaw(json.loads(made.to_json()))
+    table.unlink()
+    assert told in changed_sources(made)
+
+
+def test_a_secret_that_was_taken_out_is_said(usual):
+    plain = json.loads(usual.to_json())
+    plain["config"]["dataset"]["data_dir"] = "[redacted]"
+    plain["config"]["model"]["cell"] = "[redacted]"
+    with pytest.raises(UsageError, match="a secret was taken out of the cell's settings"):
+        thaw(plain)
 
 
 def test_where_data_lie_decides_unless_they_have_a_fingerprint():

@@ -20,6 +20,7 @@ from quintain.launch.executors import choose
 from quintain.launch.job import AGAIN, Run, _take, carry_out, write_orders
 from quintain.launch.resources import by_resources, resources_of
 from quintain.launch.scheduler import State
+from quintain.launch.slurm import Slurm
 from quintain.records.store import Store
 
 WAIT = 600.0  # seconds for anything that must happen, on a slow machine too
@@ -37,6 +38,24 @@ def order(store: Store, made, limit: float | None = None):
 def test_a_job_keeps_its_state_as_often_as_asked(tmp_path):
     given = write_orders(Store(tmp_path), [small()], 9.0, 120.0)
     assert [(order.time_limit, order.checkpoint_every) for order in given] == [(9.0, 120.0)]
+
+
+def test_a_secret_in_a_setting_is_written_into_no_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("MY_TOKEN", "hf_secretvalue123")
+    made = small(optimizer={"note": "hf_secretvalue123"})
+    with pytest.raises(UsageError, match="digits/mlp/cpu/s1: a setting holds a secret"):
+        write_orders(Store(tmp_path), [made])
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_a_silent_squeue_submits_nothing(tmp_path, monkeypatch):
+    (tmp_path / "slurm" / "jobs").mkdir(parents=True)
+    (tmp_path / "slurm" / "jobs" / small().key).write_text("7")
+    for name, answer in (("check", None), ("states", None)):
+        monkeypatch.setattr(scheduler, name, lambda *_, answer=answer: answer)
+    settings = Settings(tmp_path, 1, None, {}, slurm={"partition": None})
+    with pytest.raises(UsageError, match="does not say which jobs are in the queue"):
+        list(Slurm(Store(tmp_path), settings, 1).run([small()], lambda: 0))
 
 
 @pytest.mark.parametrize("executor", ["slurm", "ray"])

@@ -47,6 +47,27 @@ def test_like_cells_are_scaled_by_samples_and_readings():
     assert "1 run of digits/mlp in the store, scaled by steps" in found.basis
 
 
+def test_a_budget_of_seconds_ends_training_and_its_energy():
+    """Ten times the steps would train 60 s; the budget has 12, twice as long as the 6 before."""
+    longer = cell(budget={"steps": 60, "seconds": 12})
+    found = estimates([longer], [past(cell())])[longer.group]
+    assert (found.seconds, found.energy_kwh) == (16.0, 0.012)
+
+
+def test_validation_is_read_once_a_step_at_most():
+    """6 steps, so 6 readings instead of 2: 10 - 2 + 3 × 2 s."""
+    often = cell(budget={"validations": 1000})
+    assert estimates([often], [past(cell())])[often.group].seconds == 14.0
+
+
+def test_a_cell_of_several_slots_waits_for_all_of_them():
+    """Two slots: 1 h beside 1 h, then 1 h of both, then 1 h of one."""
+    each = [Estimate(3600, None, None, "x")] * 4
+    assert totals(each, 2, [1, 1, 2, 1]).wall_hours == 3
+    assert totals(each, 2, [2, 2, 2, 2]).wall_hours == 4
+    assert totals(each, 2, [9, 9, 9, 9]).wall_hours == 4  # more than there are: alone
+
+
 def test_cells_of_the_same_size_tell_more_than_others():
     made, other = cell(), cell(budget={"params": 1, "steps": 12})
     asked = cell(budget={"steps": 7})

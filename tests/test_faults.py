@@ -16,9 +16,10 @@ from quintain.launch import local
 from quintain.launch.events import Event
 from quintain.launch.limits import Limits
 from quintain.launch.local import LocalPool
-from quintain.launch.log import MOST
 from quintain.records.schema import Record
 from quintain.records.store import Store
+from quintain.run.attempt import scrub_log
+from quintain.run.log import MOST
 
 SECRET = "hunter2-and-more"
 LIMIT = 0.5
@@ -169,6 +170,13 @@ def test_secrets_reach_neither_record_nor_log_nor_terminal(story):
         assert SECRET not in story.endings[name].sentence
     assert "my key is [redacted]" in story.log("Speaks")
     assert "a bug of mine, [redacted]" in story.record("Raises").error.message
+
+
+def test_addresses_in_a_log_lose_their_passwords(tmp_path):
+    log = tmp_path / "log"
+    log.write_bytes(b"\xff from https://bob:hunter22@host/x?token=abc and on\n")
+    scrub_log(log)
+    assert log.read_bytes() == (b"\xff from https://[redacted]@host/x?token=[redacted] and on\n")
 
 
 def test_a_log_holds_only_what_matters(story):

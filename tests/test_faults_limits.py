@@ -14,9 +14,9 @@ from quintain.compose.providers import import_local
 from quintain.launch.events import Event
 from quintain.launch.limits import Limits
 from quintain.launch.local import LocalPool
-from quintain.launch.log import MOST
 from quintain.launch.status import beats
 from quintain.records.store import Store
+from quintain.run.log import MOST
 
 MIB = 2**20
 

@@ -94,6 +94,12 @@ def test_a_failure_under_a_launcher_is_the_commands(tmp_path):
     assert code == 2 and "seconds" in err
 
 
+def test_a_limit_of_a_whole_sweep_is_refused(tmp_path):
+    words = ["-m", "dataset=sunspots", "model=mlp", *QUIET, "store=store", "max_hours=1"]
+    code, _, err = quintain("run", *words, cwd=tmp_path)
+    assert code == 2 and "max_hours is of a whole sweep" in err
+
+
 def test_a_launcher_that_runs_side_by_side_is_not_given_clean_times(tmp_path):
     words = ["-m", "dataset=sunspots", "model=mlp", *QUIET, "store=store", "measure=speed"]
     launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")

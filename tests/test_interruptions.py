@@ -153,6 +153,19 @@ def test_a_forced_run_does_not_go_on_from_where_another_stopped(folder, tmp_path
     assert store.read(made.key).cost.resumed == 0
 
 
+def test_a_forced_run_that_was_interrupted_goes_on(folder, tmp_path):
+    store, made = Store(tmp_path), slow(folder, seed=9)
+    assert [e.ending for e in events(LocalPool(store, workers=1), [made])] == ["ok"]
+    steps: list[int] = []
+    for event in LocalPool(store, workers=1, force=True).run([made], lambda: len(steps) > 0):
+        if event.kind == "step":
+            steps.append(event.step)
+    assert len(list(store.checkpoints(made.key).glob("*.pt"))) == 1
+    forced = LocalPool(store, workers=1, force=True)
+    assert [e.ending for e in events(forced, [made])] == ["ok"]
+    assert store.read(made.key).cost.resumed == 1
+
+
 def test_the_second_time_runs_are_killed_at_once(folder, tmp_path):
     """A step that takes an hour, and a grace without end: the run ends all the same."""
     store, trains = Store(tmp_path / "store"), tmp_path / "trains"

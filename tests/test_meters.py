@@ -47,6 +47,26 @@ def test_a_counter_that_wraps(tmp_path):
     assert joules(meter) == pytest.approx(0.2)
 
 
+def test_a_reading_on_the_way_is_of_now(tmp_path):
+    """As a checkpoint takes it."""
+    counter, core = zone(tmp_path, "intel-rapl:0", 0), throttles(tmp_path, 3)
+    energy, heat = RaplEnergy(tmp_path), ThermalThrottling(tmp_path)
+    energy.start(), heat.start()
+    counter.write_text("300000\n"), core.write_text("5\n")
+    assert (joules(energy), heat.read()) == (pytest.approx(0.3), 2)
+    counter.write_text("500000\n"), core.write_text("7\n")
+    energy.stop(), heat.stop()
+    counter.write_text("900000\n"), core.write_text("9\n")
+    assert (joules(energy), heat.read()) == (pytest.approx(0.5), 4)
+
+
+def throttles(root: Path, count: int) -> Path:
+    file = root / "cpu0" / "thermal_throttle" / "core_throttle_count"
+    file.parent.mkdir(parents=True)
+    file.write_text(f"{count}\n")
+    return file
+
+
 def test_a_counter_that_wraps_many_times_is_watched(tmp_path):
     counter = zone(tmp_path, "intel-rapl:0", 0)
     meter = RaplEnergy(tmp_path, every=0.01)

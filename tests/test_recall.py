@@ -36,6 +36,12 @@ def test_the_same_words_have_the_same_name(own):
 def test_what_changes_the_name(own, monkeypatch):
     first = name(*WORDS)
     assert name(*WORDS, "seed=2") != first
+    with monkeypatch.context() as elsewhere:  # where the same relative path is another file
+        elsewhere.chdir(own)
+        assert name(*WORDS) != first
+    with monkeypatch.context() as later:  # pydoc's text comes with Python
+        later.setattr("sys.version", "9.9")
+        assert name(*WORDS) != first
     assert name(*WORDS, references=False) != first
     with (own / "conf" / "model" / "own.yaml").open("a") as file:
         file.write("num_layers: 2\n")

@@ -76,7 +76,8 @@ def gone(processes: list[psutil.Process]) -> bool:
 @pytest.fixture(scope="module")
 def plugins(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("plugins") / "mine"
-    return bad_plugins.write(folder, fast="Good", slow="Good pause=0.15", bad="Raises")
+    return bad_plugins.write(folder, fast="Good", slow="Good pause=0.15", bad="Raises",
+                             stuck="HangsInC", slept="SleepsWhenBuilt")  # fmt: skip
 
 
 def statuses(store: Path) -> Counter[str]:
@@ -121,6 +122,47 @@ def test_interrupted_then_killed_then_two_at_once(tmp_path, plugins):
     assert len(bad_plugins.built(plugins)) == before + 4 - kept  # each slow cell once
     assert statuses(store)["ok"] == 4
     assert all(Store(store).claim(record.key) for record in Store(store).all())
+
+
+def test_sigterm_to_the_whole_group_keeps_what_runs(tmp_path, plugins):
+    """As `timeout` and systemd send it."""
+    store = tmp_path / "store"
+    with bad_plugins.held(plugins) as waits:
+        sweep = Sweep(store, plugins, "model=slow", "seed=3", "--no-references")
+        while not waits.exists():
+            assert sweep.process.poll() is None, sweep.lines
+            time.sleep(0.02)
+        family = sweep.family()
+        os.killpg(sweep.process.pid, signal.SIGTERM)
+        sweep.until("asked to end")
+    assert sweep.end() == 130, sweep.lines
+    assert gone(family)
+    assert not Store(store).all() and len(list((store / "checkpoints").rglob("*.pt"))) == 1
+
+
+def test_nothing_is_left_of_a_killed_sweep_whose_run_hangs_in_c(tmp_path, plugins):
+    """Its thread that watches the parent gets no turn; the kernel ends it with the server."""
+    sweep = Sweep(tmp_path / "store", plugins, "model=stuck", "seed=4", "--no-references")
+    note = plugins / "plugins" / "model" / "hangs_in_c.txt"
+    while not note.exists():
+        assert sweep.process.poll() is None, sweep.lines
+        time.sleep(0.02)
+    family = sweep.family()
+    sweep.process.kill()
+    sweep.process.communicate()
+    assert gone(family)
+
+
+def test_nothing_is_left_of_a_sweep_that_is_killed_in_preflight(tmp_path, plugins):
+    sweep = Sweep(tmp_path / "store", plugins, "model=slept", "seed=5", "--no-references")
+    note = plugins / "plugins" / "model" / "sleeps.txt"
+    while not note.exists():
+        assert sweep.process.poll() is None, sweep.lines
+        time.sleep(0.02)
+    family = sweep.family()
+    sweep.process.kill()
+    sweep.process.communicate()
+    assert gone(family)
 
 
 def test_failed_cells_fail_the_sweep_and_run_again(tmp_path, plugins):

@@ -148,6 +148,14 @@ def test_two_processes_share_a_search_and_its_winner_says_so(tmp_path):
     assert "tuned: best of 5 trials (100 steps) over optimizer.lr" in out
 
 
+def test_what_holds_of_a_sweep_only_is_refused(tmp_path):
+    more = ("launch.executor=slurm", "max_hours=1", "max_kwh=2")
+    code, _, err = quintain("tune", "dataset=digits", *WORDS, *ONE, *more, cwd=tmp_path)
+    assert code == 2
+    for told in ("launch.executor=slurm: a search runs", "max_hours: what a", "max_kwh: what a"):
+        assert told in err
+
+
 def test_a_search_whose_trials_all_fail_is_one_sentence(tmp_path):
     words = ("optimizer.lr=interval(1e36,1e37)", "tune.trials=2", "launch.workers=2", *WORDS)
     own = ("optimizer.clip_norm=null", "tune.pruner=none", "tune.space.optimizer.warmup=null")

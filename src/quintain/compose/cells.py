@@ -227,14 +227,26 @@ def source_hash(target: str) -> str:
 
 @cache
 def package_hash(folder: str) -> str:
-    """sha256 of every .py file under a folder, with its name."""
+    """sha256 of every .py file under a folder, with its name; links are followed as imports do."""
     hasher = hashlib.sha256()
-    names = {p.relative_to(folder).as_posix(): p for p in Path(folder).rglob("*.py")}
-    for name, file in sorted(names.items()):
-        if file.is_file():
-            text = _text(file)
-            hasher.update(f"\0{name}\0{len(text)}\0".encode() + text)
+    for name, file in sorted(_modules(Path(folder))):
+        text = _text(file)
+        hasher.update(f"\0{name}\0{len(text)}\0".encode() + text)
     return hasher.hexdigest()
+
+
+def _modules(root: Path) -> Iterator[tuple[str, Path]]:
+    """Name and file of each; a link to a folder that has been seen already adds nothing."""
+    seen: set[str] = set()
+    for place, folders, files in os.walk(root, followlinks=True):
+        folders[:] = sorted(folders)
+        if (real := os.path.realpath(place)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        for file in (Path(place, name) for name in files if name.endswith(".py")):
+            if file.is_file():
+                yield file.relative_to(root).as_posix(), file
 
 
 def _text(file: str | Path) -> bytes:

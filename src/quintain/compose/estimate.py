@@ -101,7 +101,7 @@ def _mean(past: Sequence[Past], cell: Cell, basis: str) -> Estimate:
     seconds = [_scaled(one, trained, budget) for one in past]
     memory = [m for one in past if (m := _peak(one)) is not None]
     energy = [
-        float(one.cost["energy_kwh"]) * _ratio(one, trained)
+        float(one.cost["energy_kwh"]) * _lasting(one, trained, budget)
         for one in past
         if one.cost.get("energy_kwh") is not None
     ]
@@ -117,17 +117,28 @@ def _ratio(one: Past, trained: float) -> float:
     return trained / one.trained if one.trained and trained else 1.0
 
 
+def _lasting(one: Past, trained: float, budget: Json) -> float:
+    """How many times as long the training lasts; a budget of seconds ends it."""
+    before, ratio = float(one.cost["seconds"]["training"]), _ratio(one, trained)
+    if budget.get("seconds") and before > 0:
+        return min(ratio, float(budget["seconds"]) / before)
+    return ratio
+
+
 def _scaled(one: Past, trained: float, budget: Json) -> float:
     """Seconds; training grows with the samples, validation with how often it is read."""
     clocks = one.cost["seconds"]
-    ratio = _ratio(one, trained)
-    training = clocks["training"] * ratio
-    if budget.get("seconds"):
-        training = min(training, budget["seconds"])
-    reads = one.cost.get("validations") or budget.get("validations") or 1
-    validation = clocks["validation"] * (budget.get("validations") or reads) / reads
+    training = clocks["training"] * _lasting(one, trained, budget)
+    reads = one.cost.get("validations") or _reads(budget) or 1
+    validation = clocks["validation"] * (_reads(budget) or reads) / reads
     rest = clocks["total"] - clocks["training"] - clocks["validation"]
     return float(max(0.0, rest) + training + validation)
+
+
+def _reads(budget: Json) -> int:
+    """How often validation is read: once a step at most."""
+    asked, steps = (int(budget.get(name) or 0) for name in ("validations", "steps"))
+    return min(asked, steps) if steps else asked
 
 
 def _peak(one: Past) -> float | None:
@@ -178,16 +189,25 @@ def hours(value: float) -> str:
 
 
 def totals(
-    each: Sequence[Estimate | None], workers: int, alone: Sequence[bool] | None = None
+    each: Sequence[Estimate | None], workers: int, slots: Sequence[int | None] | None = None
 ) -> Totals:
-    """Of the cells to run, in their order; those `alone` one after another, after the others."""
+    """Of the cells to run, in their order.
+
+    Args:
+        each: what each takes.
+        workers: how many slots there are.
+        slots: that each takes while it runs, 1 if left out; None of one that runs alone, after the
+            others.
+    """
     known = [one for one in each if one is not None]
     free, last = [0.0] * max(1, workers), 0.0
-    for one, is_alone in zip(each, alone or [False] * len(each), strict=True):
-        if one is not None and is_alone:
+    for one, wanted in zip(each, slots or [1] * len(each), strict=True):
+        if one is not None and wanted is None:
             last += one.seconds
-        elif one is not None:
-            heapq.heappush(free, heapq.heappop(free) + one.seconds)
+        elif one is not None and wanted is not None:
+            taken = [heapq.heappop(free) for _ in range(min(wanted, len(free)))]
+            for _ in taken:
+                heapq.heappush(free, max(taken) + one.seconds)
     memory = [one.memory_mb for one in known if one.memory_mb is not None]
     energy = [one.energy_kwh for one in known if one.energy_kwh is not None]
     return Totals(

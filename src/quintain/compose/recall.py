@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import platform
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,12 +27,18 @@ ENVIRONMENT = ("QUINTAIN_DATA", "QUINTAIN_PLUGINS", "CUDA_VISIBLE_DEVICES")
 def digest(overrides: Sequence[str], references: bool) -> str | None:
     """A name for what these words make here; None where that cannot be told.
 
-    It covers the words, every YAML file of every provider, and the machine.
+    It covers the words, every YAML file of every provider, the machine, its Python, and the folder
+    that relative paths are from.
     """
     if any("${" in override for override in overrides):
         return None  # its meaning may change from one moment to the next
     hasher = hashlib.sha256()
-    place = [platform.node(), *(os.environ.get(name, "") for name in ENVIRONMENT)]
+    place = [
+        platform.node(),
+        sys.version,
+        os.getcwd(),
+        *(os.environ.get(name, "") for name in ENVIRONMENT),
+    ]
     version = [quintain.__version__, RESULTS_VERSION, references]
     hasher.update(json.dumps([list(overrides), place, version]).encode())
     for folder in config_folders().values():

@@ -8,10 +8,12 @@ from dataclasses import fields
 from typing import Any
 
 from quintain.compose.cells import ALONE, KEY_LENGTH, PARTS, Cell, keys, source_hash, targets
+from quintain.compose.content import content_hash, unchanged
 from quintain.compose.errors import UsageError
 from quintain.compose.providers import import_local, use_folder
 from quintain.compose.shared import Shared
 
+TAKEN_OUT = "[redacted]"  # what stands in place of a secret, see `records.scrub`
 OPTIONAL = ("width", "changed", "trial", "tuned")  # they decide no result
 
 
@@ -37,7 +39,7 @@ def thaw(plain: dict[str, Any], shared: Shared | None = None) -> Cell:
 
 
 def changed_sources(cell: Cell) -> str:
-    """What of a frozen cell's code is another by now, as a sentence; "" where nothing is."""
+    """What of a frozen cell's code or files is another by now, in a sentence; "" for nothing."""
     for folder in cell.plugins:
         use_folder(folder)
     import_local()
@@ -48,11 +50,22 @@ def changed_sources(cell: Cell) -> str:
         except UsageError:
             same = False
         changed += [] if same else [target]
-    if not changed:
-        return ""
+    if changed:
+        return _told(f"the source of {', '.join(changed)}", "code")
+    content_hash.cache_clear()  # of when the plan was made
+    try:
+        same = unchanged(cell.config.get("dataset", {}))
+    except OSError:
+        same = False
     return (
-        f"not run: the source of {', '.join(changed)} has changed since the plan was made;"
-        " make the plan anew (the same words without --resume) to run the cell with the new code"
+        "" if same else _told(f"what is in the files of dataset={cell.names['dataset']}", "files")
+    )
+
+
+def _told(what: str, new: str) -> str:
+    return (
+        f"not run: {what} has changed since the plan was made;"
+        f" make the plan anew (the same words without --resume) to run the cell with the new {new}"
     )
 
 
@@ -65,6 +78,11 @@ def _check_key(cell: Cell, shared: Shared | None) -> None:
         study=(cell.trial or {}).get("study"),
         shared=shared,
     )
+    if asked != (cell.key, cell.group) and TAKEN_OUT in str(cell.config):
+        raise UsageError(
+            "a secret was taken out of the cell's settings when it was written to a file: give the"
+            " words anew, or let the plugin read the secret from the environment"
+        )
     if asked != (cell.key, cell.group):
         raise UsageError("the cell's key is not that of its configuration: it was changed")
     for folder in cell.plugins:
@@ -75,6 +93,8 @@ def _check_key(cell: Cell, shared: Shared | None) -> None:
         raise UsageError(
             changed_sources(cell) or "the cell's plugins have another source here; make it anew"
         )
+    if shared is None and (changed := changed_sources(cell)):  # a plan's are looked at as a whole
+        raise UsageError(changed)
 
 
 def _is_hex(value: Any) -> bool:

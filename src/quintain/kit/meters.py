@@ -74,7 +74,7 @@ class RaplEnergy:
         self._last: list[int] = []
         self._microjoules = 0
         self._reason = "" if self._zones else "no energy counter (RAPL) on this machine"
-        self._over = threading.Event()
+        self._over, self._lock = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def start(self) -> None:
@@ -90,6 +90,8 @@ class RaplEnergy:
             self._add()
 
     def read(self) -> float | str:
+        if self._thread.ident is not None and not self._over.is_set():
+            self._add()  # a checkpoint keeps what has been used so far
         return self._reason or self._microjoules / 1e6 / JOULES_PER_KWH
 
     def _watch(self) -> None:
@@ -98,11 +100,12 @@ class RaplEnergy:
 
     def _add(self) -> None:
         """What has been used since the last look."""
-        now = self._counts("energy_uj")
-        if not self._reason:
-            spent = ((b - a) % w for a, b, w in zip(self._last, now, self._wrap, strict=True))
-            self._microjoules += sum(spent)
-            self._last = now
+        with self._lock:
+            now = self._counts("energy_uj")
+            if not self._reason:
+                spent = ((b - a) % w for a, b, w in zip(self._last, now, self._wrap, strict=True))
+                self._microjoules += sum(spent)
+                self._last = now
 
     def _counts(self, name: str) -> list[int]:
         try:
@@ -128,15 +131,18 @@ class ThermalThrottling:
     def __init__(self, root: Path = Path("/sys/devices/system/cpu")) -> None:
         self._counters = sorted(root.glob("cpu[0-9]*/thermal_throttle/core_throttle_count"))
         self._before = self._after = 0
+        self._runs = False
         self._reason = "" if self._counters else "no counter of thermal throttling on this machine"
 
     def start(self) -> None:
-        self._before = self._after = self._count()
+        self._before, self._runs = self._count(), True
 
     def stop(self) -> None:
-        self._after = self._count()
+        self._after, self._runs = self._count(), False
 
     def read(self) -> float | str:
+        if self._runs:
+            self._after = self._count()
         return self._reason or float(max(0, self._after - self._before))
 
     def _count(self) -> int:

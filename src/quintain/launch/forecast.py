@@ -19,8 +19,10 @@ from quintain.compose.estimate import (
     totals,
 )
 from quintain.compose.plan import Plan
+from quintain.compose.settings import Settings
 from quintain.launch.executors import workers_of
 from quintain.launch.past import past, past_of
+from quintain.launch.resources import slots_of
 from quintain.launch.server import context, warm
 from quintain.records.store import Store
 
@@ -58,9 +60,16 @@ def forecast(
     plan.estimates = known
     workers = workers_of(settings, len(cells))
     each = [known.get(cell.group) for cell in cells]
-    plan.totals = totals(each, workers, [cell.alone for cell in cells])
+    plan.totals = totals(each, workers, [_slots(cell, settings) for cell in cells])
     bases = [one.basis for one in each if one is not None]
     check_limits(plan.totals, bases, settings.max_hours, settings.max_kwh)
+
+
+def _slots(cell: Cell, settings: Settings) -> int | None:
+    """Workers that a cell takes; a scheduler's are jobs, whatever each of them asks for."""
+    if cell.alone:
+        return None
+    return slots_of(cell) if settings.executor == "local" else 1
 
 
 def _kind(cell: Cell) -> tuple[object, ...]:

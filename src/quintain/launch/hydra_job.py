@@ -25,6 +25,7 @@ from quintain.compose.expand import expand, lists_sweeps
 from quintain.compose.jobs import compose_all
 from quintain.compose.plan import HOW_TO_SWEEP, plan_one
 from quintain.compose.providers import register
+from quintain.compose.settings import LIMITS
 from quintain.launch.server import examine
 from quintain.launch.sweep import OK, USAGE, run_plan, say
 from quintain.records.store import Store, StoreError
@@ -121,6 +122,14 @@ def _check_alone(config: DictConfig, launcher: str) -> None:
         )
 
 
+def _check_limits(config: DictConfig) -> None:
+    if given := [name for name in LIMITS if config.get(name) is not None]:
+        raise UsageError(
+            f"{given[0]} is of a whole sweep, of which a job of Hydra's multirun sees one cell:"
+            " use `quintain sweep`"
+        )
+
+
 def _note(code: int) -> None:
     """Tell who started the jobs; from another machine, which does not see the file, by failing."""
     try:
@@ -133,6 +142,7 @@ def _note(code: int) -> None:
 
 def _job(config: DictConfig) -> int:
     _check_alone(config, HydraConfig.get().launcher._target_)
+    _check_limits(config)
     with_hydra = config.copy()
     OmegaConf.set_readonly(with_hydra, False)
     with open_dict(with_hydra):

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from quintain.compose.cells import Cell
+from quintain.compose.errors import UsageError
 from quintain.records import faults
 from quintain.records.schema import Record, utc_now
 from quintain.records.scrub import scrub
@@ -78,7 +79,14 @@ def write_orders(
 def _freeze(store: Store, cell: Cell) -> tuple[str, str]:
     """The cell as JSON, and the name of the file that holds it."""
     file = store.path.absolute() / "cells" / f"{cell.key}.json"
-    text = json.dumps(scrub(json.loads(cell.to_json())), indent=1)
+    plain = json.loads(cell.to_json())
+    if scrub(plain) != plain:
+        raise UsageError(
+            f"{cell.label}: a setting holds a secret (the value of a variable of the environment"
+            " that is named like one, or a URL with a password), and a cluster's cells are files"
+            " of the store: let the plugin read it from the environment"
+        )
+    text = json.dumps(plain, indent=1)
     temporary = file.with_suffix(f".{os.getpid()}.tmp")
     with faults.explained(store.path):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -103,7 +111,7 @@ class Run:
 
     def start(self) -> None:
         """Start the command; what it prints goes into the cell's log."""
-        command = [sys.executable, "-m", "quintain.launch.follow", sys.executable]
+        command = [sys.executable, "-m", "quintain.run.follow", sys.executable]
         command += ["-m", "quintain.run", self._order.file, "--store", self._order.store]
         every = self._order.checkpoint_every  # 0 is after each chunk of steps
         command += ["--checkpoint-every", str(math.inf if every is None else every)]

@@ -17,7 +17,6 @@ from pathlib import Path
 from quintain.compose.cells import Cell
 from quintain.launch.events import Ending, Event
 from quintain.launch.limits import Limits
-from quintain.launch.log import Log
 from quintain.launch.resources import in_order, slots_of
 from quintain.launch.server import context, warm
 from quintain.launch.worker import work
@@ -27,6 +26,7 @@ from quintain.records.store import Claim, Store, StoreError
 from quintain.run.attempt import scrub_log, tail
 from quintain.run.heartbeat import remove
 from quintain.run.identity import failed
+from quintain.run.log import Log
 
 LINGER = 10.0  # seconds that a run may take to leave after its last word
 TIMES = 3  # that a run which was asked to leave by somebody else is started again
@@ -90,6 +90,9 @@ class LocalPool:
                 yield from self._listen()
                 yield Event("tick")
             yield from self._ask_to_leave(stopped)
+        except StoreError:  # what runs may still keep its state
+            yield from self._ask_to_leave(stopped)
+            raise
         finally:
             self._end_all()
 
@@ -117,7 +120,7 @@ class LocalPool:
             if claim is None:
                 queue.append(cell)
                 continue
-            if self._force and cell.key not in self._left:  # not where an earlier run was stopped
+            if self._force and not self._goes_on(cell):
                 shutil.rmtree(self._store.checkpoints(cell.key), ignore_errors=True)
             if not self._force and self._store.status(cell.key) == "ok":  # by another sweep
                 claim.release()
@@ -133,6 +136,18 @@ class LocalPool:
                 claim.release()
                 raise
             yield Event("started", cell)
+
+    def _goes_on(self, cell: Cell) -> bool:
+        """Whether the state that is there is that of a forced run, which was interrupted: of this
+        sweep, or of an earlier one, and then it came after the record that it is to replace.
+        """
+        if cell.key in self._left:
+            return True
+        record = self._store.read(cell.key)
+        if record is None or record.status != "ok":
+            return False
+        kept = [file.stat().st_mtime for file in self._store.checkpoints(cell.key).glob("*.pt")]
+        return min(kept, default=0.0) > record.finished_at().timestamp()
 
     def _spawn(self, cell: Cell, claim: Claim, slots: int) -> _Running:
         logs = self._store.path / "logs"

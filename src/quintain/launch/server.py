@@ -22,7 +22,7 @@ from quintain.compose.errors import UsageError
 from quintain.compose.preflight import Verdict
 from quintain.run.machine import available_cores
 
-PRELOAD = ["quintain.launch.preload"]
+PRELOAD = ["quintain.launch.apart", "quintain.launch.preload"]
 
 
 @cache
@@ -48,8 +48,8 @@ def warm() -> None:
     """Start the server now; its imports go on while the caller does something else."""
     context()
     resource_tracker.ensure_running()  # by itself, because it unblocks the signal again
-    # While it imports, it would die of a terminal's Ctrl-C, which is the parent's to handle.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # It would die of a terminal's Ctrl-C or a group's SIGTERM, which are the parent's to handle.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         forkserver.ensure_running()
     finally:
@@ -110,7 +110,10 @@ def _asked(cells: Sequence[Cell], here: bool) -> Iterator[Callable[[], object]]:
 def _examine(cells: Sequence[str], here: bool, parent: Connection) -> None:
     from quintain.compose.preflight import preflight
     from quintain.compose.providers import import_local, use_folder
+    from quintain.launch.worker import follow_parent
 
+    os.setsid()
+    follow_parent()
     frozen = [Cell.from_json(text) for text in cells]
     for folder in frozen[0].plugins:
         use_folder(folder)

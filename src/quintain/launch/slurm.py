@@ -75,7 +75,10 @@ class Slurm:
             if not alone:
                 return
             known = {cell.key: self._known(cell) for cell in cells}
-            found = scheduler.states(filter(None, known.values())) or {}
+            found = scheduler.states(filter(None, known.values()))
+            if found is None:
+                raise UsageError("Slurm does not say which jobs are in the queue (squeue), so none"
+                                 " is submitted a second time: try again")  # fmt: skip
             rest = []
             for cell in cells:
                 number = known[cell.key]

@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.text import Text
 
 from quintain.compose.cells import Cell
+from quintain.compose.errors import UsageError
 from quintain.compose.needs import missing_packages
 from quintain.compose.plan import Plan, plan_cells
-from quintain.compose.settings import Settings
+from quintain.compose.settings import LIMITS, Settings
 from quintain.compose.studies import Studies, Study, make_studies
 from quintain.launch import server
 from quintain.launch.events import Event
@@ -59,6 +60,7 @@ def tune(
         references=references,
         missing=missing,
     )
+    _check(made.settings)
     if dry_run:
         _describe(made, console)
         return Tuning(made.settings.store)
@@ -71,6 +73,24 @@ def tune(
         console.print(f"interrupted after {told} trials; the same command goes on with the rest")
         return Tuning(made.settings.store, INTERRUPTED)
     return _run_best(made, searches, console)
+
+
+def _check(settings: Settings) -> None:
+    """Raises UsageError for what holds of a sweep and not of a search."""
+    problems = []
+    if settings.executor != "local":
+        problems.append(
+            f"launch.executor={settings.executor}: a search runs its trials on this machine; start"
+            " the same command on several that share the store, or search here and sweep there"
+        )
+    for name in LIMITS:
+        if getattr(settings, name) is not None:
+            problems.append(
+                f"{name}: what a search takes is not known before it; its limits are tune.trials"
+                " and the budget of a trial (budget.steps, budget.seconds)"
+            )
+    if problems:
+        raise UsageError(problems)
 
 
 def _search(

@@ -10,9 +10,10 @@ import signal
 import sys
 import threading
 import time
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from quintain.compose.cells import Cell
 from quintain.compose.errors import printable
@@ -114,8 +115,13 @@ def follow_parent() -> None:
 
     A thread watches, and ends whatever the run has started too. It needs Python's lock, which C
     code may never give back; so on Linux the kernel ends us with the fork server as well, which
-    ends with the sweep (prctl(2), PR_SET_PDEATHSIG = 1).
+    ends with the sweep (prctl(2), PR_SET_PDEATHSIG = 1). The server knows by a pipe whose other end
+    we have been given, to start forks ourselves; held open it would keep the server alive.
     """
+    server: Any = forkserver._forkserver
+    if server._forkserver_alive_fd is not None:
+        os.close(server._forkserver_alive_fd)
+        server._forkserver_alive_fd = None
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     parent = multiprocessing.parent_process()

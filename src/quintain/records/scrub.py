@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 HIDDEN = "[redacted]"
 SHORTEST = 8  # characters; shorter values ("1", "true") are no secrets and occur everywhere
-_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS|PWD|CRED|AUTH|DSN", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS|PWD|CRED|AUTH(?!OR_)|DSN", re.IGNORECASE)
 _FOLDERS = ("PWD", "OLDPWD")  # the shell's folders, not passwords
 _URL_USER = re.compile(
     r"(?<=://)(?:[^\s/@'\"<>]+|[^\s/:@]+:(?!\d+/)[^\s@]+)@"  # host:80/a@b is no user

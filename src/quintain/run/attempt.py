@@ -96,5 +96,7 @@ def scrub_log(log: Path) -> None:
         clean = text
         for secret in secrets():
             clean = clean.replace(secret.encode(), b"[redacted]")
+        if b"://" in clean:  # as latin-1, which keeps every byte
+            clean = scrub(clean.decode("latin-1"), ()).encode("latin-1")
         if clean != text:
             log.write_bytes(clean)

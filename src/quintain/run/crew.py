@@ -22,6 +22,7 @@ from torch.distributed import TCPStore  # type: ignore[attr-defined]
 from quintain.compose.cells import Cell
 from quintain.contracts import Hardware
 from quintain.kit.cluster import Place
+from quintain.run.log import Log
 from quintain.run.ranks import Ranks
 from quintain.run.watch import Crew, Member, told
 
@@ -96,14 +97,17 @@ def _start(cell: Cell, port: int, rank: int, folder: Path) -> Member:
     file, log = folder / "cell.json", folder / f"rank{rank}.log"
     if not file.exists():
         file.write_text(cell.to_json())
-    words = [sys.executable, "-m", "quintain.run", str(file)]
-    words += ["--rank", str(rank), "--meet", f"{HERE}:{port}"]
+    words = [sys.executable, "-m", "quintain.run.follow", sys.executable]
+    words += ["-m", "quintain.run", str(file), "--rank", str(rank), "--meet", f"{HERE}:{port}"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)}
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment
-        )
-    return Member(rank, process, log)
+    environment["QUINTAIN_PARENT"] = str(os.getpid())
+    said = Log(log)
+    out = said.writer.fileno()
+    process = subprocess.Popen(
+        words, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment
+    )
+    said.started()
+    return Member(rank, process, log, said)
 
 
 def _check_cell(cell: Cell, world: int) -> None:

@@ -25,6 +25,7 @@ from torch.distributed import DistError, Store  # type: ignore[attr-defined]
 from quintain.kit.cluster import Place
 from quintain.run.checkpoint import AGAIN
 from quintain.run.failure import kind_of
+from quintain.run.log import Log
 
 POLL = 0.1
 GRACE = 30.0  # seconds that rank 0 may take to notice by itself that a rank is gone
@@ -49,9 +50,12 @@ class Member:
     rank: int
     process: subprocess.Popen[bytes]
     log: Path
+    said: Log | None = None  # writes the log
 
     def tail(self) -> str:
         """The last lines that it printed."""
+        if self.said is not None and self.process.poll() is not None:
+            self.said.close()  # whole
         with contextlib.suppress(OSError):
             return self.log.read_bytes()[-TAIL:].decode(errors="replace").strip()
         return ""
@@ -120,6 +124,8 @@ class Crew:
             except subprocess.TimeoutExpired:
                 member.process.kill()
                 member.process.wait()
+            if member.said is not None:
+                member.said.close()
 
     def _watch(self) -> None:
         """End this process where a rank is gone and this one still waits for it."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import select
 import threading
 from pathlib import Path
-
-from quintain.launch.server import context
 
 MOST = 10 * 2**20  # bytes of a log: its first half stays, of the rest the end is kept
 _PIECE = 2**16
@@ -29,7 +28,7 @@ class Log:
         self._file = path.open("w+b", buffering=0)
         self._most, self._size, self._head = most, 0, 0
         self._left_out, self._mark = 0, b""
-        self._reader, self.writer = context().Pipe(duplex=False)
+        self._reader, self.writer = multiprocessing.Pipe(duplex=False)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._copy, name=f"log of {path.stem}", daemon=True)
         self._thread.start()

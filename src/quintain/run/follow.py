@@ -1,6 +1,6 @@
-"""`python -m quintain.launch.follow COMMAND…`: become a command that dies with its parent.
+"""`python -m quintain.run.follow COMMAND…`: become a command that dies with its parent.
 
-A job's process may be killed without a word; its run must not go on unseen. Linux does this for us
+A process may be killed without a word; what it runs must not go on unseen. Linux does this for us
 (prctl(2), PR_SET_PDEATHSIG = 1, kept over exec); elsewhere the command is just run.
 """
 

@@ -111,6 +111,17 @@ def judge_of(kind: str, before: list[Record], after: list[Record]) -> list[Judge
     return [one for one in compare(before, after).every if one.series.kind == kind]
 
 
+def test_a_loss_beyond_its_margin_that_is_no_alarm_yet_says_why() -> None:
+    before = [make(seed=s, quality=curve(0.001 * s), **CHANGED) for s in range(1, 6)]
+    lost = (-0.030, -0.041, -0.033, -0.045, -0.037)
+    after = [make(seed=s, quality=curve(0.001 * s + one), **CHANGED)
+             for s, one in enumerate(lost, 1)]  # fmt: skip
+    verdict = compare(before, after, slower=None)
+    assert verdict.exit_code == 3
+    (note,) = [note for note in verdict.notes if "beyond its margin" in note]
+    assert "is not yet the 0.005 from which on a gate alarms" in note
+
+
 def test_a_gain_is_told() -> None:
     verdict = compare(runs(seed=1), runs(0.05, seed=2))
     assert verdict.exit_code == 0 and "better: digits/cnn/cpu (quality)" in verdict.sentence

@@ -91,6 +91,18 @@ def test_disabled_writes_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) 
     assert not store.path.exists()
 
 
+def test_the_variables_of_wandb_count(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_PROJECT", "theirs")
+    monkeypatch.setenv("WANDB_ENTITY", "team")
+    mirror([record := make()], store)
+    assert contents(*logged(store, record))["run"].project == "theirs"
+    assert (store.path / "mirror" / record.key).read_text().endswith(" offline team/theirs")
+    mirror([record], store, project="ours", entity="me")
+    assert (store.path / "mirror" / record.key).read_text().endswith(" offline me/ours")
+    monkeypatch.setenv("WANDB_DISABLED", "true")
+    assert mirror([make(seed=2)], store).mode == "disabled"
+
+
 def test_wandb_mode_offline_wins_over_a_key(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_API_KEY", FAKE_KEY)

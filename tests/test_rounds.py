@@ -210,11 +210,25 @@ def test_a_plugin_that_sleeps_is_found_beside_the_commit_before(tmp_path: Path) 
 
 def test_what_is_no_version_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match="nowhere is no folder"), version("nowhere"):
+    with pytest.raises(UsageError, match="nowhere is not a folder"), version("nowhere"):
         pass
     commit(tmp_path, MODEL, "good")
     with pytest.raises(UsageError, match="neither a folder nor a commit"), version("nowhere"):
         pass
+
+
+def test_a_folder_of_results_that_is_called_as_a_branch(tmp_path: Path, monkeypatch) -> None:
+    """Taken for code it would be timed with the present one, and pass whatever has changed."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "main" / "records").mkdir(parents=True)
+    with pytest.raises(UsageError, match="main is not a folder with code"), version("main"):
+        pass
+    good = commit(tmp_path, MODEL, "good")
+    with pytest.raises(UsageError, match="neither a folder with code nor a c"), version("main"):
+        pass
+    subprocess.run(["git", "branch", "-f", "main", good], cwd=tmp_path, check=True)
+    with version("main") as found:
+        assert found.folder != tmp_path / "main" and (found.folder / "own").is_dir()
 
 
 def test_a_version_that_cannot_train_in_bursts_is_said(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from records_factory import genuine, make
+from words import write
 
 import quintain
 from quintain.cli import main
@@ -54,6 +55,48 @@ def test_one_side_of_a_comparison_is_not_there(
     assert "there is no store bad" in said(capsys, "compare", "good", "bad")
     (store.parent / "results").mkdir()
     assert "there is no store bad" in said(capsys, "compare", "bad", "good")
+
+
+def test_what_is_no_side_of_a_comparison(store: Path, capsys) -> None:
+    assert "store=x is no side of a comparison" in said(capsys, "compare", "lstm", "store=x")
+    assert "compare takes two: lstm and lstm are one" in said(capsys, "compare", "lstm", "lstm")
+
+
+def test_a_name_that_says_no_format(store: Path, capsys) -> None:
+    err = said(capsys, "leaderboard", str(store), "--output", str(store.parent / "b.xyz"))
+    assert (
+        "a name that ends in .xyz says no format" in err and not (store.parent / "b.xyz").exists()
+    )
+
+
+def test_only_failed_of_no_sweep(store: Path, capsys) -> None:
+    assert "--only failed of which sweep?" in said(
+        capsys, "sweep", "--only", "failed", f"store={store}"
+    )
+
+
+def test_a_bare_word_is_the_store_of_a_status(store: Path, capsys) -> None:
+    assert f"{store}" in said(capsys, "status", str(store))  # it has no plan
+
+
+def test_an_empty_list_of_worse_cells(store: Path, tmp_path: Path, capsys) -> None:
+    (tmp_path / "worse.txt").write_text("")
+    sides = ["--baseline", str(store), "--candidate", str(store)]
+    assert "names no cell" in said(capsys, "gate", *sides, "--only", str(tmp_path / "worse.txt"))
+
+
+def test_a_yaml_that_cannot_be_read_is_named_with_its_line(tmp_path: Path, capsys, monkeypatch):
+    monkeypatch.setenv("QUINTAIN_PLUGINS", str(tmp_path))
+    file = write(tmp_path / "conf" / "model" / "peak.yaml", "_target_: a.B\n  width: 3\n")
+    err = said(capsys, "sweep", "model=peak", "--dry-run", f"store={tmp_path / 's'}")
+    assert f"{file}, line 2: mapping values are not allowed here" in err
+
+
+def test_a_plugin_of_the_usual_folder_says_how_it_is_used(tmp_path: Path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "quintain_plugins" / "conf" / "model" / "mine.yaml", "_target_: a.B\n")
+    err = said(capsys, "check", "model=mine")
+    assert "model=mine: it stands in quintain_plugins; add plugins_dir=quintain_plugins" in err
 
 
 def test_a_margin_of_what_is_no_score(store: Path, capsys: pytest.CaptureFixture[str]) -> None:

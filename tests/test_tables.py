@@ -228,6 +228,18 @@ def test_frequencies_as_pandas_makes_them(code: str, words: str, season: int) ->
     assert lay_on_grid(Times(values, dated=True))[1] is None
 
 
+def test_times_of_another_form_are_found_by_it_and_never_passed_over(tmp_path: Path) -> None:
+    rows = "\n".join(f"0{d}.05.2022,{d},1.2.{d}a" for d in range(1, 6))
+    (tmp_path / "t.csv").write_text(f"Datum,sold,code\n{rows}\n")
+    table = read_table(str(tmp_path / "t.csv"))
+    assert find_time(table, (), "%d.%m.%Y") == "Datum"
+    with pytest.raises(DataError, match=r"column 'Datum' looks like dates \('01.05.2022'\)"):
+        find_time(table, ())
+    assert find_time(table, ("Datum", "code")) is None
+    with pytest.raises(DataError, match="no column holds times of the form %Y; the first row has"):
+        find_time(table, (), "%Y")
+
+
 def test_filling_as_pandas_does() -> None:
     column = [np.nan, 1.0, np.nan, np.nan, 4.0, np.nan]
     values, frame = np.array(column)[:, None], pd.Series(column)

@@ -4,10 +4,11 @@ import inspect
 from typing import Literal
 
 import pytest
-from words import composed, told
+from words import composed, told, write
 
 from quintain.compose.bind import omitted, problems
 from quintain.compose.preflight import misfits
+from quintain.plugins.dataset.csv_series import CsvSeries
 from quintain.plugins.stem.speech import Speech
 
 
@@ -31,12 +32,27 @@ from quintain.plugins.stem.speech import Speech
             "there is no setting launch.wrkers; did you mean workers? Known: checkpoint_every",
         ),
         ("lanch.workers=3", "there is no setting lanch; did you mean launch?"),
+        ("lr=0.1", "there is no setting lr; did you mean optimizer.lr?"),
+        ("batch_size=16", "did you mean budget.batch_size?"),
         ("head.rank_by=x", "head.rank_by: expected wer, cer or exact_match, came 'x'"),
     ],
 )
 def test_a_setting_that_is_not_there(word: str, says: str) -> None:
     (sentence,) = told("dataset=yesno", "hardware=cpu", "model=lstm", word)
     assert says in sentence
+
+
+def test_columns_may_be_called_by_numbers_and_one_alone_is_a_list(tmp_path) -> None:
+    rows = "\n".join(f"{n % 7},{n % 5},{n % 3}" for n in range(300))
+    table = write(tmp_path / "t.csv", f"2022,price,other\n{rows}\n")
+    words = ["dataset=csv_series", f"dataset.path={table}", "model=mlp", "dataset.target=2022"]
+    (one,) = composed(*words, "dataset.covariates=price")
+    assert misfits(one.config) == []
+    assert CsvSeries(str(table), 2022, covariates="price").spec.shape[-1] == 2
+    (told_,) = told(*words, "dataset.borders=0.8")
+    assert "CsvSeries expects list[float] | list[str] | None, came 0.8" in told_
+    (told_,) = told(*words, "dataset.covariates=[price,[other]]")
+    assert "dataset.covariates: " in told_
 
 
 @pytest.mark.parametrize("word", ["+stem.window=32", "+dataset.memory=9"])

@@ -97,7 +97,7 @@ def test_all_that_is_wrong_is_told_at_once_with_exit_code_2(tmp_path: Path) -> N
         "column 'time': expected ISO 8601 times (2024-01-31 13:00:00); line 5 has 'foo'",
         "column 'v': expected numbers; line 3 has 'x'",
         "has no column 'u'",
-        "column 'w': no value in line 4; missing=drop|previous|interpolate|zero",
+        "column 'w': no value in line 4; dataset.missing=drop|previous|interpolate|zero",
     ):
         assert says in err
 

@@ -64,7 +64,7 @@ def test_problems_of_several_texts_come_together(tmp_path: Path) -> None:
         TextCsv(str(tmp_path / "t.csv"), "reviews", "verdict", test_path=str(tmp_path / "u.csv"))
     for says in ("did you mean 'review'?", "no column 'verdict'", "no rows"):
         assert says in str(error.value)
-    with pytest.raises(ValueError, match="give label=COLUMN to classify, or target=COLUMN"):
+    with pytest.raises(ValueError, match=r"give dataset\.label=COLUMN to classify, or dataset\.t"):
         TextCsv(str(tmp_path / "t.csv"), "review")
 
 
@@ -83,7 +83,7 @@ def test_pairs_need_equally_many_lines(tmp_path: Path) -> None:
     path, other = str(tmp_path / "t.de"), str(tmp_path / "t.en")
     with pytest.raises(DataError, match=r"t\.de has 3 lines and .*t\.en 2; expected line by line"):
         ParallelText(path, other)
-    with pytest.raises(ValueError, match="give target_path=FILE"):
+    with pytest.raises(ValueError, match=r"give dataset\.target_path=FILE"):
         ParallelText(path)
     with pytest.raises(ValueError, match="val_path and val_target_path go together"):
         ParallelText(path, other, val_path=path)

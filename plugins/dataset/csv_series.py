@@ -77,13 +77,13 @@ class CsvSeries(InMemory):
     def __init__(
         self,
         path: str,
-        target: str | list[str] | None = None,
+        target: str | int | list[str] | list[int] | None = None,
         *,
         label: str | None = None,
         group: str | None = None,
         time: str | None = None,
         time_format: str | None = None,
-        covariates: list[str] | None = None,
+        covariates: str | int | list[str] | list[int] | None = None,
         horizon: int = 12,
         look_back: int | None = None,
         season: int | None = None,
@@ -91,10 +91,11 @@ class CsvSeries(InMemory):
         missing: Missing = "error",
         delimiter: str | None = None,
     ) -> None:
-        targets = [target] if isinstance(target, str) else list(map(str, target or ()))
+        targets = _names(target) or []
         _check_settings(targets, label, group, horizon, look_back, missing)
         table, problems = read_table(path, delimiter=delimiter), Problems()
-        columns = _read(table, problems, targets, label, group, time, time_format, covariates)
+        others = _names(covariates)
+        columns = _read(table, problems, targets, label, group, time, time_format, others)
         if label and group:
             made = _grouped(table, problems, columns, label, group, look_back, missing)
         else:
@@ -123,6 +124,13 @@ class CsvSeries(InMemory):
     def restore(self, y: Tensor) -> Tensor:
         """Values as in the file."""
         return self._made.scale.undo(y)
+
+
+def _names(given: str | int | list[str] | list[int] | None) -> list[str] | None:
+    """Names of columns, of which 2022 may be one."""
+    if given is None:
+        return None
+    return [str(name) for name in (given if isinstance(given, list) else [given])]
 
 
 @dataclass(frozen=True)
@@ -156,7 +164,10 @@ def _check_settings(
 ) -> None:
     wrong = []
     if bool(targets) == bool(label):
-        wrong.append("give target=COLUMN to forecast, or label=COLUMN and group=COLUMN to classify")
+        wrong.append(
+            "give dataset.target=COLUMN to forecast, or dataset.label=COLUMN and"
+            " dataset.group=COLUMN to classify"
+        )
     elif bool(label) != bool(group):
         wrong.append(
             "label and group go together: all rows of one group are one series, with one label"
@@ -186,12 +197,12 @@ def _read(
     for name in filter(None, (label, group)):
         problems.ask(table.column, name)
     taken = [*targets, *filter(None, (label, group))]
-    named = time or problems.ask(find_time, table, [*taken, *(covariates or ())])
+    named = time or problems.ask(find_time, table, [*taken, *(covariates or ())], time_format)
     times = problems.ask(read_times, table, named, time_format) if named else None
     if covariates is None:
         others = number_columns(table, [*taken, *filter(None, (named,))])
     else:
-        others = [name for name in map(str, covariates) if name not in targets]
+        others = [name for name in covariates if name not in targets]
     names = [*targets, *others]
     channels = {name: problems.ask(numbers, table, name) for name in names}
     if not names:

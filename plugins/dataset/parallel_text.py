@@ -164,7 +164,8 @@ def _check_settings(
     lines = files["train"][1] is not None
     if lines == bool(source or target) or bool(source) != bool(target):
         wrong.append(
-            "give target_path=FILE, a text a line, or source=COLUMN and target=COLUMN of a table"
+            "give dataset.target_path=FILE, a text a line, or dataset.source=COLUMN and"
+            " dataset.target=COLUMN of a table"
         )
     for split in ("val", "test"):
         first, second = files[split]

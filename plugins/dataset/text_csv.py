@@ -115,7 +115,8 @@ def _check_settings(targets: list[str], label: str | int | None, max_length: int
     wrong = []
     if bool(targets) == (label is not None):
         wrong.append(
-            "give label=COLUMN to classify, or target=COLUMN (with head=regress) for numbers"
+            "give dataset.label=COLUMN to classify, or dataset.target=COLUMN (with head=regress)"
+            " for numbers"
         )
     if max_length < 1:
         wrong.append(f"max_length must be 1 or more, came {max_length}")

@@ -236,8 +236,9 @@ def _status(arguments: argparse.Namespace) -> int:
     from quintain.compose.planfile import latest_plan
     from quintain.launch.status import show, status_of, watch
 
-    files = [Path(word) for word in arguments.settings if "=" not in word or Path(word).is_file()]
-    arguments.settings = [word for word in arguments.settings if Path(word) not in files]
+    words = [f"store={word}" if Path(word).is_dir() else word for word in arguments.settings]
+    files = [Path(word) for word in words if "=" not in word or Path(word).is_file()]
+    arguments.settings = [word for word in words if Path(word) not in files]
     file = files[0] if files else None
     if file is not None and not arguments.settings and file.absolute().parent.name == "plans":
         arguments.settings = [f"store={file.absolute().parent.parent}"]
@@ -294,8 +295,17 @@ def _leaderboard(arguments: argparse.Namespace) -> int:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
+    from quintain.compose.errors import UsageError
     from quintain.report.compare_view import show
 
+    a, b = arguments.sides
+    if stray := [side for side in (a, b) if side.startswith("store=")]:
+        raise UsageError(
+            f"{stray[0]} is no side of a comparison: expected two of a kind and then settings, as"
+            " in: quintain compare lstm gru store=results"
+        )
+    if a == b:
+        raise UsageError(f"compare takes two: {a} and {b} are one")
     show(arguments.sides, lambda: existing_store(arguments), arguments.format)
     return 0
 
@@ -344,7 +354,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 def _at_home(setting: str) -> str:
     """`store=~/x` with the home folder: the shell leaves it alone, and to Hydra `~` deletes."""
     key, equals, value = setting.partition("=")
-    if equals and value.startswith("~") and key in ("store", "data_dir", "plugins_dir"):
+    if equals and key and (value == "~" or value.startswith("~/")):
         return f"{key}={Path(value).expanduser()}"
     return setting
 

@@ -253,6 +253,8 @@ def cells_in(file: Path) -> list[list[str]]:
         lines = [shlex.split(line) for line in file.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError) as error:
         raise UsageError(f"{file} cannot be read: {error}") from error
+    if not any(lines):
+        raise UsageError(f"{file} names no cell: no cell was worse when it was written")
     found = [[w for w in line[2:] if not w.startswith("--")] for line in lines if line]
     if not found or any(line[:2] != ["quintain", "sweep"] for line in lines if line):
         raise UsageError(f"{file}: expected one `quintain sweep …` a line, as --regressed writes")

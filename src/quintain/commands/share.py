@@ -28,7 +28,7 @@ def add_sharing(add: Callable[..., argparse.ArgumentParser]) -> None:
     into.add_argument("--store", metavar="STORE", help="the same as store=FOLDER")
     show = add("publish", _publish, "show a store in Weights & Biases", _PUBLISH_MORE)
     show.add_argument("settings", nargs="*", help=STORE)
-    show.add_argument("--project", help="of W&B (default: quintain)")
+    show.add_argument("--project", help="of W&B (default: WANDB_PROJECT, or quintain)")
     show.add_argument("--entity", help="of W&B: a team or a person (default: yours)")
     show.add_argument("--report", action="store_true", help="write a W&B Report too")
     show.add_argument("--offline", action="store_true", help="write runs to be synced later")
@@ -102,7 +102,7 @@ def _publish(arguments: argparse.Namespace) -> int:
     if not store.files():
         raise UsageError(f"the store {named} holds no record to publish")
     mode: Mode = "offline" if arguments.offline else "auto"
-    place = arguments.project or "quintain", arguments.entity
+    place = arguments.project, arguments.entity
     done = publish(store, mode, *place, report=arguments.report)
     for note in done.notes:
         print(note)

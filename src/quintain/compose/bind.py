@@ -6,7 +6,7 @@ import importlib
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -124,7 +124,7 @@ def _check(
     name = node["_target_"].rpartition(".")[2]
     for key, value in settings(node).items():
         if key not in parameters and key not in extra:
-            known = [p for p in parameters if p not in extra]
+            known = [p for p in parameters if p not in extra] or [*parameters]
             found.append(f"{path}.{key}: {name} has no setting {key}{nearest(key, known)}")
         elif key in hints and key not in extra and not _fits(value, hints[key]):
             found.append(f"{path}.{key}: {_expected(name, hints[key])}, came {value!r}")
@@ -162,6 +162,9 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool)
     if hint in (bool, str):
         return isinstance(value, hint)
+    if typing.get_origin(hint) in (list, Sequence):
+        items = typing.get_args(hint)
+        return isinstance(value, list | tuple) and all(_fits(v, items[0]) for v in value)
     return True
 
 

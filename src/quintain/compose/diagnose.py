@@ -7,16 +7,20 @@ after mending can be composed, so that the values in it are judged in the same a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
+from yaml import MarkedYAMLError
 
 from quintain.compose.bind import omitted
 from quintain.compose.errors import UsageError, guess, nearest
 from quintain.compose.providers import options
 from quintain.compose.raw import COMPOSE_ERRORS, compose_raw
+
+FOLDER = "quintain_plugins"  # where `quintain new` writes, unless told otherwise
 
 
 class Uncomposable(UsageError):
@@ -80,7 +84,7 @@ def _unknown_option(override: Override, known: dict[str, dict[str, str]]) -> str
     if group not in known or override.is_sweep_override():
         return ""
     if override.is_delete():
-        return "" if group == "suite" else f"~{group}: a run needs a {group}; choose another"
+        return "" if group == "suite" else f"~{group}: a run needs its {group}; choose another"
     name = override.value()
     if name is None and group == "suite":
         return ""
@@ -88,6 +92,9 @@ def _unknown_option(override: Override, known: dict[str, dict[str, str]]) -> str
         name = str(name)  # quoted or not
         if name in known[group]:
             return ""
+        made = Path(FOLDER) / "conf" / group / f"{name}.yaml"
+        if made.is_file():
+            return f"{group}={name}: it stands in {FOLDER}; add plugins_dir={FOLDER}"
         return f"{group}={name}: there is no such {group}{nearest(name, known[group])}"
     word = override.input_line
     return f"{word}: expected the name of one {group}. Known: {', '.join(sorted(known[group]))}"
@@ -133,6 +140,8 @@ def _lacks(override: Override, depth: int, node: dict[str, Any], chosen: str | N
         return f"the YAML of {what} does not list {step}; type {plus}"
     wrong = ".".join(steps[: depth + 1])
     lacks = f"{what} has no setting {step}" if chosen else f"there is no setting {wrong}"
+    if not depth and (home := _home(step, node)):
+        return f"{lacks}; did you mean {home}?"
     close = guess(step, [*names, *absent])
     if close in absent:
         close = plus.replace(wrong, f"{path}.{close}", 1)
@@ -142,8 +151,17 @@ def _lacks(override: Override, depth: int, node: dict[str, Any], chosen: str | N
     return f"{lacks}{meant} {known}{more}"
 
 
+def _home(step: str, config: dict[str, Any]) -> str | None:
+    """Where a setting of this name stands: of `lr` optimizer.lr."""
+    parts = {part: node for part, node in config.items() if isinstance(node, dict)}
+    plain = (f"{part}.{step}" for part, node in parts.items() if part != "hydra" and step in node)
+    return next(plain, None)
+
+
 def first_line(error: Exception) -> str:
-    """The first line of an error that says something."""
+    """The first line of an error that says something; of a YAML file also which, and where."""
+    if isinstance(error, MarkedYAMLError) and (mark := error.problem_mark):
+        return f"{mark.name}, line {mark.line + 1}: {error.problem or error.context}"
     return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
 
 

@@ -28,6 +28,11 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
         UsageError: words that are no settings, and sweeps that have no values.
     """
     parsed = parse(overrides)
+    for word in (o for o in parsed if o.key_or_group == "suite" and o.is_sweep_override()):
+        raise UsageError(
+            f"{word.input_line}: a suite is a sweep of its own, and a command runs one; give the"
+            " command once for each suite, with the same store"
+        )
     said = {o.key_or_group for o in parsed}
     suites = [o.input_line or "" for o in parsed if _chooses_sweep(o)]
     parameters, entries = _suite_sweeps(suites)

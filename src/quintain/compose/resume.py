@@ -79,8 +79,13 @@ def choose(plan: Plan, status: Lookup, *, only_failed: bool, force: bool) -> Non
     for planned in plan.cells:
         if force and planned.action == "cached":
             planned.action = "run"
-        if only_failed and planned.action == "run" and found.get(planned.cell.key) != "failed":
-            planned.action, planned.reason = "left", "has not failed (--only failed)"
+        if only_failed and planned.action == "run":
+            ended = found.get(planned.cell.key)
+            if ended is None:
+                why = "never ran: code or settings of a cell that failed make a new one"
+                planned.action, planned.reason = "left", f"{why} (--only failed)"
+            elif ended != "failed":
+                planned.action, planned.reason = "left", "has not failed (--only failed)"
     plan.force = force
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from quintain.compose.errors import UsageError
 from quintain.compose.plan import Plan, make_plan
 from quintain.compose.planfile import latest_plan
 from quintain.compose.resume import choose, resume
@@ -25,6 +26,10 @@ def sweep(arguments: argparse.Namespace, console: Console, references: bool) -> 
         console.print("composing and checking the cells …", style="dim")
         warm()
 
+    if sweeping and arguments.only and arguments.resume is None and not _choices(arguments):
+        raise UsageError(
+            "--only failed of which sweep? give its words, or --resume to go on with the last one"
+        )
     if sweeping and arguments.resume is not None:
         plan = resume(*_resumed(arguments), _statuses)
     else:
@@ -43,6 +48,12 @@ def sweep(arguments: argparse.Namespace, console: Console, references: bool) -> 
     outcome = run_plan(plan, console)
     say(plan, outcome, console)
     return plan, outcome.exit_code
+
+
+def _choices(arguments: argparse.Namespace) -> list[str]:
+    """The words that choose cells."""
+    places = ("store=", "launch.", "wandb.", "data_dir=", "plugins_dir=")
+    return [word for word in map(str, arguments.settings) if not word.startswith(places)]
 
 
 def _statuses(store: Path, keys: Sequence[str]) -> Mapping[str, str]:

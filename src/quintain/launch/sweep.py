@@ -115,7 +115,9 @@ def mirror_new(plan: Plan, store: Store, outcome: Outcome, console: Console) -> 
     found = [store.read(planned.cell.key) for planned in plan.cells]
     records = [record for record in found if record]
     report = mirror(records, store, **plan.settings.wandb)
-    words = f"W&B ({report.mode}): {report.written} runs mirrored to {store.path / 'wandb'}"
+    if report.mode == "disabled":
+        return
+    words = f"W&B ({report.mode}): {_runs(report.written)} mirrored to {store.path / 'wandb'}"
     words += f", {report.failed} not" if report.failed else ""
     for sentence in (words, *report.notes):
         console.print(Text(sentence, style="dim"), soft_wrap=True)
@@ -147,8 +149,17 @@ def say(plan: Plan, outcome: Outcome, console: Console) -> None:
     for sentence, labels in _alike(outcome).items():
         more = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
         console.print(Text(f"failed: {labels[0]}{more}: {sentence}", style="red"), soft_wrap=True)
+    if (key := next(iter(outcome.sentences), None)) is not None:
+        log = plan.settings.store / "logs" / f"{key}.log"
+        if log.is_file() and log.stat().st_size:
+            first = outcome.sentences[key][0]
+            console.print(Text(f"the log of {first}: {log}", style="dim"), soft_wrap=True)
     if outcome.interrupted:
         console.print(Text("interrupted; what had finished is kept, the same command goes on"))
+
+
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count} runs"
 
 
 def _alike(outcome: Outcome) -> dict[str, list[str]]:

@@ -34,12 +34,13 @@ def version(named: str) -> Iterator[Version]:
     """The version of a folder or a commit; a commit has a worktree until the block ends.
 
     The folder may be a checkout of Quintain, one of plugins, or a virtual environment. Its own
-    `.venv` is used, where it has one.
+    `.venv` is used, where it has one. One without any code, a store of results named like a branch
+    for instance, is no version: it would be timed with the present code, and pass whatever changed.
 
     Raises:
-        UsageError: there is no such folder and no such commit.
+        UsageError: there is no such folder with code, and no such commit.
     """
-    if Path(named).expanduser().is_dir():
+    if _has_code(Path(named).expanduser()):
         with _in(Path(named).expanduser().resolve(), named, Path.cwd()) as found:
             yield found
         return
@@ -56,16 +57,22 @@ def worktree(commit: str) -> Iterator[Path]:
     Raises:
         UsageError: the commit is unknown here.
     """
-    top = git(Path.cwd(), "rev-parse", "--show-toplevel", why=f"{commit} is no folder")
+    folder = "a folder with code" if Path(commit).is_dir() else "a folder"
+    top = git(Path.cwd(), "rev-parse", "--show-toplevel", why=f"{commit} is not {folder}")
     known = git(Path(top), "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}",
-                why=f"{commit} is neither a folder nor a commit of {top}")  # fmt: skip
+                why=f"{commit} is neither {folder} nor a commit of {top}")  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="quintain-") as place:
-        folder = Path(place, "tree")
-        git(Path(top), "worktree", "add", "--detach", "--quiet", str(folder), known)
+        tree = Path(place, "tree")
+        git(Path(top), "worktree", "add", "--detach", "--quiet", str(tree), known)
         try:
-            yield folder
+            yield tree
         finally:
-            git(Path(top), "worktree", "remove", "--force", str(folder))
+            git(Path(top), "worktree", "remove", "--force", str(tree))
+
+
+def _has_code(folder: Path) -> bool:
+    found = any(path.is_file() for path in _pythons(folder))
+    return found or next(folder.rglob("*.py"), None) is not None
 
 
 def git(folder: Path, *words: str, why: str = "") -> str:

@@ -66,15 +66,17 @@ def mirror(
     records: Iterable[Record],
     store: Store,
     mode: Mode = "auto",
-    project: str = "quintain",
+    project: str | None = None,
     entity: str | None = None,
 ) -> MirrorReport:
     """Write ok and failed records to W&B as runs; files go below the store's `wandb/`.
 
     "auto" follows WANDB_MODE, else is online where an API key is configured and offline where
-    none is. Never prompts, never prints and never raises: what went wrong stands in the report's
-    notes, with tracebacks in `mirror/mirror.log`.
+    none is. Without `project` and `entity` WANDB_PROJECT and WANDB_ENTITY count. Never prompts,
+    never prints and never raises: what went wrong stands in the report's notes, with tracebacks in
+    `mirror/mirror.log`.
     """
+    project, entity = where(project, entity)
     place = f"{entity or ''}/{project}"
     wanted = _wanted(mode)
     if wanted == "disabled":
@@ -157,9 +159,17 @@ def mode_for(mode: Mode) -> Sent | Literal["disabled"]:
     return "online" if _has_key() else "offline"
 
 
+def where(project: str | None, entity: str | None) -> tuple[str, str | None]:
+    """Project and entity: as asked for, else as W&B's own variables say."""
+    named = os.environ.get("WANDB_PROJECT") or "quintain"
+    return project or named, entity or os.environ.get("WANDB_ENTITY") or None
+
+
 def _wanted(mode: Mode) -> str:
     if mode != "auto":
         return mode
+    if os.environ.get("WANDB_DISABLED", "").lower() in ("true", "1", "yes"):
+        return "disabled"
     return _VARIABLE.get(os.environ.get("WANDB_MODE", "").lower(), "auto")
 
 

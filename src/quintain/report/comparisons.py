@@ -80,15 +80,24 @@ def _settings(record: Record, kind: str) -> Key:
 def _told(records: Sequence[Record]) -> list[str]:
     """For each comparison, by its first record, what differs or is off its default.
 
-    Data are told by content if nothing else differs.
+    Data are told by content if nothing else differs, and then by the files that they came from.
     """
     kinds = ("dataset", "budget", "measure")
     told = variants(records, kinds, always=kinds, ignore=(_CARD, "measure.times"))
-    count = Counter(told)
-    return [
-        ", ".join(filter(None, (line, f"data={_fingerprint(record)[:SHOWN]}" * (count[line] > 1))))
-        for line, record in zip(told, records, strict=True)
-    ]
+    for tell in (lambda r: f"data={_fingerprint(r)[:SHOWN]}", _files):
+        count = Counter(told)
+        told = [
+            ", ".join(filter(None, (line, tell(record) if count[line] > 1 else "")))
+            for line, record in zip(told, records, strict=True)
+        ]
+    return told
+
+
+def _files(record: Record) -> str:
+    """What lies in the user's files, where the dataset made of it is the same all the same."""
+    values = settings(record).items()
+    digests = [v for k, v in values if k.startswith("dataset.") and k != _CARD and "sha256:" in v]
+    return f"files={digests[0][:SHOWN]}" if digests else ""
 
 
 def _fingerprint(record: Record) -> str:

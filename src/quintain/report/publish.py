@@ -37,7 +37,7 @@ class Published:
 def publish(
     store: Store,
     mode: mirror.Mode = "auto",
-    project: str = "quintain",
+    project: str | None = None,
     entity: str | None = None,
     *,
     report: bool = False,
@@ -47,6 +47,7 @@ def publish(
     Raises:
         StoreError: the store cannot be read, or nothing can be written beside its records.
     """
+    project, entity = mirror.where(project, entity)
     records = store.all()
     runs = mirror.mirror(records, store, mode, project, entity)
     if runs.mode == "disabled":

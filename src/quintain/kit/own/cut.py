@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from quintain.contracts import Split
 from quintain.kit.files.problems import Problems, some
-from quintain.kit.own.splits import SPLITS, said, split_by_key
+from quintain.kit.own.splits import SPLITS, check_shares, said, split_by_key
 
 SPLIT_NAMES: Mapping[str, Split] = {
     "train": "train",
@@ -31,17 +31,17 @@ def cut(
     problems: Problems,
 ) -> tuple[dict[Split, list[int]], str] | None:
     """Numbers of the samples of each split, in order, and a note; None where there is a problem.
-
     Splits that are given stay as they are, and what is missing is cut out of train.
 
     Args:
         given: the split of each sample, or None for all of them.
         keys: samples of one key come into one split.
         labels: of each sample, where splits are stratified by them.
-        shares: of train, val and test.
+        shares: of train, val and test; ValueError where they are none.
         how: words for the keys, for the note.
         problems: notes what is wrong.
     """
+    check_shares(shares)
     found = {split: [n for n, one in enumerate(given) if one == split] for split in SPLITS}
     missing = [split for split in SPLITS if not found[split]]
     if not missing:

@@ -49,7 +49,8 @@ def fill(
     if empty := np.flatnonzero(np.isnan(values).all(0)).tolist():
         said = ", ".join(some(repr(names[k]) if names else str(k) for k in empty))
         raise DataError(
-            f"column {said} of {where} has no value to fill from; leave it out, or set missing=zero"
+            f"column {said} of {where} has no value to fill from; leave it out, or set"
+            " dataset.missing=zero"
         )
     steps = np.arange(len(values))
     filled = np.empty_like(values)

@@ -18,7 +18,7 @@ from quintain.kit.tables.table import Table
 from quintain.kit.tables.times import Frequency, Int64, Times, lay_on_grid, show
 
 POLICIES = ("error", *FILLS)
-HINT = f"missing={'|'.join(FILLS)} says what to do"
+HINT = f"dataset.missing={'|'.join(FILLS)} says what to do"
 
 
 @dataclass(frozen=True)
@@ -155,10 +155,11 @@ def _check_steps(
     if absent > (0 if missing == "error" else len(places)):
         after = int(np.flatnonzero(np.diff(places) > 1)[0])
         more = "" if missing == "error" else ", more than there are rows"
+        are = "is" if absent == 1 else "are"
         raise DataError(
-            f"{table.path}: steps of {frequency.words}, of which {absent:,} are absent{more}, the "
-            f"first after {table.where([int(rows[after])])}; "
-            + (HINT if missing == "error" else "missing=drop takes the rows side by side")
+            f"{table.path}: steps of {frequency.words}, of which {absent:,} {are} absent{more}, the"
+            f" first after {table.where([int(rows[after])])}; "
+            + (HINT if missing == "error" else "dataset.missing=drop takes the rows side by side")
         )
 
 

@@ -6,6 +6,7 @@ plain numbers such as years, these in millionths.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -30,6 +31,7 @@ UNITS = {
     "minute": 60 * SECOND,
     "second": SECOND,
 }
+_THREE = re.compile(r"\d{1,4}([./-])\d{1,2}\1\d{1,4}(\D|$)")
 TELLING = ("time", "date", "datetime", "timestamp", "ds", "year")  # names of number columns
 
 
@@ -80,19 +82,36 @@ class Frequency:
         return DAY // self.step if whole and self.step < DAY else 0
 
 
-def find_time(table: Table, without: Iterable[str]) -> str | None:
+def find_time(table: Table, without: Iterable[str], form: str | None = None) -> str | None:
     """The column that holds times: one that reads as dates, else a number column of a usual name.
 
+    Args:
+        table: of the user.
+        without: columns that hold something else.
+        form: of the times, as in Python's `strptime`; None: ISO 8601.
+
     Raises:
-        DataError: several do.
+        DataError: several do, none does where their form was given, or one has dates in another
+            form: without them the rows would be taken in the order of the file.
     """
     names = [name for name in table.columns if name not in set(without)]
-    found = [name for name in names if _looks_dated(table.columns[name])]
+    found = [name for name in names if _looks_dated(table.columns[name], form)]
     found = found or [name for name in names if name.casefold() in TELLING]
+    if not found and form is not None:
+        raise DataError(
+            f"{table.path}: no column holds times of the form {form}; the first row has "
+            + ", ".join(f"{name!r}: {table.columns[name][0]!r}" for name in names[:8])
+        )
+    if not found and (like := [name for name in names if _like_dates(table.columns[name])]):
+        raise DataError(
+            f"{table.path}: column {like[0]!r} looks like dates ({table.columns[like[0]][0]!r}) in"
+            " a form that is not known; say which (dataset.time_format=%d.%m.%Y, say), or name the"
+            " channels (dataset.covariates=[…])"
+        )
     if len(found) > 1:
         raise DataError(
             f"{table.path}: several columns hold times ({', '.join(map(repr, found))}); say which "
-            "(time=…), and leave the others out (covariates=[…])"
+            "(dataset.time=…), and leave the others out (dataset.covariates=[…])"
         )
     return found[0] if found else None
 
@@ -116,7 +135,7 @@ def read_times(table: Table, name: str, form: str | None = None) -> Times:
     if wrong := [row for row, value in enumerate(parsed) if value is None]:
         expected = f"times of the form {form}" if form else "ISO 8601 times (2024-01-31 13:00:00)"
         where = (f"{table.unit} {table.places[k]} has {values[k]!r}" for k in wrong)
-        hint = "" if form else "; another form is told by time_format=%d.%m.%Y"
+        hint = "" if form else "; another form is told by dataset.time_format=%d.%m.%Y"
         raise DataError(
             f"{table.path}, column {name!r}: expected {expected}; "
             f"{', '.join(some(where, shown=3))}{hint}"
@@ -180,11 +199,20 @@ def _parse(value: Any, form: str | None) -> datetime | None:
         return None
 
 
-def _looks_dated(values: Any) -> bool:
-    some_values = [value for value in values[:20] if value not in (None, "")]
-    return bool(some_values) and all(
-        _parse(value, None) is not None and not _numeric(value) for value in some_values
-    )
+def _looks_dated(values: Any, form: str | None) -> bool:
+    shown = _first(values)
+    numeric = form is None and any(map(_numeric, shown))
+    return bool(shown) and not numeric and all(_parse(value, form) for value in shown)
+
+
+def _like_dates(values: Any) -> bool:
+    """05.05.2022, 1/2/21: three numbers with the same sign between."""
+    shown = _first(values)
+    return bool(shown) and all(_THREE.match(str(value).strip()) for value in shown)
+
+
+def _first(values: Any) -> list[Any]:
+    return [value for value in values[:20] if value not in (None, "")]
 
 
 def _numeric(value: Any) -> bool:

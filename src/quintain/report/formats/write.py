@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from quintain.records.faults import StoreError
 from quintain.records.store import Store
 from quintain.report.formats.latex import latex
 from quintain.report.formats.markdown import markdown
@@ -19,6 +20,7 @@ from quintain.report.table import print_leaderboard
 
 FORMATS = ("table", "md", "latex", "csv", "json", "html")
 SUFFIXES = {".md": "md", ".tex": "latex", ".csv": "csv", ".json": "json", ".html": "html"}
+SUFFIXES |= {"": "table", ".txt": "table"}
 WIDTH = 10_000  # columns; a file has no edge to fold at
 
 _OF_BOARD: dict[str, Callable[[Board], str]] = {
@@ -38,8 +40,18 @@ def rendered(store: Store, format: str) -> str:
 
 
 def format_of(asked: str | None, output: Path | None) -> str:
-    """What was asked for, else what the file's name says, else a table."""
-    return asked or SUFFIXES.get(output.suffix.lower() if output else "", "table")
+    """What was asked for, else what the file's name says, else a table.
+
+    Raises:
+        StoreError: the name ends in something else.
+    """
+    suffix = output.suffix.lower() if output else ""
+    if asked is None and suffix not in SUFFIXES:
+        raise StoreError(
+            f"{output}: a name that ends in {suffix} says no format; expected"
+            f" {', '.join(s for s in SUFFIXES if s)}, or --format {'|'.join(FORMATS)}"
+        )
+    return asked or SUFFIXES[suffix]
 
 
 def _table(found: Live) -> str:

@@ -31,7 +31,8 @@ class Judged:
     """One cell, or all together: its gains in units of the margin's scale, and what they say.
 
     `low` and `high` are one-sided bounds of the gain at 5 % each. `more` says how many more seeds
-    or rounds would probably decide. `better`: there is a gain, as sure as an alarm.
+    or rounds would probably decide. `better`: there is a gain, as sure as an alarm. `alarm`: the
+    p from which on a loss is a regression.
     """
 
     series: Series
@@ -43,6 +44,7 @@ class Judged:
     p: float | None = None  # of a regression, corrected
     more: int | None = None
     better: bool = False
+    alarm: float | None = None
 
 
 @dataclass(frozen=True)
@@ -143,5 +145,5 @@ def _judged(
     return Judged(
         series=series, outcome=outcome, gain=found.gain, low=found.low, high=found.high,
         n=found.n, p=p, more=leans.more if outcome == "inconclusive" else None,
-        better=strict.low is not None and strict.low > 0,
+        better=strict.low is not None and strict.low > 0, alarm=alarm,
     )  # fmt: skip

@@ -125,7 +125,7 @@ def compare(
     return Verdict(
         sides=sides,
         missing=[*found.missing, *(_lone_seeds(found) if every_seed else ())],
-        notes=[*_notes(found), *_unjudged_notes(sides)],
+        notes=[*_notes(found), *_unjudged_notes(sides), *_near_notes(sides)],
         unit={"quality": "seeds", "speed": "seeds"},
     )
 
@@ -167,6 +167,17 @@ def _unjudged_notes(sides: Sequence[Side]) -> Iterator[str]:
                 why.setdefault(reason, []).append(cell.series.label)
         for reason, labels in why.items():
             yield f"{side.kind} of {_listed(labels)}: {reason}"
+
+
+def _near_notes(sides: Sequence[Side]) -> Iterator[str]:
+    """What looks like a regression and is none yet."""
+    for one in (one for side in sides for one in side.every):
+        beyond = one.high is not None and one.high < -one.series.margin
+        if one.outcome == "inconclusive" and beyond and one.p is not None and one.alarm:
+            yield (
+                f"{one.series.kind} of {one.series.label}: the loss lies beyond its margin, and"
+                f" p = {one.p:.2g} is not yet the {one.alarm:.2g} from which on a gate alarms"
+            )
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -45,7 +45,7 @@ const matrixColumns = (tables, seeds, ranks) => {
     value: (one) => ranks.get(one), cell: (one) => fixed(ranks.get(one), 2) };
   const scores = tables.map((table, place) => ({
     name: `table${table.id}`, low: table.direction === 'min',
-    head: [el('span', { class: 'dataset' }, table.dataset), el('span', { class: 'metric' }, `${table.metric} ${ARROW[table.direction]}`), ownParts(table) ? el('span', { class: 'metric' }, ownParts(table)) : null],
+    head: [el('span', { class: 'dataset' }, table.dataset), el('span', { class: 'metric' }, `${table.metric} ${ARROW[table.direction]}`), ownParts(table) ? el('span', { class: 'metric' }, ownParts(table).replaceAll(/[/=,]/g, '$&\u200b')) : null], // long paths may break
     about: `sort by ${table.metric} on ${table.dataset}${table.comparison ? `, ${table.comparison}` : ''}`,
     value: (one) => one.cells[place] && one.cells[place].mean,
     cell: (one) => {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -146,8 +147,12 @@ def test_what_slurm_refuses_is_one_sentence(tmp_path, slurm):
     code, _, err = quintain(*words, "launch.slurm.memory=900G", cwd=tmp_path, **slurm)
     assert code == 2 and "Slurm refused the job: " in err and "not available" in err
     assert not list(tmp_path.glob("store/records/*/*"))
-    silent = slurm | {"SLURM_CONF": str(tmp_path / "none.conf")}
-    code, _, err = quintain(*words, cwd=tmp_path, **silent)
+    away = re.sub(r"(SlurmctldPort=).*", r"\g<1>1\nMessageTimeout=2",
+                  Path(slurm["SLURM_CONF"]).read_text())  # fmt: skip
+    (tmp_path / "away.conf").write_text(away)
+    code, _, err = quintain(
+        *words, cwd=tmp_path, **slurm | {"SLURM_CONF": str(tmp_path / "away.conf")}
+    )
     assert code == 2 and "Slurm does not answer: " in err
 
 

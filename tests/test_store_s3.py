@@ -160,8 +160,9 @@ def test_two_machines_finish_the_same_cells(tmp_path) -> None:
 
 def test_the_server_goes_away_in_the_middle_of_a_sweep(server, tmp_path) -> None:
     url = "s3://bench/sweep"
-    words = ["dataset=digits", "model=mlp", "seed=1,2,3,4", "budget.steps=20", "hardware=cpu"]
-    words += ["budget.params=9000", "wandb.mode=disabled", "launch.workers=1", "--no-references"]
+    words = ["dataset=digits", "model=mlp", "seed=range(1,11)", "budget.steps=60"]
+    words += ["hardware=cpu", "budget.params=9000", "wandb.mode=disabled"]
+    words += ["launch.workers=1", "--no-references"]
     command = [sys.executable, "-m", "quintain", "sweep", *words, f"store={url}"]
     store = Store(working_folder(url))
     with subprocess.Popen(
@@ -177,5 +178,5 @@ def test_the_server_goes_away_in_the_middle_of_a_sweep(server, tmp_path) -> None
         out, error = sweep.communicate(timeout=900)
     assert sweep.returncode == 0, out + error
     assert waiting >= 1 and outbox.waiting(store.path) == []
-    assert len(keys("sweep/records/")) == 4 and len(keys("sweep/plans/")) == 1
+    assert len(keys("sweep/records/")) == 10 and len(keys("sweep/plans/")) == 1
     assert SECRET not in out + error and "Traceback" not in error

@@ -209,6 +209,9 @@ def _usual(store: Store, done: Sequence[str]) -> float | None:
     return sum(seconds) / len(seconds) if seconds else None
 
 
+_HOW_ON = "where no sweep or queue is at work, quintain sweep --resume {} goes on"
+
+
 def show(found: Status) -> RenderableType:
     """For people."""
     live = sum(not run.stale for run in found.running)
@@ -219,6 +222,8 @@ def show(found: Status) -> RenderableType:
     if found.seconds_left:
         words += f"; about {hours(found.seconds_left / 3600)} left"
     lines = [Text(words)]
+    if found.waiting and not live:
+        lines.append(Text(f"nothing runs: {_HOW_ON.format(found.plan)}", style="yellow"))
     lines += [Text(r.sentence(), style="yellow" if r.stale else "") for r in found.running]
     for one in found.failures:
         lines.append(Text(f"failed: {one['label']}: {one['kind']}: {one['message']}", style="red"))

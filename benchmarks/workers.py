@@ -3,6 +3,7 @@
 Busy: `--cells` runs that train for one second each, on two workers; the seconds of training over
 twice the time from the first run's start to the last one's end, both as the records say. The note
 tells where the rest went; "between" is from a record's end to the start of the worker's next run.
+Once more with runs of `LONGER` seconds, a fifth as many, since the rest does not grow with them.
 Two against one: the quick suite in a fresh store by two workers of one thread, and by one worker of
 two threads, in turns, `--pairs` times (0 leaves it out); what a whole `quintain sweep` takes.
 """
@@ -19,6 +20,7 @@ from _common import QUINTAIN, Reading, arguments, publish, scratch, timed
 
 WORKERS = 2
 BUSY = 0.9  # share of the workers' time
+LONGER = 5  # seconds
 FASTER = 1.3
 PHASES = ("setup", "training", "validation", "test")
 COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}
@@ -28,21 +30,24 @@ COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}
 def main() -> None:
     asked = arguments(__doc__, cells=200, n=1, pairs=1, settings="")
     more = asked.settings.split()
-    readings = [busy([one_second_cells(asked.cells, more) for _ in range(asked.n)])]
+    readings = [
+        busy([timed_cells(asked.cells, 1, more) for _ in range(asked.n)], 1, at_least=BUSY),
+        busy([timed_cells(asked.cells // 5, LONGER, more)], LONGER),
+    ]
     if asked.pairs:
         pairs = [(quick(1, 2, more), quick(2, 1, more)) for _ in range(asked.pairs)]
         readings.append(two_against_one(pairs))
     publish("workers", readings, asked.out)
 
 
-def busy(swept: list[list[dict[str, Any]]]) -> Reading:
+def busy(swept: list[list[dict[str, Any]]], seconds: int, **target: float) -> Reading:
     """Of the records of several sweeps."""
     return Reading(
-        f"share of training in the time of {WORKERS} workers, {len(swept[0])} cells of 1 s",
+        f"share of training in the time of {WORKERS} workers, {len(swept[0])} cells of {seconds} s",
         "",
         [share_of_training(records) for records in swept],
-        at_least=BUSY,
         note=where_it_went(swept[0]),
+        **target,
     )
 
 
@@ -57,10 +62,15 @@ def two_against_one(pairs: list[tuple[float, float]]) -> Reading:
     )
 
 
-def one_second_cells(cells: int, settings: list[str]) -> list[dict[str, Any]]:
+def timed_cells(cells: int, seconds: int, settings: list[str]) -> list[dict[str, Any]]:
     """The records of so many runs on two workers."""
     words = ["dataset=digits", "model=mlp", "hardware=cpu", f"seed=range(1,{cells + 1})"]
-    words += ["budget.seconds=1", "budget.steps=100_000", f"launch.workers={WORKERS}", *settings]
+    words += [
+        f"budget.seconds={seconds}",
+        "budget.steps=1_000_000",
+        f"launch.workers={WORKERS}",
+        *settings,
+    ]
     with scratch() as store:
         timed(_sweep(store, words), **COMPILED)
         records = _records(store)

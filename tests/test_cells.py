@@ -3,6 +3,8 @@
 import hashlib
 import importlib
 import json
+import os
+import time
 
 import pytest
 from words import cell, write
@@ -147,6 +149,9 @@ def test_files_that_changed_since_the_cell_was_made_are_seen(tmp_path):
     assert told in changed_sources(made)
     with pytest.raises(UsageError, match=told):
         thaw(json.loads(made.to_json()))
+    assert changed_sources(made, since=time.time() + 60) == ""  # not touched since
+    os.utime(table, (0, 0))  # a time that a copy has set back
+    assert told in changed_sources(made, since=time.time() - 60)
     table.unlink()
     assert told in changed_sources(made)
 

@@ -23,7 +23,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ WORDS = ["dataset=digits", "model=timed", "plugins_dir=own", "hardware=cpu", "bu
 def main() -> None:
     asked = arguments(
         __doc__, minutes=30.0, only="quality,speed", work="results_gate", pool=30, gates=200,
-        loss_steps=150, workers=2,
+        slow=200, loss_steps=150, workers=2,
     )  # fmt: skip
     end, work = time.monotonic() + 60 * asked.minutes, Path(asked.work).absolute()
     work.mkdir(parents=True, exist_ok=True)
@@ -164,17 +165,16 @@ def share(what: str, codes: Sequence[int], code: int, **target: float) -> Readin
 
 
 def speed(asked: Any, work: Path, end: float) -> list[Reading]:
-    """Gates of two kinds in turns until there are enough, or the time is over."""
+    """Gates of two kinds in turns until there are enough of each, or the time is over."""
     log = work / "speed.jsonl"
     write(work / "plain", 0.0)
     write(work / "slow", SLOWER)
     plain, slow = at(work, "plain"), at(work, "slow")
     with Match(plain, plain) as equal, Match(plain, slow) as unequal:
-        for kind, match in turns(equal, unequal):
-            done = [one for one in kept(log) if one["kind"] == kind]
-            if time.monotonic() > end or len(done) >= asked.gates:
-                break
-            keep(log, kind, match)
+        wanted = {"same": (asked.gates, equal), "slow": (asked.slow, unequal)}
+        while time.monotonic() < end and (left := lacking(log, wanted)):
+            for kind in left:
+                keep(log, kind, wanted[kind][1])
     found = []
     for kind, what, target in (
         ("same", "A/A side by side: alarms", {"at_most": 0.01}),
@@ -190,10 +190,10 @@ def speed(asked: Any, work: Path, end: float) -> list[Reading]:
     return [*found, Reading("wall time of one cell's gate", "s", seconds, at_most=60)]
 
 
-def turns(same: Match, slow: Match) -> Iterator[tuple[str, Match]]:
-    while True:
-        yield "same", same
-        yield "slow", slow
+def lacking(log: Path, wanted: Mapping[str, tuple[int, Match]]) -> list[str]:
+    """The kinds of which there are too few."""
+    count = Counter(one["kind"] for one in kept(log))
+    return [kind for kind, (number, _) in wanted.items() if count[kind] < number]
 
 
 def write(folder: Path, slower: float) -> None:

@@ -50,6 +50,23 @@ def unchanged(node: Mapping[str, Any]) -> bool:
     )
 
 
+def touched(node: Mapping[str, Any], since: float) -> bool:
+    """Whether a file of a node may be another one since then, or gone; in seconds since 1970.
+
+    By the time of the last change of any kind of it or its folder (ctime), which no copy and no
+    touch can set back.
+    """
+    for _, path in _paths(node):
+        folders = (Path(place) for place, _, _ in os.walk(path))
+        if any(one.stat().st_ctime > since for one in (path, *folders, *_below(path))):
+            return True
+    return False
+
+
+def _below(path: Path) -> Iterator[Path]:
+    return _files(path) if path.is_dir() else iter(())
+
+
 @cache
 def content_hash(path: str) -> str:
     """`sha256:` of a file, or of the names and contents of all files below a folder.

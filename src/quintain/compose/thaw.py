@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from quintain.compose.cells import ALONE, KEY_LENGTH, PARTS, Cell, keys, source_hash, targets
-from quintain.compose.content import content_hash, unchanged
+from quintain.compose.content import content_hash, touched, unchanged
 from quintain.compose.errors import UsageError
 from quintain.compose.providers import import_local, use_folder
 from quintain.compose.shared import Shared
@@ -38,8 +38,14 @@ def thaw(plain: dict[str, Any], shared: Shared | None = None) -> Cell:
     return cell
 
 
-def changed_sources(cell: Cell) -> str:
-    """What of a frozen cell's code or files is another by now, in a sentence; "" for nothing."""
+def changed_sources(cell: Cell, since: float | None = None) -> str:
+    """What of a frozen cell's code or files is another by now, in a sentence; "" for nothing.
+
+    Args:
+        cell: as the plan has it.
+        since: when the files were looked at, in seconds since 1970: only such are read again that
+            were touched later; None: all.
+    """
     for folder in cell.plugins:
         use_folder(folder)
     import_local()
@@ -53,8 +59,9 @@ def changed_sources(cell: Cell) -> str:
     if changed:
         return _told(f"the source of {', '.join(changed)}", "code")
     content_hash.cache_clear()  # of when the plan was made
+    data = cell.config.get("dataset", {})
     try:
-        same = unchanged(cell.config.get("dataset", {}))
+        same = (since is not None and not touched(data, since)) or unchanged(data)
     except OSError:
         same = False
     return (

@@ -15,6 +15,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 from quintain.compose.cells import Cell
 from quintain.compose.errors import printable
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from quintain.records.store import Store
     from quintain.run.checkpoint import Keeper
 
+SKEW = 120.0  # seconds that a file server's clock may be behind
 PROGRESS_EVERY = 0.2  # seconds between two messages about the step
 
 
@@ -48,7 +51,7 @@ def work(
     from quintain.run.checkpoint import Interrupted, Keeper
 
     cell, place = Cell.from_json(cell_json), Store(store)
-    if changed := changed_sources(cell):
+    if changed := changed_sources(cell, _planned()):
         _tell(parent, "unwritten", changed)
         return
     keeper = Keeper(place.checkpoints(cell.key), cell.key, checkpoint_every)
@@ -65,6 +68,11 @@ def work(
     _tell(parent, status, scrub(sentence))
     with contextlib.suppress(OSError):
         sys.stdout.flush()
+
+
+def _planned() -> float:
+    """A time before which the plan's files were not looked at: the fork server started before."""
+    return psutil.Process(os.getppid()).create_time() - SKEW
 
 
 def _settle(output: Connection) -> None:
@@ -119,7 +127,7 @@ def follow_parent() -> None:
     we have been given, to start forks ourselves; held open it would keep the server alive.
     """
     server: Any = forkserver._forkserver
-    if server._forkserver_alive_fd is not None:
+    if getattr(server, "_forkserver_alive_fd", None) is not None:
         os.close(server._forkserver_alive_fd)
         server._forkserver_alive_fd = None
     if sys.platform == "linux":

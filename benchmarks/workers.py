@@ -3,7 +3,7 @@
 Busy: `--cells` runs that train for one second each, on two workers; the seconds of training over
 twice the time from the first run's start to the last one's end, both as the records say. The note
 tells where the rest went; "between" is from a record's end to the start of the worker's next run.
-Once more with runs of `LONGER` seconds, a fifth as many, since the rest does not grow with them.
+Once more with runs of `LONGER` seconds, a fifth as many, since the rest grows by little with them.
 Two against one: the quick suite in a fresh store by two workers of one thread, and by one worker of
 two threads, in turns, `--pairs` times (0 leaves it out); what a whole `quintain sweep` takes.
 """

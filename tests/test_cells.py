@@ -156,6 +156,21 @@ def test_files_that_changed_since_the_cell_was_made_are_seen(tmp_path):
     assert told in changed_sources(made)
 
 
+def test_a_link_that_leads_elsewhere_is_seen(tmp_path):
+    text = "a\n" + "\n".join(str(n % 7) for n in range(300)) + "\n"
+    one, other = write(tmp_path / "1.csv", text), write(tmp_path / "2.csv", text.replace("6", "5"))
+    table = tmp_path / "t.csv"
+    table.symlink_to(one)
+    made = cell("dataset=csv_series", f"dataset.path={table}", "dataset.target=a", "model=mlp")
+    time.sleep(0.02)  # the kernel's clock moves on
+    since = time.time() - 0.01
+    assert changed_sources(made, since) == ""
+    time.sleep(0.02)
+    table.unlink()
+    table.symlink_to(other)
+    assert "has changed since the plan was made" in changed_sources(made, since)
+
+
 def test_a_secret_that_was_taken_out_is_said(usual):
     plain = json.loads(usual.to_json())
     plain["config"]["dataset"]["data_dir"] = "[redacted]"

@@ -145,7 +145,7 @@ def test_a_cell_that_was_not_run_is_no_pass() -> None:
 def test_seeds_that_were_not_run_are_no_pass_unless_fewer_were_asked_for() -> None:
     fewer = [r for r in runs() if (r.names.model, r.seed) != ("mlp", 4)]
     verdict = compare(runs(), fewer)
-    assert verdict.exit_code == 3 and verdict.missing == ["digits/mlp/cpu seed 4"]
+    assert verdict.exit_code == 3 and verdict.missing == ["digits/mlp/cpu (seed 4)"]
     assert "digits/mlp/cpu: the candidate did not run seed 4" in verdict.notes
     assert compare(runs(), fewer, every_seed=False).exit_code == 0
     failed = [*fewer, make(model="mlp", seed=4, status="failed", **CHANGED)]
@@ -158,6 +158,7 @@ def test_a_cell_that_never_had_a_result_leaves_nothing_open(status: str) -> None
     verdict = compare([*runs(), *none], [*runs(), *none])
     assert verdict.exit_code == 0
     assert "quality of digits/rnn/cpu: the baseline has no score" in verdict.notes
+    assert 'errors="0"' in junit(verdict) and 'errors="1"' not in junit(verdict)
     now = [make(model="rnn", seed=s, **CHANGED) for s in (1, 2)]
     assert compare([*runs(), *none], [*runs(), *now]).exit_code == 3
 

@@ -140,6 +140,23 @@ def test_sigterm_to_the_whole_group_keeps_what_runs(tmp_path, plugins):
     assert not Store(store).all() and len(list((store / "checkpoints").rglob("*.pt"))) == 1
 
 
+def test_sigterm_to_every_process_keeps_what_runs(tmp_path, plugins):
+    """As systemd sends it, to the fork server too."""
+    store = tmp_path / "store"
+    with bad_plugins.held(plugins) as waits:
+        sweep = Sweep(store, plugins, "model=slow", "seed=6", "--no-references")
+        while not waits.exists():
+            assert sweep.process.poll() is None, sweep.lines
+            time.sleep(0.02)
+        family = sweep.family()
+        for one in (sweep.process, *family):
+            one.terminate()
+        sweep.until("asked to end")
+    assert sweep.end() == 130, sweep.lines
+    assert gone(family)
+    assert not Store(store).all() and len(list((store / "checkpoints").rglob("*.pt"))) == 1
+
+
 def test_nothing_is_left_of_a_killed_sweep_whose_run_hangs_in_c(tmp_path, plugins):
     """Its thread that watches the parent gets no turn; the kernel ends it with the server."""
     sweep = Sweep(tmp_path / "store", plugins, "model=stuck", "seed=4", "--no-references")

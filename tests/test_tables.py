@@ -235,7 +235,12 @@ def test_times_of_another_form_are_found_by_it_and_never_passed_over(tmp_path: P
     assert find_time(table, (), "%d.%m.%Y") == "Datum"
     with pytest.raises(DataError, match=r"column 'Datum' looks like dates \('01.05.2022'\)"):
         find_time(table, ())
-    assert find_time(table, ("Datum", "code")) is None
+    assert find_time(table, (), whole=False) is None  # channels were named
+    assert find_time(table, ("Datum",)) is None  # 1.2.1a is no date
+    addresses = "ip,part\n" + "\n".join(f"10.0.0.{n},12-34-50{n}" for n in range(10, 20)) + "\n"
+    assert find_time(read_table(write(tmp_path / "ip.csv", addresses)), ()) is None
+    years = "year,price\n" + "\n".join(f"{1990 + n},{1001 + n}" for n in range(10)) + "\n"
+    assert find_time(read_table(write(tmp_path / "y.csv", years)), (), "%Y") == "year"
     with pytest.raises(DataError, match="no column holds times of the form %Y; the first row has"):
         find_time(table, (), "%Y")
 

@@ -197,7 +197,9 @@ def _read(
     for name in filter(None, (label, group)):
         problems.ask(table.column, name)
     taken = [*targets, *filter(None, (label, group))]
-    named = time or problems.ask(find_time, table, [*taken, *(covariates or ())], time_format)
+    named = time or problems.ask(
+        find_time, table, [*taken, *(covariates or ())], time_format, whole=covariates is None
+    )
     times = problems.ask(read_times, table, named, time_format) if named else None
     if covariates is None:
         others = number_columns(table, [*taken, *filter(None, (named,))])

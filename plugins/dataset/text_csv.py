@@ -55,7 +55,7 @@ class TextCsv(InMemory):
         text: str | int,
         label: str | int | None = None,
         *,
-        target: str | list[str] | None = None,
+        target: str | int | list[str] | list[int] | None = None,
         val_path: str | None = None,
         test_path: str | None = None,
         group: str | int | None = None,
@@ -67,7 +67,7 @@ class TextCsv(InMemory):
         header: bool = True,
         delimiter: str | None = None,
     ) -> None:
-        targets = [target] if isinstance(target, str) else list(map(str, target or ()))
+        targets = list(map(str, [target] if isinstance(target, str | int) else target or ()))
         settings = TokenSettings(tokens, vocabulary, min_count, lower)
         _check_settings(targets, label, max_length)
         wanted = Wanted(str(text), _name(label), targets, _name(group), header, delimiter, lower)

@@ -354,7 +354,8 @@ def _doctor(arguments: argparse.Namespace) -> int:
 def _at_home(setting: str) -> str:
     """`store=~/x` with the home folder: the shell leaves it alone, and to Hydra `~` deletes."""
     key, equals, value = setting.partition("=")
-    if equals and key and (value == "~" or value.startswith("~/")):
+    ours = value.startswith("~") and key in ("store", "data_dir", "plugins_dir")
+    if equals and key and (ours or value == "~" or value.startswith("~/")):
         return f"{key}={Path(value).expanduser()}"
     return setting
 

@@ -163,8 +163,9 @@ def _fits(value: Any, hint: Any) -> bool:
     if hint in (bool, str):
         return isinstance(value, hint)
     if typing.get_origin(hint) in (list, Sequence):
-        items = typing.get_args(hint)
-        return isinstance(value, list | tuple) and all(_fits(v, items[0]) for v in value)
+        items = typing.get_args(hint)  # none of a bare typing.List
+        fits = isinstance(value, list | tuple)
+        return fits and (not items or all(_fits(each, items[0]) for each in value))
     return True
 
 

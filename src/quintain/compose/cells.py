@@ -236,10 +236,12 @@ def package_hash(folder: str) -> str:
 
 
 def _modules(root: Path) -> Iterator[tuple[str, Path]]:
-    """Name and file of each; a link to a folder that has been seen already adds nothing."""
-    seen: set[str] = set()
+    """Name and file of each. A link to a folder that has been seen, or that the root lies in, adds
+    nothing, and nothing does that only stands by: hidden folders, installed packages.
+    """
+    seen = {os.path.realpath(above) for above in root.absolute().parents}
     for place, folders, files in os.walk(root, followlinks=True):
-        folders[:] = sorted(folders)
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "site-packages")
         if (real := os.path.realpath(place)) in seen:
             folders.clear()
             continue

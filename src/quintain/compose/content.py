@@ -58,7 +58,9 @@ def touched(node: Mapping[str, Any], since: float) -> bool:
     """
     for _, path in _paths(node):
         folders = (Path(place) for place, _, _ in os.walk(path))
-        if any(one.stat().st_ctime > since for one in (path, *folders, *_below(path))):
+        links = (one for one in (path, *path.parents) if one.is_symlink())
+        changes = (one.stat().st_ctime for one in (path, *folders, *_below(path)))
+        if any(t > since for t in (*changes, *(one.lstat().st_ctime for one in links))):
             return True
     return False
 

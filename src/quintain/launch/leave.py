@@ -9,6 +9,8 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
+PATIENCE = 60.0  # seconds; a sweep's runs have half of it to keep their state
+
 
 @contextlib.contextmanager
 def as_by_ctrl_c() -> Iterator[None]:
@@ -30,8 +32,10 @@ def as_by_ctrl_c() -> Iterator[None]:
 def _leave(number: int, frame: FrameType | None) -> None:
     import psutil
 
-    for child in psutil.Process().children(recursive=True):
+    children = psutil.Process().children(recursive=True)
+    for child in children:
         with contextlib.suppress(psutil.Error, OSError):
             if os.getpgid(child.pid) == os.getpgrp():  # runs have groups of their own
                 child.send_signal(signal.SIGINT)
+    psutil.wait_procs(children, timeout=PATIENCE)  # they may still write where we clear away
     raise KeyboardInterrupt

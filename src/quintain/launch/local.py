@@ -14,6 +14,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+import psutil
+
 from quintain.compose.cells import Cell
 from quintain.launch.events import Ending, Event
 from quintain.launch.limits import Limits
@@ -34,6 +36,7 @@ WAITING = (
     "asked to end: cells that run have {1:g} s to keep their state ({0} of them);"
     " asked again, the sweep ends at once"
 )
+SKEW = 120.0  # seconds that a file server's clock may be behind
 POLL = 0.25  # seconds between two looks at clocks and at cells that another sweep holds
 
 
@@ -162,7 +165,7 @@ class LocalPool:
         ours, theirs = context().Pipe(duplex=False)
         places = str(self._store.path.resolve()), str(log.resolve())
         pipes, every = (output.writer, theirs), self._limits.checkpoint_every
-        arguments = (cell.to_json(), *places, *pipes, every)
+        arguments = (cell.to_json(), *places, *pipes, every, _began() - SKEW)
         process = context().Process(target=work, args=arguments, name=cell.label)
         process.start()
         theirs.close()
@@ -261,6 +264,11 @@ class LocalPool:
         for run in list(self._running):
             _kill(run.process)
             self._close(run)
+
+
+def _began() -> float:
+    """When this process began, in seconds since 1970: before it looked at any file of the plan."""
+    return psutil.Process().create_time()
 
 
 class _NoLog(Exception):

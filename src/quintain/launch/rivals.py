@@ -120,13 +120,11 @@ class Match:
         for rival in self._rivals:
             rival.ask({"cell": list(words)})
         labels = [str(rival.hear()["ready"]) for rival in self._rivals]
-        try:
-            yield labels[-1], self._rounds()
-        finally:
-            for rival in self._rivals:
-                rival.ask({"end": True})
-            for rival in self._rivals:
-                rival.hear()
+        yield labels[-1], self._rounds()  # after an error they are ended as they are
+        for rival in self._rivals:
+            rival.ask({"end": True})
+        for rival in self._rivals:
+            rival.hear()
 
     def _rounds(self) -> Iterator[Round]:
         """Whose turn is first changes from round to round."""

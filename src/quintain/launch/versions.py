@@ -71,7 +71,7 @@ def worktree(commit: str) -> Iterator[Path]:
 
 
 def _has_code(folder: Path) -> bool:
-    found = any(path.is_file() for path in _pythons(folder))
+    found = (folder / "conf").is_dir() or any(path.is_file() for path in _pythons(folder))
     return found or next(folder.rglob("*.py"), None) is not None
 
 

@@ -15,8 +15,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from quintain.compose.cells import Cell
 from quintain.compose.errors import printable
 
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from quintain.records.store import Store
     from quintain.run.checkpoint import Keeper
 
-SKEW = 120.0  # seconds that a file server's clock may be behind
 PROGRESS_EVERY = 0.2  # seconds between two messages about the step
 
 
@@ -36,8 +33,11 @@ def work(
     output: Connection,
     parent: Connection,
     checkpoint_every: float | None,
+    planned: float,
 ) -> None:
     """Run a cell and write its record.
+
+    Its files were looked at when the plan was made, after `planned` (seconds since 1970).
 
     Sends `parent` `("step", done, of)` now and then, and last `("ended", status, sentence)`, where
     the status is "unwritten" if the store would not take the record, or the code is not the plan's,
@@ -51,7 +51,7 @@ def work(
     from quintain.run.checkpoint import Interrupted, Keeper
 
     cell, place = Cell.from_json(cell_json), Store(store)
-    if changed := changed_sources(cell, _planned()):
+    if changed := changed_sources(cell, planned):
         _tell(parent, "unwritten", changed)
         return
     keeper = Keeper(place.checkpoints(cell.key), cell.key, checkpoint_every)
@@ -68,11 +68,6 @@ def work(
     _tell(parent, status, scrub(sentence))
     with contextlib.suppress(OSError):
         sys.stdout.flush()
-
-
-def _planned() -> float:
-    """A time before which the plan's files were not looked at: the fork server started before."""
-    return psutil.Process(os.getppid()).create_time() - SKEW
 
 
 def _settle(output: Connection) -> None:
@@ -130,6 +125,7 @@ def follow_parent() -> None:
     if getattr(server, "_forkserver_alive_fd", None) is not None:
         os.close(server._forkserver_alive_fd)
         server._forkserver_alive_fd = None
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # the server has it blocked
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     parent = multiprocessing.parent_process()

@@ -35,9 +35,9 @@ def note_written(store: Path, key: str) -> None:
 
 def shared_as(model: Path, made: Path) -> None:
     """Let who may write into the folder `model` write `made`, too, in a store that users share."""
-    mode = model.stat().st_mode
+    mode = model.stat().st_mode & (0o777 if made.is_dir() else 0o666)
     with contextlib.suppress(OSError):
-        made.chmod(mode & (0o777 if made.is_dir() else 0o666))
+        made.chmod(made.stat().st_mode | mode)  # setgid stays
 
 
 def read_journal(index: Path, since: int) -> tuple[set[str], int]:

@@ -119,7 +119,8 @@ def _more(found: Standing, first: Sequence[int]) -> str:
     needed = [
         (max(more, 1), i)
         for i in first[1:]
-        if (more := more_seeds(pair_differences(scores[leader], scores[i]), level=level))
+        if (leader, i) not in found.family.reversed
+        and (more := more_seeds(pair_differences(scores[leader], scores[i]), level=level))
         is not None
     ]
     count, i = min(needed, default=(SAID + 1, 0))

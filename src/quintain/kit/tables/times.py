@@ -31,7 +31,8 @@ UNITS = {
     "minute": 60 * SECOND,
     "second": SECOND,
 }
-_THREE = re.compile(r"\d{1,4}([./-])\d{1,2}\1\d{1,4}(\D|$)")
+_THREE = re.compile(r"\d{1,4}([./-])\d{1,2}\1\d{1,4}(?=$|[ T,])")
+_USUAL = ("%d.%m.%Y", "%m.%d.%Y", "%d.%m.%y", "%m.%d.%y", "%Y.%m.%d")
 TELLING = ("time", "date", "datetime", "timestamp", "ds", "year")  # names of number columns
 
 
@@ -82,13 +83,16 @@ class Frequency:
         return DAY // self.step if whole and self.step < DAY else 0
 
 
-def find_time(table: Table, without: Iterable[str], form: str | None = None) -> str | None:
+def find_time(
+    table: Table, without: Iterable[str], form: str | None = None, *, whole: bool = True
+) -> str | None:
     """The column that holds times: one that reads as dates, else a number column of a usual name.
 
     Args:
         table: of the user.
         without: columns that hold something else.
         form: of the times, as in Python's `strptime`; None: ISO 8601.
+        whole: every column may count; a table whose channels were named may have other dates.
 
     Raises:
         DataError: several do, none does where their form was given, or one has dates in another
@@ -96,13 +100,18 @@ def find_time(table: Table, without: Iterable[str], form: str | None = None) -> 
     """
     names = [name for name in table.columns if name not in set(without)]
     found = [name for name in names if _looks_dated(table.columns[name], form)]
-    found = found or [name for name in names if name.casefold() in TELLING]
+    told = [name for name in found or names if name.casefold() in TELLING]
+    found = told if not found or (form is not None and told) else found
     if not found and form is not None:
         raise DataError(
             f"{table.path}: no column holds times of the form {form}; the first row has "
             + ", ".join(f"{name!r}: {table.columns[name][0]!r}" for name in names[:8])
         )
-    if not found and (like := [name for name in names if _like_dates(table.columns[name])]):
+    if (
+        whole
+        and not found
+        and (like := [name for name in names if _like_dates(table.columns[name])])
+    ):
         raise DataError(
             f"{table.path}: column {like[0]!r} looks like dates ({table.columns[like[0]][0]!r}) in"
             " a form that is not known; say which (dataset.time_format=%d.%m.%Y, say), or name the"
@@ -206,9 +215,14 @@ def _looks_dated(values: Any, form: str | None) -> bool:
 
 
 def _like_dates(values: Any) -> bool:
-    """05.05.2022, 1/2/21: three numbers with the same sign between."""
-    shown = _first(values)
-    return bool(shown) and all(_THREE.match(str(value).strip()) for value in shown)
+    """05.05.2022, 1/2/21 10:00: all of them in one of the usual forms."""
+    shown = [_THREE.match(str(value).strip()) for value in _first(values)]
+    days = [match[0].replace(match[1], ".") for match in shown if match]
+    return (
+        bool(days)
+        and len(days) == len(shown)
+        and any(all(_parse(day, form) for day in days) for form in _USUAL)
+    )
 
 
 def _first(values: Any) -> list[Any]:

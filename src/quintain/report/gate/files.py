@@ -35,7 +35,7 @@ def junit(verdict: Verdict) -> str:
         suite.set("errors", str(len(verdict.missing)))
         for label in verdict.missing:
             case = ElementTree.SubElement(suite, "testcase", name=_xml(label), classname="missing")
-            ElementTree.SubElement(case, "error", message="the candidate did not run this cell")
+            ElementTree.SubElement(case, "error", message="the candidate did not run it")
     ElementTree.indent(top)
     return ElementTree.tostring(top, encoding="unicode", xml_declaration=True) + "\n"
 
@@ -48,7 +48,7 @@ def _case(suite: ElementTree.Element, judged: Judged) -> None:
     if judged.outcome == "regression":
         ElementTree.SubElement(case, "failure", message=message)
     elif judged.outcome == "inconclusive" or (
-        judged.outcome == "not judged" and series.kind == "quality"
+        judged.outcome == "not judged" and series.kind == "quality" and not series.never
     ):
         ElementTree.SubElement(case, "error", message=message)
     elif judged.outcome == "not judged":

@@ -155,7 +155,9 @@ def _lone(match: Match) -> list[int]:
 
 
 def _lone_seeds(found: Matches) -> Iterator[str]:
-    return (f"{match.label} seed {seed}" for match in found.both for seed in _lone(match))
+    for match in found.both:
+        if lone := _lone(match):
+            yield f"{match.label} (seed {_listed(map(str, lone))})"
 
 
 def _unjudged_notes(sides: Sequence[Side]) -> Iterator[str]:

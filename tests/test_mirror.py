@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import wandb
 from records_factory import make
 from wandb_log import contents
 
-import wandb
 from quintain.records import mirror as module
 from quintain.records.mirror import mirror
 from quintain.records.schema import Record

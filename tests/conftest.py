@@ -1,6 +1,7 @@
 """For all tests: a search for examples takes the same ones each time, so that a CI tells the truth
-about a change (`--hypothesis-profile=default` looks for others), and no file's tests see what those
-of another have left in the environment.
+about a change (`--hypothesis-profile=default` looks for others), no file's tests see what those of
+another have left in the environment, and torch has one thread in each of pytest's processes: two by
+two threads on two cores wait for one another ten times as long as they compute.
 """
 
 import os
@@ -14,6 +15,8 @@ settings.register_profile("same", derandomize=True)
 settings.load_profile("same")
 
 os.environ.pop("COLUMNS", None)  # pytest-xdist sets it
+for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")  # before torch is imported
 
 
 @pytest.fixture(scope="module", autouse=True)

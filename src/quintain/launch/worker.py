@@ -35,9 +35,7 @@ def work(
     checkpoint_every: float | None,
     planned: float,
 ) -> None:
-    """Run a cell and write its record.
-
-    Its files were looked at when the plan was made, after `planned` (seconds since 1970).
+    """Run a cell and write its record; its files were looked at after `planned`, Unix seconds.
 
     Sends `parent` `("step", done, of)` now and then, and last `("ended", status, sentence)`, where
     the status is "unwritten" if the store would not take the record, or the code is not the plan's,

@@ -16,7 +16,7 @@ def run_and_tell(cell_json: str, folder: str, output: Connection, answer: Connec
     before, asked = set(sys.modules), _listened()
     from quintain.launch.worker import work
 
-    work(cell_json, folder, f"{folder}/log", output, answer, None)
+    work(cell_json, folder, f"{folder}/log", output, answer, None, 0.0)
     imported = sorted(set(sys.modules) - before)
     answer.send(("found", imported, asked, gc.get_freeze_count()))
 

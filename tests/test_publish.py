@@ -198,7 +198,9 @@ def test_an_offline_run_is_synced_later_without_loss(store: Store, server):
     assert server.total() == 0
     folders = [str(path) for path in (store.path / "wandb").glob("offline-run-*")]
     words = [sys.executable, "-m", "wandb", "sync", *folders]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=900, check=False)
+    done = subprocess.run(
+        words, capture_output=True, text=True, timeout=900, check=False, cwd=store.path
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert set(server.runs) == {record.key for record in RECORDS} | {"leaderboard"}
     assert any(path.endswith("records.qb") for path in server.uploads), list(server.uploads)

@@ -61,6 +61,12 @@ class Sweep:
                 return
         raise AssertionError(f"no {words!r} in {self.lines}")
 
+    def until_there(self, file: Path) -> None:
+        """Wait for a file that a run makes."""
+        while not file.exists():
+            assert self.process.poll() is None, self.lines
+            time.sleep(0.02)
+
     def end(self) -> int:
         self.lines += self.process.communicate(timeout=WAIT)[0].splitlines(keepends=True)
         return self.process.returncode
@@ -124,58 +130,32 @@ def test_interrupted_then_killed_then_two_at_once(tmp_path, plugins):
     assert all(Store(store).claim(record.key) for record in Store(store).all())
 
 
-def test_sigterm_to_the_whole_group_keeps_what_runs(tmp_path, plugins):
-    """As `timeout` and systemd send it."""
+@pytest.mark.parametrize("to", ["the whole group", "every process"])
+def test_sigterm_to_more_than_the_sweep_keeps_what_runs(to, tmp_path, plugins):
+    """As `timeout` sends it, and as systemd does, to the fork server too."""
     store = tmp_path / "store"
     with bad_plugins.held(plugins) as waits:
         sweep = Sweep(store, plugins, "model=slow", "seed=3", "--no-references")
-        while not waits.exists():
-            assert sweep.process.poll() is None, sweep.lines
-            time.sleep(0.02)
+        sweep.until_there(waits)
         family = sweep.family()
-        os.killpg(sweep.process.pid, signal.SIGTERM)
+        if to == "the whole group":
+            os.killpg(sweep.process.pid, signal.SIGTERM)
+        else:
+            for one in (sweep.process, *family):
+                one.terminate()
         sweep.until("asked to end")
     assert sweep.end() == 130, sweep.lines
     assert gone(family)
     assert not Store(store).all() and len(list((store / "checkpoints").rglob("*.pt"))) == 1
 
 
-def test_sigterm_to_every_process_keeps_what_runs(tmp_path, plugins):
-    """As systemd sends it, to the fork server too."""
-    store = tmp_path / "store"
-    with bad_plugins.held(plugins) as waits:
-        sweep = Sweep(store, plugins, "model=slow", "seed=6", "--no-references")
-        while not waits.exists():
-            assert sweep.process.poll() is None, sweep.lines
-            time.sleep(0.02)
-        family = sweep.family()
-        for one in (sweep.process, *family):
-            one.terminate()
-        sweep.until("asked to end")
-    assert sweep.end() == 130, sweep.lines
-    assert gone(family)
-    assert not Store(store).all() and len(list((store / "checkpoints").rglob("*.pt"))) == 1
-
-
-def test_nothing_is_left_of_a_killed_sweep_whose_run_hangs_in_c(tmp_path, plugins):
-    """Its thread that watches the parent gets no turn; the kernel ends it with the server."""
-    sweep = Sweep(tmp_path / "store", plugins, "model=stuck", "seed=4", "--no-references")
-    note = plugins / "plugins" / "model" / "hangs_in_c.txt"
-    while not note.exists():
-        assert sweep.process.poll() is None, sweep.lines
-        time.sleep(0.02)
-    family = sweep.family()
-    sweep.process.kill()
-    sweep.process.communicate()
-    assert gone(family)
-
-
-def test_nothing_is_left_of_a_sweep_that_is_killed_in_preflight(tmp_path, plugins):
-    sweep = Sweep(tmp_path / "store", plugins, "model=slept", "seed=5", "--no-references")
-    note = plugins / "plugins" / "model" / "sleeps.txt"
-    while not note.exists():
-        assert sweep.process.poll() is None, sweep.lines
-        time.sleep(0.02)
+@pytest.mark.parametrize(("model", "note"), [("stuck", "hangs_in_c.txt"), ("slept", "sleeps.txt")])
+def test_nothing_is_left_of_a_killed_sweep(model, note, tmp_path, plugins):
+    """In a run that hangs in C, whose watching thread gets no turn: the kernel ends it with the
+    server. And in preflight.
+    """
+    sweep = Sweep(tmp_path / "store", plugins, f"model={model}", "seed=4", "--no-references")
+    sweep.until_there(plugins / "plugins" / "model" / note)
     family = sweep.family()
     sweep.process.kill()
     sweep.process.communicate()

@@ -369,3 +369,13 @@ def test_forty_records_take_a_blink() -> None:
     started = time.process_time()
     shown([Record.model_validate_json(text) for text in texts])
     assert time.process_time() - started < 0.3
+
+
+def test_the_same_data_from_other_files_are_told_apart() -> None:
+    """As after a broken picture was taken away, that had been left out before."""
+    mine = {"dataset.path": "photos"}
+    rows = [make(cell={"dataset": {"path": f"sha256:{digest * 64}"}}, changed=mine)
+            for digest in "12"]  # fmt: skip
+    titles = {row.comparison for row in leaderboard(rows).rows}
+    start = "dataset.path=photos, data=sha256:11, files=sha256:"
+    assert titles == {start + digest * 12 for digest in "12"}

@@ -47,6 +47,20 @@ def test_times_of_another_class_are_left_out_and_scores_stay():
     assert rows["cnn"].train_seconds == 12.5 and rows["cnn"].notes == []
 
 
+def test_times_of_another_class_are_in_no_profile():
+    records = [
+        make(seed=i, model=m, dataset=d, machine=OTHER if m == "lstm" else HERE, score=score)
+        for d in ("digits", "letters")
+        for m, score in (("cnn", 0.9), ("mlp", 0.9), ("lstm", 0.95))
+        for i in (1, 2)
+    ]
+    records += [make(model="majority", reference=True, dataset=d, score=0.1, machine=HERE)
+                for d in ("digits", "letters")]  # fmt: skip
+    found = {one.model: one for one in leaderboard(records).overall}
+    assert found["lstm"].profile is None and found["lstm"].mean_rank == 1
+    assert found["cnn"].profile is not None
+
+
 def test_each_hardware_option_has_its_class():
     gpu = {"names": {"hardware": "cuda"}, "machine": OTHER | {"gpu": "H100"}}
     rows = leaderboard([make(seed=1, machine=HERE), make(seed=1, **gpu)]).rows

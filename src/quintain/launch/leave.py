@@ -32,10 +32,11 @@ def as_by_ctrl_c() -> Iterator[None]:
 def _leave(number: int, frame: FrameType | None) -> None:
     import psutil
 
-    children = psutil.Process().children(recursive=True)
-    for child in children:
+    told = []
+    for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error, OSError):
-            if os.getpgid(child.pid) == os.getpgrp():  # runs have groups of their own
+            if os.getpgid(child.pid) == os.getpgrp():  # runs and their server have their own
                 child.send_signal(signal.SIGINT)
-    psutil.wait_procs(children, timeout=PATIENCE)  # they may still write where we clear away
+                told.append(child)
+    psutil.wait_procs(told, timeout=PATIENCE)  # they may still write where we clear away
     raise KeyboardInterrupt

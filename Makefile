@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint constraints.txt
 	touch $(STAMP)
 
-bench: setup ## run the quick suite (30 cells and the reference rows) and show the leaderboard, also as a page
+bench: setup ## run the quick suite (30 cells and the baselines) and show the leaderboard, also as a page
 	$(BIN)/quintain sweep suite=quick store=$(STORE) --leaderboard
 
 test: setup ## run all fast tests, JOBS files at a time

@@ -11,6 +11,14 @@ from multiprocessing import forkserver
 import pytest
 from hypothesis import settings
 
+pytest_plugins = (
+    "helpers.audio_dataset",
+    "helpers.module_training",
+    "helpers.resume_checks",
+    "helpers.slurm_cluster",
+)
+"""Helpers whose fixtures several test files use."""
+
 settings.register_profile("same", derandomize=True)
 settings.load_profile("same")
 

@@ -21,7 +21,7 @@ case $origin in
     *) echo "the wheel was not used: $origin"; exit 1 ;;
 esac
 "$work/env/bin/quintain" list model --format json | grep -q '"transformer"'
-"$work/env/bin/quintain" list suite --format json | grep -q '"golden/fsdd"'
+"$work/env/bin/quintain" list suite --format json | grep -q '"reproduction/fsdd"'
 "$work/env/bin/quintain" run dataset=sunspots model=lstm budget.steps=20 wandb.mode=disabled store=store
 "$work/env/bin/quintain" leaderboard store=store
 "$work/env/bin/quintain" leaderboard store=store --output page.html

@@ -1,4 +1,4 @@
-"""The user's own recordings, one folder a class."""
+"""A user's recordings, one folder for each class."""
 
 from __future__ import annotations
 
@@ -7,47 +7,41 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from quintain.contracts import DataSpec, Split
-from quintain.kit.files.problems import Problems
-from quintain.kit.media.recordings import (
-    SOUNDS,
-    Others,
-    infer_length,
-    infer_rate,
+from quintain.data.audio.audio_files import (
+    AUDIO_FILES,
+    OtherFormats,
+    infer_audio_format,
     read_recording,
-    steps,
+    resampled_length,
 )
-from quintain.kit.ondisk import Item, OnDisk
-from quintain.kit.own.folders import class_folder
-from quintain.kit.own.splits import SHARES
+from quintain.data.files.problems import Problems
+from quintain.data.on_disk import Item, OnDisk
+from quintain.data.user_files.class_folders import read_class_folders
+from quintain.data.user_files.splits import SHARES
 
 
 class AudioFolder(OnDisk):
-    """root/class/*.wav, flac, ogg, …, or root/train/class/…; x (samples,) in [-1, 1], ragged.
+    """x (samples,) in [-1, 1], ragged; files root/class/*.wav, … or root/train/class/*.wav, …
 
-    Channels are averaged, other sample rates resampled. What is inferred is said in `notes`.
+    Channels are averaged, other sample rates resampled. `notes` list the inferred settings.
 
     Args:
-        path: the folder.
-        sample_rate: Hz; None: the rate most recordings have.
-        others: what to do with recordings of another rate or of several channels: `convert` or
-            `refuse`.
-        seconds: what is behind them is cut off; None: the longest recording, at most 10 s.
-        group: a regular expression searched in file names; files with the same match (its first
-            group, where it has one), a speaker's for example, come into one split. None: files of
-            equal content do.
-        shares: of train, val and test, by class, where no folders say it.
-        bad_share: share of the recordings that may be unreadable and are then left out.
-        memory, workers: as in `quintain.kit.ondisk.OnDisk`.
+        path: root folder.
+        sample_rate: Hz; None: the most common rate.
+        others: `convert` or `refuse` recordings with another rate or several channels.
+        seconds: longer recordings are cut; None: the length of the longest one, at most 10 s.
+        group: see `read_class_folders`; for example a speaker.
+        shares, bad_share: see `read_class_folders`.
 
     Raises:
-        DataError: what is wrong with the folder, all of it in one message.
+        DataError: one message with all problems of the folder.
     """
 
     def __init__(
         self,
         path: str,
         sample_rate: int | None = None,
-        others: Others = "convert",
+        others: OtherFormats = "convert",
         seconds: float | None = None,
         group: str | None = None,
         shares: Sequence[float] = SHARES,
@@ -56,30 +50,28 @@ class AudioFolder(OnDisk):
         workers: int = 2,
     ) -> None:
         problems = Problems()
-        found = class_folder(
-            path, SOUNDS, problems, group=group, shares=shares, bad_share=bad_share, workers=workers
+        folders = read_class_folders(path, AUDIO_FILES, problems, group, shares, bad_share, workers)
+        rate, longest, audio_notes = infer_audio_format(
+            folders.metadata, sample_rate, others, seconds, problems
         )
-        facts = [file.seen.facts for file in found.files]
-        rate, on_rate = infer_rate(facts, sample_rate, others, problems)
-        longest, on_length = infer_length(facts, rate, seconds, problems)
-        problems.check()
+        problems.raise_if_any()
         spec = DataSpec(
             name="audio_folder",
             modality="speech",
             task="classify",
             shape=(longest,),
-            classes=found.classes,
+            classes=folders.classes,
             sample_rate=rate,
             ragged=True,
         )
         super().__init__(spec, memory=memory, workers=workers)
-        self._found, self._rate, self._longest = found, rate, longest
-        self.notes = (*found.notes, on_rate, on_length)
+        self._folders, self._rate, self._longest = folders, rate, longest
+        self.notes = (*folders.notes, *audio_notes)
 
     def items(self) -> Mapping[Split, Sequence[Item]]:
-        """The recordings in the order of their names, with the number of their class."""
-        return self._found.items(lambda facts: steps(facts, self._rate, self._longest))
+        return self._folders.items(
+            lambda metadata: resampled_length(metadata, self._rate, self._longest)
+        )
 
     def read(self, item: Item) -> Tensor:
-        """A recording as 16-bit samples (N,)."""
         return read_recording(item.path, self._rate, self._longest)

@@ -1,4 +1,4 @@
-"""CIFAR-10: 32×32 colour photographs of ten kinds of things."""
+"""CIFAR-10: 32×32 colour photographs of ten classes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import numpy as np
 import torch
 
 from quintain.contracts import Batch, DataSpec, Split
-from quintain.kit.dataset import InMemory
-from quintain.kit.files.download import DataError, Remote, data_folder
-from quintain.kit.files.tarballs import fetch_folder
-from quintain.kit.ondisk import file_hash
+from quintain.data.base import InMemory
+from quintain.data.files.archives import fetch_tar_folder
+from quintain.data.files.download import RemoteFile, data_folder, hash_file
+from quintain.data.image.mnist_format import split_validation
+from quintain.errors import DataError
 
-_ARCHIVE = Remote(
+_ARCHIVE = RemoteFile(
     url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
     sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
 )
@@ -32,56 +33,38 @@ _CLASSES = (
 )
 _SHAPE = (3, 32, 32)
 _RECORD = 1 + 3 * 32 * 32  # bytes: the label, then the red, green and blue plane
-_VALIDATION = 5000
 
 
 class Cifar10(InMemory):
-    """60,000 photographs; x (3, 32, 32) in bytes; 45,000 / 5,000 (the last of train) / 10,000.
+    """60,000 photographs; x uint8 (3, 32, 32); 45,000 / 5,000 (the last of train) / 10,000.
 
-    Of the three forms that the authors offer this is the binary one; the others are pickles and
-    could run code.
-
-    Args:
-        data_dir: where the folder `cifar-10-batches-bin`, or the archive that has it, lies or is
-            downloaded to. None as in `data_folder`.
+    This is the binary version of the authors; the other versions are pickles, which can run code
+    when they are loaded. The files are in `<data_dir>/cifar-10-batches-bin`.
     """
 
     def __init__(self, data_dir: str | None = None) -> None:
-        super().__init__(
-            DataSpec(
-                name="cifar10", modality="image", task="classify", shape=_SHAPE, classes=_CLASSES
-            )
+        spec = DataSpec(
+            name="cifar10", modality="image", task="classify", shape=_SHAPE, classes=_CLASSES
         )
+        super().__init__(spec)
         self._folder = data_folder(data_dir) / _FOLDER
 
     def prepare_data(self) -> None:
-        """Download where missing, and verify the content of all files.
-
-        Raises:
-            DataError: the archive cannot be had, or files are missing or differ; all are named.
-        """
-        fetch_folder(self._folder, _ARCHIVE, _FOLDER)
-        wrong = [
+        fetch_tar_folder(self._folder, _ARCHIVE, _FOLDER)
+        invalid = [
             name
             for name, sha256 in _FILES.items()
-            if not (path := self._folder / name).is_file() or file_hash(path) != sha256
+            if not (path := self._folder / name).is_file() or hash_file(path) != sha256
         ]
-        if wrong:
+        if invalid:
             raise DataError(
-                f"{self._folder}: {', '.join(wrong)} missing, truncated, damaged or of another "
+                f"{self._folder}: {', '.join(invalid)} missing, truncated, damaged or of another "
                 "version: remove the folder, and it is downloaded again"
             )
 
     def load(self) -> dict[Split, Batch]:
-        """Pixels as bytes, in the order of the files."""
-        *batches, last = _FILES
-        train, test = self._read(batches), self._read([last])
-        cut = len(train.x) - _VALIDATION
-        return {
-            "train": Batch(train.x[:cut], train.y[:cut]),
-            "val": Batch(train.x[cut:], train.y[cut:]),
-            "test": test,
-        }
+        *train, test = _FILES
+        return split_validation(self._read(train), self._read([test]), 5000)
 
     def _read(self, names: Sequence[str]) -> Batch:
         records = []
@@ -90,11 +73,14 @@ class Cifar10(InMemory):
             content = path.read_bytes() if path.is_file() else b""
             if not content or len(content) % _RECORD:
                 raise DataError(
-                    f"{path} has {len(content):,} bytes, expected some records of {_RECORD:,}: "
+                    f"{path} has {len(content):,} bytes, expected a multiple of {_RECORD:,}: "
                     "call prepare_data() first, which downloads and verifies it"
                 )
             records.append(np.frombuffer(content, np.uint8).reshape(-1, _RECORD))
-        whole = torch.from_numpy(np.concatenate(records))
-        if (most := int(whole[:, 0].max())) >= len(_CLASSES):
-            raise DataError(f"{self._folder} has the label {most}, expected 0 to 9: get it anew")
-        return Batch(whole[:, 1:].reshape(-1, *_SHAPE).contiguous(), whole[:, 0].long())
+        data = torch.from_numpy(np.concatenate(records))
+        if (label := int(data[:, 0].max())) >= len(_CLASSES):
+            raise DataError(
+                f"{self._folder} has the label {label}, expected 0 to 9: remove the folder, and it "
+                "is downloaded again"
+            )
+        return Batch(data[:, 1:].reshape(-1, *_SHAPE).contiguous(), data[:, 0].long())

@@ -1,4 +1,4 @@
-"""Emoji and their names: what is held out has to be composed of a role and a skin tone."""
+"""Emoji and their names; val and test have new combinations of a role and a skin tone."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from quintain.contracts import DataSpec, Side, Split
-from quintain.kit.files.download import DataError, data_folder
-from quintain.kit.files.given import check_given
-from quintain.kit.media.pictures import read_image
-from quintain.kit.ondisk import Item, OnDisk
-from quintain.kit.tables.table import read_table
+from quintain.data.files.archives import require_files
+from quintain.data.files.download import data_folder
+from quintain.data.image.image_files import read_image
+from quintain.data.on_disk import Item, OnDisk
+from quintain.data.tables.table import read_table
+from quintain.errors import DataError
 
 _SIDE = 40
-_WORDS, _LONGEST = 1468, 14  # kinds of words, commas and colons; the most of them in a caption
+_WORDS, _LONGEST = 1468, 14  # different words with comma and colon; words of the longest caption
 _TONE = "skin tone"
 _GENDERS = {"man", "men", "woman", "women", "person", "people"}
 _EXPECTED = {
@@ -25,24 +26,22 @@ _EXPECTED = {
 }
 _LAYOUT = (
     "expected images/*.png (40×40 pixels, RGB) and captions.csv (first line filename,caption, then "
-    "a line a picture). No address is known for this form: draw Noto Emoji (Apache-2.0) at 40×40 "
-    "pixels with the names of unicode-emoji-json (MIT), or set QUINTAIN_DATA to a folder that has "
-    "emoji"
+    "one line for each image). No such files can be downloaded: draw Noto Emoji (Apache-2.0) at "
+    "40×40 pixels with the names of unicode-emoji-json (MIT), or set QUINTAIN_DATA to a folder "
+    "that has emoji"
 )
 
 
 class EmojiCaptions(OnDisk):
-    """3,414 pictures, x (3, 40, 40) in bytes, such as "woman artist: medium-dark skin tone".
+    """3,414 images, x uint8 (3, 40, 40), such as "woman artist: medium-dark skin tone".
 
-    Symbols are words, commas and colons. Of each role in skin tones ("artist", whatever the gender)
-    whole tones are held out, a fifth for the test and a fifth for validation, by turns: what stands
-    there is in no training picture, but the role in other tones and the tone on other roles are.
-    All other emoji are for training: 2,714 / 350 / 350.
+    The symbols are words, commas and colons. Of each role with skin tones ("artist", of any
+    gender), a fifth of the tones is in the test, a fifth in validation (see `assign_splits`), so
+    train has the role in other tones and the tone with other roles, but not this combination. All
+    other emoji are in train: 2,714 / 350 / 350. The files are in `<data_dir>/emoji`.
 
     Args:
-        data_dir: where `emoji` lies. None as in `data_folder`.
-        verify: refuse files other than those of the card's fingerprint.
-        memory, workers: as in `quintain.kit.ondisk.OnDisk`.
+        verify: refuse files that differ from those of the card's fingerprint.
     """
 
     def __init__(
@@ -67,80 +66,73 @@ class EmojiCaptions(OnDisk):
         self._words: tuple[str, ...] = ()
 
     def prepare_data(self) -> None:
-        """See that the files are there and are the right ones; there is no download.
-
-        Raises:
-            DataError: files are missing, with the layout that is expected, or differ.
-        """
-        check_given(self._folder, _EXPECTED, _LAYOUT, verify=self._verify)
+        require_files(self._folder, _EXPECTED, _LAYOUT, verify=self._verify)
 
     def items(self) -> Mapping[Split, Sequence[Item]]:
-        """Pictures in the order of the captions' file.
-
-        Raises:
-            DataError: pictures and captions that do not belong together, or other words than the
-                spec can hold.
-        """
-        captions = self._captions()
-        self._words = tuple(sorted({word for text in captions.values() for word in _words(text)}))
-        longest = max(len(_words(text)) for text in captions.values())
+        captions = self._read_captions()
+        words = {name: _split_words(text) for name, text in captions.items()}
+        self._words = tuple(sorted({word for caption in words.values() for word in caption}))
+        longest = max(map(len, words.values()))
         if len(self._words) > _WORDS or longest > _LONGEST:
             raise DataError(
-                f"{self._folder} has {len(self._words)} kinds of words and captions of up to "
-                f"{longest}; at most {_WORDS} and {_LONGEST} are expected: {_LAYOUT}"
+                f"{self._folder} has {len(self._words)} different words and captions of up to "
+                f"{longest} words, expected at most {_WORDS} and {_LONGEST}: {_LAYOUT}"
             )
-        number = {word: place for place, word in enumerate(self._words)}
-        splits = split_of(list(captions.values()))
-        found: dict[Split, list[Item]] = {"train": [], "val": [], "test": []}
+        symbol_of = {word: symbol for symbol, word in enumerate(self._words)}
+        splits = assign_splits(list(captions.values()))
+        items: dict[Split, list[Item]] = {"train": [], "val": [], "test": []}
         for name, text in captions.items():
-            symbols = [number[word] for word in _words(text)]
-            found[splits[text]].append(Item(self._folder / "images" / name, symbols))
-        return found
+            symbols = [symbol_of[word] for word in words[name]]
+            items[splits[text]].append(Item(self._folder / "images" / name, symbols))
+        return items
 
     def read(self, item: Item) -> Tensor:
-        """A picture as bytes, (3, 40, 40)."""
         return read_image(item.path, (_SIDE, _SIDE), 3)
 
-    def text(self, tokens: Sequence[int], side: Side) -> str:
-        """Words with spaces between them, none before a comma or colon."""
+    def decode(self, tokens: Sequence[int], side: Side) -> str:
+        """Join words with spaces, except before a comma or colon."""
         return re.sub(r" ([,:])", r"\1", " ".join(self._words[token] for token in tokens))
 
-    def _captions(self) -> dict[str, str]:
-        """Captions by the name of their picture."""
+    def _read_captions(self) -> dict[str, str]:
+        """Return the caption of each image file."""
         table = read_table(self._folder / "captions.csv")
         captions = dict(zip(table.column("filename"), table.column("caption"), strict=True))
-        there = {path.name for path in (self._folder / "images").glob("*.png")}
-        if odd := sorted(set(captions) ^ there):
+        images = {path.name for path in (self._folder / "images").glob("*.png")}
+        if unpaired := sorted(set(captions) ^ images):
             raise DataError(
-                f"{self._folder}: {len(odd)} pictures or captions stand alone, such as {odd[0]}: "
-                f"{_LAYOUT}"
+                f"{self._folder}: {len(unpaired)} images or captions are unpaired, such as "
+                f"{unpaired[0]}: {_LAYOUT}"
             )
         return captions
 
 
-def split_of(captions: Sequence[str]) -> dict[str, Split]:
-    """The split of each caption: of the k-th role, the k-th tone and every fifth after it is for
-    the test, the one before each of these for validation, in the order of the alphabet.
+def assign_splits(captions: Sequence[str]) -> dict[str, Split]:
+    """Return the split of each caption.
+
+    Of the k-th role in alphabetical order, the k-th tone and every fifth one after it are in the
+    test, and the tones before these in validation.
     """
     tones = defaultdict(set)
     for text in captions:
         if _TONE in text:
-            role, tone = _role_and_tone(text)
+            role, tone = _split_role_and_tone(text)
             tones[role].add(tone)
     splits: dict[tuple[str, str], Split] = {}
     for k, role in enumerate(sorted(tones)):
         for j, tone in enumerate(sorted(tones[role])):
-            away = (j - k) % 5
-            splits[role, tone] = "test" if away == 0 else "val" if away == 4 else "train"
-    return {text: splits[_role_and_tone(text)] if _TONE in text else "train" for text in captions}
+            offset = (j - k) % 5
+            splits[role, tone] = "test" if offset == 0 else "val" if offset == 4 else "train"
+    return {
+        text: splits[_split_role_and_tone(text)] if _TONE in text else "train" for text in captions
+    }
 
 
-def _role_and_tone(text: str) -> tuple[str, str]:
-    """`woman artist: dark skin tone` → artist, dark skin tone. Of a gender alone, the gender."""
-    who, _, tone = text.partition(": ")
-    words = [word for word in _words(who) if word not in {*_GENDERS, ","}]
-    return " ".join(words) or who, tone
+def _split_role_and_tone(text: str) -> tuple[str, str]:
+    """Return artist and dark skin tone of `woman artist: dark skin tone`; "man" is a role too."""
+    person, _, tone = text.partition(": ")
+    words = [word for word in _split_words(person) if word not in {*_GENDERS, ","}]
+    return " ".join(words) or person, tone
 
 
-def _words(text: str) -> list[str]:
+def _split_words(text: str) -> list[str]:
     return re.findall(r"[^\s,:]+|[,:]", text)

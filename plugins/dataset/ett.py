@@ -1,4 +1,4 @@
-"""Electricity transformer temperature: the usual data of long-horizon forecasting."""
+"""Electricity transformer temperature (ETT), a standard benchmark of long-horizon forecasting."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ import torch
 from torch import Tensor
 
 from quintain.contracts import Batch, DataSpec, Split
-from quintain.kit.dataset import InMemory
-from quintain.kit.files.download import DataError, Remote, data_folder
-from quintain.kit.files.packed import fetch_packed, read_packed
-from quintain.kit.scale import Scale
-from quintain.kit.windows import forecast_windows
+from quintain.data.base import InMemory
+from quintain.data.files.download import (
+    RemoteFile,
+    data_folder,
+    fetch_plain_or_gzip,
+    read_plain_or_gzip,
+)
+from quintain.data.scaling import StandardScaler
+from quintain.data.windows import forecast_windows
+from quintain.errors import DataError
 
 Name = Literal["h1", "h2", "m1", "m2"]
 
@@ -27,24 +32,22 @@ _SHA256 = {
 }
 _CHANNELS = ("HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT")  # six loads, oil temperature
 _DAYS = {"train": 12 * 30, "val": 4 * 30, "test": 4 * 30}  # months of 30 days
-_A_DAY = {"h": 24, "m": 96}  # steps
+_STEPS_PER_DAY = {"h": 24, "m": 96}
 
 
 class Ett(InMemory):
-    """Two years of one transformer: x (look_back, 7) → y (horizon, 7), standardised.
+    """Two years of one transformer: x (look_back, 7), y (horizon, 7), standardised.
 
-    The literature's protocol (Zhou et al. 2021): 12 months of 30 days for training, 4 for
-    validation, 4 for the test, what follows is not used; mean and deviation of the train months;
-    all seven channels are forecast. The steps to predict lie wholly in their own split, the
-    look-back may reach into the one before. Every window of validation and test counts, also those
-    of the last, incomplete batch, which some published numbers leave out.
+    The protocol of Zhou et al. (2021): 12 months of 30 days for training, 4 for validation and 4
+    for the test; later data are not used. The values are standardised by the train months, and all
+    seven channels are forecast. The steps to predict are all in their own split, and the look-back
+    may reach into the split before. All windows are scored; some published numbers leave out the
+    last, incomplete batch. The files are `<data_dir>/ett/ETTh1.csv` or `.csv.gz`, and so on.
 
     Args:
-        name: h1, h2 (two transformers by the hour), m1, m2 (the same by 15 minutes).
-        look_back: steps seen.
-        horizon: steps to predict; published are 96, 192, 336 and 720.
-        data_dir: where `ett/ETTh1.csv` (or `.csv.gz`) lies or is downloaded to; None as in
-            `data_folder`.
+        name: h1 or h2 (two transformers, hourly), m1 or m2 (the same, every 15 minutes).
+        look_back: steps of the input.
+        horizon: steps to predict; 96, 192, 336 and 720 in publications.
     """
 
     def __init__(
@@ -54,39 +57,28 @@ class Ett(InMemory):
         horizon: int = 96,
         data_dir: str | None = None,
     ) -> None:
-        day = _A_DAY.get(str(name)[:1], 24)
-        _check(name, look_back, horizon, day)
-        super().__init__(
-            DataSpec(
-                name="ett",
-                modality="series",
-                task="forecast",
-                shape=(look_back, len(_CHANNELS)),
-                targets=_CHANNELS,
-                horizon=horizon,
-                season=day,
-            )
+        steps_per_day = _STEPS_PER_DAY.get(str(name)[:1], 24)
+        _check_settings(name, look_back, horizon, steps_per_day)
+        spec = DataSpec(
+            name="ett",
+            modality="series",
+            task="forecast",
+            shape=(look_back, len(_CHANNELS)),
+            targets=_CHANNELS,
+            horizon=horizon,
+            season=steps_per_day,
         )
-        self._name, self._day = name, day
+        super().__init__(spec)
+        self._name, self._steps_per_day = name, steps_per_day
         self._path = data_folder(data_dir) / "ett" / f"ETT{name}.csv"
 
     def prepare_data(self) -> None:
-        """Download where missing, and verify.
-
-        Raises:
-            DataError: the file cannot be had, or is another.
-        """
         url = f"{_ROOT}/{self._path.name}"
-        fetch_packed(self._path, Remote(url=url, sha256=_SHA256[self._name]))
+        fetch_plain_or_gzip(self._path, RemoteFile(url=url, sha256=_SHA256[self._name]))
 
     def load(self) -> dict[Split, Batch]:
-        """Every window, in order of time, as views of one series.
-
-        Raises:
-            DataError: the file is missing, has other columns, or too few rows.
-        """
-        series = _read(read_packed(self._path).decode("utf-8", "replace"), self._path.name)
-        train, val, test = (days * self._day for days in _DAYS.values())
+        series = _parse(read_plain_or_gzip(self._path).decode("utf-8", "replace"), self._path.name)
+        train, val, test = (days * self._steps_per_day for days in _DAYS.values())
         used = train + val + test
         if len(series) < used:
             raise DataError(
@@ -94,59 +86,60 @@ class Ett(InMemory):
                 "truncated; remove it, and it is downloaded again"
             )
         self._series = series[:used]
-        self._scale = Scale.of(series[:train])
-        scaled = self._scale.apply(self._series)
+        self._scaler = StandardScaler.fit(series[:train])
+        scaled = self._scaler.transform(self._series)
+        ranges: dict[Split, tuple[int, int]] = {
+            "train": (0, train),
+            "val": (train, train + val),
+            "test": (train + val, used),
+        }
+        (look_back, _), horizon = self.spec.shape, self.spec.horizon
         return {
-            "train": self._windows(scaled, 0, train),
-            "val": self._windows(scaled, train, train + val),
-            "test": self._windows(scaled, train + val, used),
+            split: forecast_windows(scaled, start, stop, look_back=look_back, horizon=horizon)
+            for split, (start, stop) in ranges.items()
         }
 
     def fingerprint(self) -> str:
-        """`sha256:` of the series, however windows are cut from it."""
-        self._whole("train")  # says so where nothing is loaded
+        """Return the hash of the series, which does not depend on the windows."""
+        self.size("train")  # raises RuntimeError before `setup`
         digest = hashlib.sha256(f"{tuple(self._series.shape)}\n".encode())
         digest.update(self._series.numpy())
         return f"sha256:{digest.hexdigest()}"
 
-    def restore(self, y: Tensor) -> Tensor:
-        """Loads and the oil temperature in °C, as in the file."""
-        return self._scale.undo(y)
-
-    def _windows(self, series: Tensor, start: int, stop: int) -> Batch:
-        return forecast_windows(
-            series, start, stop, look_back=self.spec.shape[0], horizon=self.spec.horizon
-        )
+    def inverse_transform(self, y: Tensor) -> Tensor:
+        return self._scaler.inverse_transform(y)
 
 
-def _check(name: str, look_back: int, horizon: int, day: int) -> None:
-    wrong = []
+def _check_settings(name: str, look_back: int, horizon: int, steps_per_day: int) -> None:
+    problems = []
     if name not in _SHA256:
-        wrong.append(f"name must be one of {', '.join(_SHA256)}, came {name!r}")
+        problems.append(f"name must be one of {', '.join(_SHA256)}, got {name!r}")
     if look_back < 1 or horizon < 1:
-        wrong.append(f"look_back and horizon must be 1 or more, came {look_back} and {horizon}")
-    if horizon > _DAYS["val"] * day:
-        wrong.append(f"horizon {horizon} is longer than validation, {_DAYS['val'] * day} steps")
-    if look_back + horizon > _DAYS["train"] * day:
-        wrong.append(
-            f"look_back + horizon, {look_back + horizon}, is longer than training, "
-            f"{_DAYS['train'] * day} steps"
+        problems.append(f"look_back and horizon must be 1 or more, got {look_back} and {horizon}")
+    train, val = _DAYS["train"] * steps_per_day, _DAYS["val"] * steps_per_day
+    if horizon > val:
+        problems.append(f"horizon {horizon} is longer than validation, {val} steps")
+    if look_back + horizon > train:
+        problems.append(
+            f"look_back + horizon, {look_back + horizon}, is longer than training, {train} steps"
         )
-    if wrong:
-        raise ValueError("; ".join(wrong))
+    if problems:
+        raise ValueError("; ".join(problems))
 
 
-def _read(text: str, name: str) -> Tensor:
-    """The CSV → float64 (rows, 7)."""
+def _parse(text: str, name: str) -> Tensor:
+    """Return the values of the CSV, float64 (rows, 7)."""
     header, *lines = text.splitlines() or [""]
     if header.split(",") != ["date", *_CHANNELS]:
-        raise DataError(f"{name} starts {header[:60]!r}, expected date,{','.join(_CHANNELS)}")
+        raise DataError(f"{name} starts with {header[:60]!r}, expected date,{','.join(_CHANNELS)}")
     try:
         rows = [line.split(",")[1:] for line in lines]
         series = np.array(rows, dtype=np.float64).reshape(len(rows), len(_CHANNELS))
     except ValueError as error:
-        raise DataError(f"{name} is no table of {len(_CHANNELS)} numbers a row: {error}") from error
+        raise DataError(
+            f"{name} is not a table of {len(_CHANNELS)} numbers in each row: {error}"
+        ) from error
     if not np.isfinite(series).all():
-        at = int((~np.isfinite(series)).any(1).argmax()) + 2
-        raise DataError(f"{name}, line {at}: a value that is no number")
+        line_number = int((~np.isfinite(series)).any(1).argmax()) + 2
+        raise DataError(f"{name}, line {line_number}: a value is not a number")
     return torch.from_numpy(series)

@@ -1,13 +1,9 @@
-"""Fashion-MNIST: 28×28 grey pictures of ten kinds of clothing."""
+"""Fashion-MNIST: 28×28 grey images of ten kinds of clothing."""
 
 from __future__ import annotations
 
-import torch
-
-from quintain.contracts import Batch, DataSpec, Split
-from quintain.kit.dataset import InMemory
-from quintain.kit.files.download import Remote, data_folder, fetch
-from quintain.kit.files.idx import idx_path, read_labelled
+from quintain.data.files.download import RemoteFile, fetch
+from quintain.data.image.mnist_format import MnistFormat, idx_path
 
 _SITE = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
 _FILES = {
@@ -16,54 +12,21 @@ _FILES = {
     "t10k-images-idx3-ubyte": "78cb45a589ec14266eab4ac0cb2e9e10a4c076ae2d337fe86383d761bff83f32",
     "t10k-labels-idx1-ubyte": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
 }
-_CLASSES = (
-    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
-    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
-)
-_VALIDATION = 5000
 
 
-class FashionMnist(InMemory):
-    """70,000 pictures; x (1, 28, 28) in bytes; 55,000 / 5,000 (the last of train) / 10,000.
+class FashionMnist(MnistFormat):
+    """Ten kinds of clothing; see `MnistFormat` for splits and settings."""
 
-    Args:
-        data_dir: where `FashionMNIST/raw/*.gz` lies or is downloaded to, torchvision's layout
-            (files that it has unpacked are read too); None as in `data_folder`.
-    """
-
-    def __init__(self, data_dir: str | None = None) -> None:
-        super().__init__(
-            DataSpec(
-                name="fashion_mnist",
-                modality="image",
-                task="classify",
-                shape=(1, 28, 28),
-                classes=_CLASSES,
-            )
-        )
-        self._raw = data_folder(data_dir) / "FashionMNIST" / "raw"
+    option = "fashion_mnist"
+    folder = "FashionMNIST"
+    classes = (
+        *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+        *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    )
 
     def prepare_data(self) -> None:
-        """Download and verify what is missing.
-
-        Raises:
-            DataError: a file cannot be had, or is not what it should be.
-        """
+        """Download missing files; unpacked files are not verified."""
         for name, sha256 in _FILES.items():
             path = idx_path(self._raw, name)
             if path.suffix == ".gz":
-                fetch(path, Remote(url=f"{_SITE}/{path.name}", sha256=sha256))
-
-    def load(self) -> dict[Split, Batch]:
-        """Pixels as bytes, in the order of the files."""
-        train, test = self._part("train"), self._part("t10k")
-        cut = len(train.x) - _VALIDATION
-        return {
-            "train": Batch(train.x[:cut], train.y[:cut]),
-            "val": Batch(train.x[cut:], train.y[cut:]),
-            "test": test,
-        }
-
-    def _part(self, name: str) -> Batch:
-        images, labels = read_labelled(self._raw, name)
-        return Batch(torch.tensor(images).unsqueeze(1), torch.tensor(labels).long())
+                fetch(path, RemoteFile(url=f"{_SITE}/{path.name}", sha256=sha256))

@@ -1,4 +1,4 @@
-"""The user's own images with captions in a table."""
+"""A user's images with captions in a table."""
 
 from __future__ import annotations
 
@@ -7,36 +7,31 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from quintain.contracts import DataSpec, Side, Split
-from quintain.kit.files.problems import Problems
-from quintain.kit.media.pictures import IMAGES, picture_notes, read_image
-from quintain.kit.ondisk import Item, OnDisk
-from quintain.kit.own.listed import Asked, listed
-from quintain.kit.own.splits import SHARES
-from quintain.kit.text.spelling import Spelling, Symbols
+from quintain.data.files.problems import Problems
+from quintain.data.image.image_files import IMAGE_FILES, infer_image_shape, read_image
+from quintain.data.on_disk import Item, OnDisk
+from quintain.data.text.tokenizers import SymbolCodec, SymbolUnit
+from quintain.data.user_files.file_tables import TableSettings, read_file_table
+from quintain.data.user_files.splits import SHARES
 
 
 class ImageCaptions(OnDisk):
-    """A table of file names and captions; x (C, H, W) in bytes, y the caption's symbols.
+    """x uint8 (C, H, W), y the symbols of a caption; each row of the table is a sample.
 
-    A row is a sample, so an image may have several captions; all come into one split. Images are
-    treated as by `image_folder`. What is inferred is said in `notes`.
+    An image may have several captions, all in the same split. For settings that are not listed,
+    see `ImageFolder`; `notes` list the inferred ones.
 
     Args:
-        path: a CSV, TSV, JSON lines or Parquet file, or the folder that holds it.
-        images: folder of the images; None: that of the table, or one beside it.
-        file, text: columns of file names and captions; None: by their usual names.
-        symbols: `words` (what stands between blanks) or `characters`; known from the train split.
-        lower: make all letters small.
-        vocabulary: number of symbols, the unknown one included.
-        size, channels: as for `image_folder`.
-        group: a column, or a regular expression searched in file names; rows of one group come
-            into one split. None: those of one image do.
-        shares: of train, val and test, where no tables and no column `split` say it.
-        bad_share: share of the rows that may lack a readable image or a caption.
-        memory, workers: as in `quintain.kit.ondisk.OnDisk`.
+        path: CSV, TSV, JSON lines or Parquet file, or the folder that contains it.
+        images: folder of the images; None: the table's folder, or a subfolder with a usual name.
+        file, text: columns of file names and captions; None: columns with usual names.
+        symbols: `words` (separated by white space) or `characters`, learned from the train split.
+        lower: convert captions to lower case.
+        vocabulary: maximum number of symbols including the unknown one.
+        group, shares, bad_share: see `TableSettings`.
 
     Raises:
-        DataError: what is wrong with the table and the images, all of it in one message.
+        DataError: one message with all problems of the table and the images.
     """
 
     def __init__(
@@ -45,7 +40,7 @@ class ImageCaptions(OnDisk):
         images: str | None = None,
         file: str | None = None,
         text: str | None = None,
-        symbols: Symbols = "words",
+        symbols: SymbolUnit = "words",
         lower: bool = True,
         vocabulary: int = 10_000,
         size: int | Sequence[int] | None = None,
@@ -57,35 +52,31 @@ class ImageCaptions(OnDisk):
         workers: int = 2,
     ) -> None:
         problems = Problems()
-        asked = Asked(
+        settings = TableSettings(
             files=images, file=file, text=text, group=group, shares=shares, bad_share=bad_share
         )
-        found = listed(path, IMAGES, asked, problems, workers=workers)
-        facts = [line.seen.facts for line in found.lines]
-        shape, notes = picture_notes(facts, size, channels, problems)
-        problems.check()
-        spelling = Spelling(found.texts("train"), symbols, lower=lower, most=vocabulary)
+        table = read_file_table(path, IMAGE_FILES, settings, problems, workers=workers)
+        shape, shape_notes = infer_image_shape(table.metadata, size, channels, problems)
+        problems.raise_if_any()
+        codec = SymbolCodec(table.texts("train"), symbols, lower=lower, size=vocabulary)
         spec = DataSpec(
             name="image_captions",
             modality="image",
             task="generate",
             shape=shape,
-            symbols=len(spelling),
-            target_length=spelling.longest(line.text for line in found.lines),
+            symbols=len(codec),
+            target_length=codec.longest(row.text for row in table.rows),
         )
         super().__init__(spec, memory=memory, workers=workers)
-        self._found, self._spelling = found, spelling
-        self.notes = (*found.notes, *notes, spelling.note(found.texts("val", "test")))
+        self._table, self._codec = table, codec
+        self.notes = (*table.notes, *shape_notes, codec.note(table.texts("val", "test")))
 
     def items(self) -> Mapping[Split, Sequence[Item]]:
-        """The rows in the order of the table."""
-        return self._found.items(self._spelling)
+        return self._table.items(self._codec)
 
     def read(self, item: Item) -> Tensor:
-        """An image as bytes (C, H, W)."""
         channels, height, width = self.spec.shape
         return read_image(item.path, (height, width), channels)
 
-    def text(self, tokens: Sequence[int], side: Side) -> str:
-        """The caption of some symbols."""
-        return self._spelling.decode(tokens)
+    def decode(self, tokens: Sequence[int], side: Side) -> str:
+        return self._codec.decode(tokens)

@@ -1,4 +1,4 @@
-"""The user's own images, one folder a class."""
+"""A user's images, one folder for each class."""
 
 from __future__ import annotations
 
@@ -7,32 +7,28 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from quintain.contracts import DataSpec, Split
-from quintain.kit.files.problems import Problems
-from quintain.kit.media.pictures import IMAGES, picture_notes, read_image
-from quintain.kit.ondisk import Item, OnDisk
-from quintain.kit.own.folders import class_folder
-from quintain.kit.own.splits import SHARES
+from quintain.data.files.problems import Problems
+from quintain.data.image.image_files import IMAGE_FILES, infer_image_shape, read_image
+from quintain.data.on_disk import Item, OnDisk
+from quintain.data.user_files.class_folders import read_class_folders
+from quintain.data.user_files.splits import SHARES
 
 
 class ImageFolder(OnDisk):
-    """root/class/*.png, jpg, …, or root/train/class/…; x (C, H, W) in bytes.
+    """x uint8 (C, H, W); files root/class/*.png, … or root/train/class/*.png, …
 
-    Every image is scaled to cover the size, and its middle cut out; transparent parts become
-    white. What is inferred is said in `notes`.
+    Every image is scaled to cover the size and cropped to the centre; transparency becomes white.
+    `notes` list the inferred settings.
 
     Args:
-        path: the folder.
-        size: a side of a square, or [height, width]; None: the size most images have, brought down
-            to 96 pixels where it is larger.
-        channels: 1 (grey) or 3 (RGB); None: grey where all images are.
-        group: a regular expression searched in file names; files with the same match (its first
-            group, where it has one) come into one split. None: files of equal content do.
-        shares: of train, val and test, by class, where no folders say it.
-        bad_share: share of the images that may be unreadable and are then left out.
-        memory, workers: as in `quintain.kit.ondisk.OnDisk`.
+        path: root folder.
+        size: side of a square, or [height, width]; None: the most common size, scaled down if a
+            side is above 96 pixels.
+        channels: 1 (grey) or 3 (RGB); None: grey if all images are.
+        group, shares, bad_share: see `read_class_folders`.
 
     Raises:
-        DataError: what is wrong with the folder, all of it in one message.
+        DataError: one message with all problems of the folder.
     """
 
     def __init__(
@@ -47,28 +43,23 @@ class ImageFolder(OnDisk):
         workers: int = 2,
     ) -> None:
         problems = Problems()
-        found = class_folder(
-            path, IMAGES, problems, group=group, shares=shares, bad_share=bad_share, workers=workers
-        )
-        facts = [file.seen.facts for file in found.files]
-        shape, notes = picture_notes(facts, size, channels, problems)
-        problems.check()
+        folders = read_class_folders(path, IMAGE_FILES, problems, group, shares, bad_share, workers)
+        shape, shape_notes = infer_image_shape(folders.metadata, size, channels, problems)
+        problems.raise_if_any()
         spec = DataSpec(
             name="image_folder",
             modality="image",
             task="classify",
             shape=shape,
-            classes=found.classes,
+            classes=folders.classes,
         )
         super().__init__(spec, memory=memory, workers=workers)
-        self._found = found
-        self.notes = (*found.notes, *notes)
+        self._folders = folders
+        self.notes = (*folders.notes, *shape_notes)
 
     def items(self) -> Mapping[Split, Sequence[Item]]:
-        """The images in the order of their names, with the number of their class."""
-        return self._found.items()
+        return self._folders.items()
 
     def read(self, item: Item) -> Tensor:
-        """An image as bytes (C, H, W)."""
         channels, height, width = self.spec.shape
         return read_image(item.path, (height, width), channels)

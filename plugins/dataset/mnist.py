@@ -1,17 +1,12 @@
-"""MNIST: 28×28 grey pictures of handwritten digits."""
+"""MNIST: 28×28 grey images of handwritten digits."""
 
 from __future__ import annotations
 
-import torch
-
-from quintain.contracts import Batch, DataSpec, Split
-from quintain.kit.dataset import InMemory
-from quintain.kit.files.download import Remote, data_folder, fetch
-from quintain.kit.files.idx import idx_path, read_labelled
-from quintain.kit.files.packed import fetch_packed
+from quintain.data.files.download import RemoteFile, fetch, fetch_plain_or_gzip
+from quintain.data.image.mnist_format import MnistFormat, idx_path
 
 _SITE = "https://ossci-datasets.s3.amazonaws.com/mnist"
-# SHA-256 of the packed file as the site has it, and of what is in it: packings differ.
+# SHA-256 of the gzip file on the site and of its content, because other gzip files differ.
 _FILES = {
     "train-images-idx3-ubyte": (
         "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
@@ -30,52 +25,19 @@ _FILES = {
         "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
     ),
 }
-_VALIDATION = 5000
 
 
-class Mnist(InMemory):
-    """70,000 pictures; x (1, 28, 28) in bytes; 55,000 / 5,000 (the last of train) / 10,000.
+class Mnist(MnistFormat):
+    """Handwritten digits; see `MnistFormat` for splits and settings."""
 
-    Args:
-        data_dir: where `MNIST/raw` lies or is downloaded to, torchvision's layout, packed or
-            unpacked. None as in `data_folder`.
-    """
-
-    def __init__(self, data_dir: str | None = None) -> None:
-        super().__init__(
-            DataSpec(
-                name="mnist",
-                modality="image",
-                task="classify",
-                shape=(1, 28, 28),
-                classes=tuple("0123456789"),
-            )
-        )
-        self._raw = data_folder(data_dir) / "MNIST" / "raw"
+    option = "mnist"
+    folder = "MNIST"
+    classes = tuple("0123456789")
 
     def prepare_data(self) -> None:
-        """Download what is missing, and verify the content of all files.
-
-        Raises:
-            DataError: a file cannot be had, or is not what it should be.
-        """
-        for name, (packed, content) in _FILES.items():
+        for name, (gzip_sha256, content_sha256) in _FILES.items():
             path, url = idx_path(self._raw, name), f"{_SITE}/{name}.gz"
             if path.exists():
-                fetch_packed(self._raw / name, Remote(url=url, sha256=content))
+                fetch_plain_or_gzip(self._raw / name, RemoteFile(url=url, sha256=content_sha256))
             else:
-                fetch(path, Remote(url=url, sha256=packed))
-
-    def load(self) -> dict[Split, Batch]:
-        """Pixels as bytes, in the order of the files."""
-        train, test = self._part("train"), self._part("t10k")
-        cut = len(train.x) - _VALIDATION
-        return {
-            "train": Batch(train.x[:cut], train.y[:cut]),
-            "val": Batch(train.x[cut:], train.y[cut:]),
-            "test": test,
-        }
-
-    def _part(self, name: str) -> Batch:
-        images, labels = read_labelled(self._raw, name)
-        return Batch(torch.tensor(images).unsqueeze(1), torch.tensor(labels).long())
+                fetch(path, RemoteFile(url=url, sha256=gzip_sha256))

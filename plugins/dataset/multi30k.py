@@ -1,4 +1,4 @@
-"""Multi30k: descriptions of photographs in English, translated into German."""
+"""Multi30k: English descriptions of photographs, and their German translations."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from quintain.contracts import Batch, DataSpec, Side, Split
-from quintain.kit.dataset import InMemory
-from quintain.kit.files.download import DataError, Remote, data_folder, fetch
-from quintain.kit.text.subwords import Subwords
-from quintain.kit.text.words import pad
+from quintain.data.base import InMemory
+from quintain.data.files.download import RemoteFile, data_folder, fetch
+from quintain.data.text.tokenizers import Subwords
+from quintain.data.text.vocabulary import pad_tokens
+from quintain.errors import DataError
 
 Direction = Literal["de-en", "en-de"]
 
@@ -29,20 +30,21 @@ _NAMES: dict[Split, str] = {"train": "train", "val": "val", "test": "test_2016_f
 
 
 class Multi30k(InMemory):
-    """x: subwords of one language, y: of the other; 29,000 / 1,014 / 1,000 (test 2016, Flickr).
+    """x: subwords of a sentence, y: of its translation; 29,000 / 1,014 / 1,000 (test 2016, Flickr).
 
-    Texts are as in the files: neither lower-cased nor tokenised, so BLEU is case-sensitive and has
-    the truth's own words. Subwords are learnt from the train split.
+    The texts are neither lower-cased nor tokenised, so BLEU is case-sensitive and computed on the
+    original words. Subwords are learned from the train split. The files are
+    `<data_dir>/multi30k/*.gz`.
 
     Args:
-        data_dir: where `multi30k/*.gz` lies or is downloaded to; None as in `data_folder`.
         direction: "de-en" or "en-de".
-        vocabulary: subwords of each language, or of both together where `shared`.
-        shared: one set of subwords for both languages.
-        longest: tokens of a text at most; longer pairs are left out of train.
+        vocabulary: number of subwords of each language, or of both together if `shared`.
+        shared: use the same subwords for both languages.
+        longest: maximum number of tokens. Longer pairs are left out of train, and raise an error in
+            val and test.
 
     Raises:
-        ValueError: another direction.
+        ValueError: the direction is invalid.
     """
 
     def __init__(
@@ -55,80 +57,70 @@ class Multi30k(InMemory):
         longest: int = 64,
     ) -> None:
         if direction not in get_args(Direction):
-            raise ValueError(f"direction is de-en or en-de; came {direction!r}")
-        super().__init__(
-            DataSpec(
-                name="multi30k",
-                modality="text",
-                task="generate",
-                shape=(longest,),
-                vocabulary=vocabulary,
-                symbols=vocabulary,
-                target_length=longest,
-                ragged=True,
-            )
+            raise ValueError(f"direction must be de-en or en-de; got {direction!r}")
+        spec = DataSpec(
+            name="multi30k",
+            modality="text",
+            task="generate",
+            shape=(longest,),
+            vocabulary=vocabulary,
+            symbols=vocabulary,
+            target_length=longest,
+            ragged=True,
         )
+        super().__init__(spec)
         self._languages = direction.split("-")
         self._shared, self._longest = shared, longest
         self._folder = data_folder(data_dir) / "multi30k"
         self._subwords: dict[Side, Subwords] = {}
 
     def prepare_data(self) -> None:
-        """Download what is missing, and verify it.
-
-        Raises:
-            DataError: a file cannot be had, or is not what it should be.
-        """
         for name, sha256 in _FILES.items():
-            fetch(self._folder / name, Remote(url=f"{_SITE}/{name}", sha256=sha256))
+            fetch(self._folder / name, RemoteFile(url=f"{_SITE}/{name}", sha256=sha256))
 
     def load(self) -> dict[Split, Batch]:
-        """Learn the subwords, and cut all texts into them, in the order of the files.
-
-        Raises:
-            DataError: a file is missing or broken, or a text to score is longer than `longest`.
-        """
-        sources, targets = self._texts("train")
+        """Learn the subwords and encode all texts; ValueError if sentencepiece is not installed."""
+        sources, targets = self._read_texts("train")
         size = self.spec.vocabulary
         both = Subwords([*sources, *targets], size) if self._shared else None
         self._subwords = {
             "x": both or Subwords(sources, size),
             "y": both or Subwords(targets, size),
         }
-        return {split: self._encoded(split) for split in get_args(Split)}
+        return {split: self._encode(split) for split in get_args(Split)}
 
-    def text(self, tokens: Sequence[int], side: Side) -> str:
-        """As in the file, but for runs of spaces."""
+    def decode(self, tokens: Sequence[int], side: Side) -> str:
+        """Return the sentence as in the file, with each run of spaces reduced to one."""
         return self._subwords[side].decode(tokens)
 
-    def _encoded(self, split: Split) -> Batch:
-        sources, targets = self._texts(split)
+    def _encode(self, split: Split) -> Batch:
+        sources, targets = self._read_texts(split)
         rows = [
             (self._subwords["x"].encode(source), self._subwords["y"].encode(target))
             for source, target in zip(sources, targets, strict=True)
         ]
-        kept = [row for row in rows if max(map(len, row)) <= self._longest]
-        if split != "train" and len(kept) < len(rows):
+        short = [row for row in rows if max(map(len, row)) <= self._longest]
+        if split != "train" and (long := len(rows) - len(short)):
             raise DataError(
-                f"pairs of {split} with more than {self._longest} tokens: {len(rows) - len(kept)}, "
-                "and all must be scored: set dataset.longest or dataset.vocabulary higher"
+                f"pairs of {split} with more than {self._longest} tokens: {long}, and all must be "
+                "scored: increase dataset.longest or dataset.vocabulary"
             )
-        x, lengths = pad([x for x, _ in kept], self._longest)
-        y, y_lengths = pad([y for _, y in kept], self._longest)
+        x, lengths = pad_tokens([x for x, _ in short], self._longest)
+        y, y_lengths = pad_tokens([y for _, y in short], self._longest)
         return Batch(x, y, lengths, y_lengths)
 
-    def _texts(self, split: Split) -> tuple[list[str], list[str]]:
+    def _read_texts(self, split: Split) -> tuple[list[str], list[str]]:
         paths = [self._folder / f"{_NAMES[split]}.{language}.gz" for language in self._languages]
-        sources, targets = map(_lines, paths)
+        sources, targets = map(_read_lines, paths)
         if len(sources) != len(targets):
             raise DataError(
                 f"{paths[0]} has {len(sources):,} lines and {paths[1].name} {len(targets):,}; "
-                "expected line by line a sentence and its translation"
+                "expected a sentence and its translation on the same line of both files"
             )
         return sources, targets
 
 
-def _lines(path: Path) -> list[str]:
+def _read_lines(path: Path) -> list[str]:
     try:
         text = gzip.decompress(path.read_bytes()).decode()
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""Pictures of two or three coloured shapes, and what a person would say of them.
+"""Images of two or three coloured shapes, and captions that describe them.
 
 Legend: N scenes, H × W pixels.
 """
@@ -14,8 +14,8 @@ import numpy.typing as npt
 import torch
 
 from quintain.contracts import Batch, DataSpec, Side, Split
-from quintain.kit.dataset import InMemory
-from quintain.kit.text.words import pad
+from quintain.data.base import InMemory
+from quintain.data.text.vocabulary import pad_tokens
 
 Floats = npt.NDArray[np.float64]
 
@@ -30,14 +30,14 @@ _SHAPES = ("circle", "square", "triangle", "cross", "diamond")
 _RELATIONS = ("left of", "above", "above and left of", "above and right of")
 _WORDS = tuple(sorted({"a", "small", *_COLOURS, *_SHAPES, *" ".join(_RELATIONS).split()}))
 _SCENES: dict[Split, int] = {"train": 4000, "val": 400, "test": 800}
-_PLACE: dict[Split, int] = {"test": 0, "val": 1}  # which diagonal of colours × shapes is held out
+_DIAGONALS: dict[Split, int] = {"test": 0, "val": 1}  # held-out diagonals of colours × shapes
 _SEED = 1971
 _SIDE, _CELLS = 32, (5.0, 16.0, 27.0)
-_SIZES = {False: 4.5, True: 2.75}  # half of a shape's side; small is said, large is not
-_LONGEST = 20  # three small shapes, the second and third below and aside
+_SIZES = {False: 4.5, True: 2.75}  # half the side of a shape by `small`
+_LONGEST = 20  # words of the longest caption, with three small shapes in different rows and columns
 
 
-class _Thing(NamedTuple):
+class _Shape(NamedTuple):
     row: int
     column: int
     small: bool
@@ -49,98 +49,93 @@ class _Thing(NamedTuple):
 
 
 class ShapeCaptions(InMemory):
-    """5,200 scenes, x (3, 32, 32) in bytes, such as "a red circle above a small blue square".
+    """x uint8 (3, 32, 32), such as "a red circle above a small blue square"; 4,000 / 400 / 800.
 
-    4,000 / 400 / 800. Five of the 25 pairs of a colour and a shape stand in the test alone, in
-    each of its scenes at least one of them; five others likewise in validation. So each colour and
-    each shape is known from training, and what is asked is to put them together. Shapes are named
-    from top to bottom and from left to right; each picture has one caption.
+    Five of the 25 pairs of a colour and a shape occur in the test only, where each scene has at
+    least one of them; five others are likewise in validation only. So train has each colour and
+    each shape, but not their combination. Captions describe the shapes from top to bottom and from
+    left to right; each image has one caption.
     """
 
     def __init__(self) -> None:
-        super().__init__(
-            DataSpec(
-                name="shape_captions",
-                modality="image",
-                task="generate",
-                shape=(3, _SIDE, _SIDE),
-                symbols=len(_WORDS),
-                target_length=_LONGEST,
-                generated=True,
-            )
+        spec = DataSpec(
+            name="shape_captions",
+            modality="image",
+            task="generate",
+            shape=(3, _SIDE, _SIDE),
+            symbols=len(_WORDS),
+            target_length=_LONGEST,
+            generated=True,
         )
+        super().__init__(spec)
 
     def load(self) -> dict[Split, Batch]:
-        """Pictures, 16 MB, and the words of their captions."""
         random = np.random.default_rng(_SEED)
-        return {split: _scenes(split, scenes, random) for split, scenes in _SCENES.items()}
+        return {split: _make_scenes(split, count, random) for split, count in _SCENES.items()}
 
-    def text(self, tokens: Sequence[int], side: Side) -> str:
-        """Words with spaces between them."""
+    def decode(self, tokens: Sequence[int], side: Side) -> str:
         return " ".join(_WORDS[token] for token in tokens)
 
 
-def _scenes(split: Split, scenes: int, random: np.random.Generator) -> Batch:
-    drawn = [_draw(split, random) for _ in range(scenes)]
-    x = np.stack([_paint(things, random) for things in drawn])
-    texts = [[_WORDS.index(word) for word in _caption(things).split()] for things in drawn]
-    y, lengths = pad(texts, _LONGEST)
+def _make_scenes(split: Split, count: int, random: np.random.Generator) -> Batch:
+    scenes = [_draw_scene(split, random) for _ in range(count)]
+    x = np.stack([_render(scene, random) for scene in scenes])
+    texts = [[_WORDS.index(word) for word in _describe(scene).split()] for scene in scenes]
+    y, lengths = pad_tokens(texts, _LONGEST)
     return Batch(torch.from_numpy(x), y, None, lengths)
 
 
-def _draw(split: Split, random: np.random.Generator) -> list[_Thing]:
-    """Two or three things in cells of their own; out of training, one at least is held out."""
+def _draw_scene(split: Split, random: np.random.Generator) -> list[_Shape]:
+    """Draw two or three shapes in different cells, at least one held-out pair except in train."""
     count = int(random.integers(2, 4))
     cells = np.sort(random.choice(9, count, replace=False))
-    special = int(random.integers(count)) if split != "train" else -1
-    things = []
-    for place, cell in enumerate(cells.tolist()):
-        colour, shape = _pair(split if place == special else "train", random)
-        things.append(_Thing(cell // 3, cell % 3, bool(random.integers(2)), colour, shape))
-    return things
+    held_out = int(random.integers(count)) if split != "train" else -1
+    shapes = []
+    for number, cell in enumerate(cells.tolist()):
+        colour, shape = _draw_pair(split if number == held_out else "train", random)
+        shapes.append(_Shape(cell // 3, cell % 3, bool(random.integers(2)), colour, shape))
+    return shapes
 
 
-def _pair(split: Split, random: np.random.Generator) -> tuple[str, str]:
-    """A colour and a shape of those that belong to the split alone."""
+def _draw_pair(split: Split, random: np.random.Generator) -> tuple[str, str]:
     shape = int(random.integers(len(_SHAPES)))
-    diagonal = _PLACE.get(split, int(random.integers(len(_PLACE), len(_COLOURS))))
+    diagonal = _DIAGONALS.get(split, int(random.integers(len(_DIAGONALS), len(_COLOURS))))
     return tuple(_COLOURS)[(shape + diagonal) % len(_COLOURS)], _SHAPES[shape]
 
 
-def _caption(things: Sequence[_Thing]) -> str:
-    """Each thing and how it stands to the next, in the order of reading."""
-    words = [str(things[0])]
-    for one, other in pairwise(things):
-        words += [_relation(one, other), str(other)]
+def _describe(scene: Sequence[_Shape]) -> str:
+    words = [str(scene[0])]
+    for first, second in pairwise(scene):
+        words += [_relation(first, second), str(second)]
     return " ".join(words)
 
 
-def _relation(one: _Thing, other: _Thing) -> str:
-    if one.row == other.row:
+def _relation(first: _Shape, second: _Shape) -> str:
+    if first.row == second.row:
         return "left of"
-    if one.column == other.column:
+    if first.column == second.column:
         return "above"
-    return f"above and {'left' if one.column < other.column else 'right'} of"
+    return f"above and {'left' if first.column < second.column else 'right'} of"
 
 
-def _paint(things: Sequence[_Thing], random: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Bytes (3, H, W). Sums and products of short binary fractions: the same on every machine."""
-    picture = np.full((3, _SIDE, _SIDE), np.round(random.uniform(20, 60)))
+def _render(scene: Sequence[_Shape], random: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Render a scene as uint8 (3, H, W), with values that are exact on every machine."""
+    image = np.full((3, _SIDE, _SIDE), np.round(random.uniform(20, 60)))
     light = np.round(random.uniform(0.7, 1.1) * 64) / 64
     pixel = np.arange(_SIDE) + 0.5
-    for thing in things:
-        away = np.round(random.uniform(-0.75, 0.75, 2) * 16) / 16
-        down = (pixel - _CELLS[thing.row] - away[0])[:, None]
-        right = pixel - _CELLS[thing.column] - away[1]
-        inside = _inside(thing.shape, down, right, _SIZES[thing.small])
-        shade = np.array(_COLOURS[thing.colour])[:, None, None] * light
-        picture = np.where(inside, shade, picture)
-    grain = random.integers(-12, 13, picture.shape)
-    return np.clip(np.round(picture) + grain, 0, 255).astype(np.uint8)
+    for shape in scene:
+        offset = np.round(random.uniform(-0.75, 0.75, 2) * 16) / 16
+        down = (pixel - _CELLS[shape.row] - offset[0])[:, None]
+        right = pixel - _CELLS[shape.column] - offset[1]
+        mask = _shape_mask(shape.shape, down, right, _SIZES[shape.small])
+        colour = np.array(_COLOURS[shape.colour])[:, None, None] * light
+        image = np.where(mask, colour, image)
+    grain = random.integers(-12, 13, image.shape)
+    return np.clip(np.round(image) + grain, 0, 255).astype(np.uint8)
 
 
-def _inside(shape: str, down: Floats, right: Floats, size: float) -> npt.NDArray[np.bool_]:
-    """Which pixels (H, W) a shape covers, given their distances from its centre."""
+def _shape_mask(shape: str, down: Floats, right: Floats, size: float) -> npt.NDArray[np.bool_]:
+    """Return the pixels (H, W) of a shape, given their distances from its centre."""
     far = np.maximum(np.abs(down), np.abs(right))
     if shape == "circle":
         return np.asarray(down * down + right * right <= size * size)

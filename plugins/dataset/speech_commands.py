@@ -1,4 +1,4 @@
-"""Speech Commands: single English words by thousands of speakers."""
+"""Speech Commands: single English words, spoken by thousands of speakers."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from pathlib import Path
 from torch import Tensor
 
 from quintain.contracts import DataSpec, Split
-from quintain.kit.files.download import DataError, Remote, data_folder
-from quintain.kit.files.tarballs import fetch_folder
-from quintain.kit.media.sounds import read_sound
-from quintain.kit.ondisk import Item, OnDisk
+from quintain.data.audio.audio_files import read_mono_audio
+from quintain.data.files.archives import fetch_tar_folder
+from quintain.data.files.download import RemoteFile, data_folder
+from quintain.data.on_disk import Item, OnDisk
+from quintain.errors import DataError
 
 _VERSION = "speech_commands_v0.02"
-_REMOTE = Remote(
+_REMOTE = RemoteFile(
     url=f"http://download.tensorflow.org/data/{_VERSION}.tar.gz",
     sha256="af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58",
 )
@@ -32,13 +33,8 @@ _RATE = 16_000
 class SpeechCommands(OnDisk):
     """105,829 recordings of 35 words at 16 kHz, at most 1 s; x (16000,), ragged.
 
-    Version 0.02 with its official split by speakers: validation_list.txt, testing_list.txt, all
-    others for training, 84,843 / 9,981 / 11,005. In memory it takes 3.2 GiB (`memory=4096`).
-
-    Args:
-        data_dir: where `SpeechCommands/speech_commands_v0.02` lies or is downloaded to. None as
-            in `data_folder`.
-        memory, workers: see `OnDisk`.
+    Version 0.02 with its official split by speakers, 84,843 / 9,981 / 11,005. Decoded, it takes
+    3.2 GiB (`memory=4096`). The files are in `<data_dir>/SpeechCommands/speech_commands_v0.02`.
     """
 
     def __init__(
@@ -57,47 +53,37 @@ class SpeechCommands(OnDisk):
         self._folder = data_folder(data_dir) / "SpeechCommands" / _VERSION
 
     def prepare_data(self) -> None:
-        """Download where missing.
-
-        Raises:
-            DataError: the recordings cannot be had.
-        """
-        fetch_folder(self._folder, _REMOTE, ".")
+        fetch_tar_folder(self._folder, _REMOTE, ".")
 
     def items(self) -> Mapping[Split, Sequence[Item]]:
-        """The recordings of each split in the order of their names; background noise is left out.
-
-        Raises:
-            DataError: recordings or lists are missing.
-        """
-        found = {
+        """Return the recordings of words, without the background noise."""
+        items = {
             f"{word}/{path.name}": Item(path, label)
             for label, word in enumerate(_WORDS)
             for path in sorted((self._folder / word).glob("*.wav"))
         }
-        listed = {split: _names(self._folder / file) for split, file in _LISTS.items()}
-        lost = sorted(set().union(*listed.values()) - set(found))
-        if lost or len(found) != _RECORDINGS:
+        lists = {split: _read_list(self._folder / file) for split, file in _LISTS.items()}
+        missing = sorted(set().union(*lists.values()) - set(items))
+        if missing or len(items) != _RECORDINGS:
             raise DataError(
-                f"{self._folder} has {len(found):,} recordings of the {len(_WORDS)} words, "
-                f"expected {_RECORDINGS:,}; of those listed {len(lost)} are missing"
-                f"{', such as ' + lost[0] if lost else ''}: remove the folder, and it is "
+                f"{self._folder} has {len(items):,} recordings of the {len(_WORDS)} words, "
+                f"expected {_RECORDINGS:,}; {len(missing)} listed ones are missing"
+                f"{', such as ' + missing[0] if missing else ''}: remove the folder, and it is "
                 "downloaded again"
             )
-        held_out = listed["val"] | listed["test"]
-        train = [item for name, item in found.items() if name not in held_out]
-        val, test = ([found[name] for name in sorted(listed[split])] for split in _LISTS)
+        held_out = lists["val"] | lists["test"]
+        train = [item for name, item in items.items() if name not in held_out]
+        val, test = ([items[name] for name in sorted(lists[split])] for split in _LISTS)
         return {"train": train, "val": val, "test": test}
 
     def read(self, item: Item) -> Tensor:
-        """A recording in 16 bits."""
-        return read_sound(item.path, _RATE)
+        return read_mono_audio(item.path, _RATE)
 
 
-def _names(path: Path) -> set[str]:
-    """The lines of a list, `word/file.wav` each."""
+def _read_list(path: Path) -> set[str]:
+    """Return the lines of a list, such as `word/file.wav`."""
     if not path.is_file():
         raise DataError(
-            f"{path} is missing: remove its folder, and the data set is downloaded again"
+            f"{path} is missing: remove its folder, and the dataset is downloaded again"
         )
     return set(path.read_text("utf-8").split())

@@ -1,4 +1,4 @@
-"""Stanford Sentiment Treebank, two classes: is a sentence of a film review for or against?"""
+"""Stanford Sentiment Treebank (SST-2): sentences of film reviews, for or against the film."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ from collections.abc import Sequence
 import torch
 
 from quintain.contracts import Batch, DataSpec, Side, Split
-from quintain.kit.dataset import InMemory
-from quintain.kit.files.download import DataError, Remote, data_folder
-from quintain.kit.files.packed import fetch_packed, read_packed
-from quintain.kit.text.words import Vocabulary, pad
+from quintain.data.base import InMemory
+from quintain.data.files.download import (
+    RemoteFile,
+    data_folder,
+    fetch_plain_or_gzip,
+    read_plain_or_gzip,
+)
+from quintain.data.text.vocabulary import Vocabulary, pad_tokens
+from quintain.errors import DataError
 
 _ROOT = (
     "https://raw.githubusercontent.com/clairett/pytorch-sentiment-classification/master/data/SST2"
 )
-_FILES: dict[Split, Remote] = {
-    split: Remote(url=f"{_ROOT}/{name}.tsv", sha256=sha256)
+_FILES: dict[Split, RemoteFile] = {
+    split: RemoteFile(url=f"{_ROOT}/{name}.tsv", sha256=sha256)
     for split, name, sha256 in (
         ("train", "train", "ec192f833a64da08f475488a77b0d0b47db47acd0f458bd18433fc793b569920"),
         ("val", "dev", "eddea6b39e601dd4e7a672b53cc40fdf6019fa80522f351206c24340ca5d9359"),
@@ -25,65 +30,50 @@ _FILES: dict[Split, Remote] = {
 }
 _LABELS = {"0": 0, "1": 1}
 _LONGEST = 53  # words
-# The 7,204 words that stand at least twice in train, and the unknown: those that stand once are
-# unknown in train too, so that a model learns what to make of a word it has not met.
+# The 7,204 words that occur at least twice in train, and the unknown one; words that occur once are
+# unknown, so that a model is trained on unknown words.
 _VOCABULARY = 7205
 
 
 class Sst2(InMemory):
-    """Sentences of film reviews; x long (53,) words, ragged; 6,920 / 872 / 1,821.
+    """x int64 (53,) words, ragged; two classes; 6,920 / 872 / 1,821 sentences.
 
-    The usual two-class version (Socher et al. 2013; Kim 2014): whole sentences only, neutral ones
-    left out, lower case, already cut into words. Splits as given; two test sentences also stand in
-    train.
-
-    Args:
-        data_dir: where `sst2/train.tsv`, `dev.tsv` and `test.tsv` lie or are downloaded to; None
-            as in `data_folder`.
+    The common two-class version (Socher et al. 2013; Kim 2014): whole sentences without neutral
+    ones, in lower case, already tokenised, with the published splits. Two test sentences also occur
+    in train. The files are `<data_dir>/sst2/train.tsv`, `dev.tsv` and `test.tsv`, plain or gzipped.
     """
 
     def __init__(self, data_dir: str | None = None) -> None:
-        super().__init__(
-            DataSpec(
-                name="sst2",
-                modality="text",
-                task="classify",
-                shape=(_LONGEST,),
-                classes=("against", "for"),
-                vocabulary=_VOCABULARY,
-                separator=" ",
-                ragged=True,
-            )
+        spec = DataSpec(
+            name="sst2",
+            modality="text",
+            task="classify",
+            shape=(_LONGEST,),
+            classes=("against", "for"),
+            vocabulary=_VOCABULARY,
+            separator=" ",
+            ragged=True,
         )
+        super().__init__(spec)
         self._folder = data_folder(data_dir) / "sst2"
 
     def prepare_data(self) -> None:
-        """Download where missing, and verify.
-
-        Raises:
-            DataError: a file cannot be had, or is another.
-        """
         for remote in _FILES.values():
-            fetch_packed(self._folder / remote.url.rpartition("/")[2], remote)
+            fetch_plain_or_gzip(self._folder / remote.name, remote)
 
     def load(self) -> dict[Split, Batch]:
-        """Sentences in the order of the files.
-
-        Raises:
-            DataError: a file is missing, or a line is no sentence with a label.
-        """
         splits = {split: self._read(remote) for split, remote in _FILES.items()}
         self._vocabulary = Vocabulary((words for words, _ in splits["train"]), _VOCABULARY)
-        return {split: self._batch(rows) for split, rows in splits.items()}
+        return {split: self._make_batch(rows) for split, rows in splits.items()}
 
-    def text(self, tokens: Sequence[int], side: Side) -> str:
-        """Words with spaces between them."""
+    def decode(self, tokens: Sequence[int], side: Side) -> str:
         return " ".join(self._vocabulary.decode(tokens))
 
-    def _read(self, remote: Remote) -> list[tuple[list[str], int]]:
-        path = self._folder / remote.url.rpartition("/")[2]
+    def _read(self, remote: RemoteFile) -> list[tuple[list[str], int]]:
+        path = self._folder / remote.name
         rows = []
-        for number, line in enumerate(read_packed(path).decode("utf-8", "replace").splitlines(), 1):
+        text = read_plain_or_gzip(path).decode("utf-8", "replace")
+        for number, line in enumerate(text.splitlines(), start=1):
             sentence, _, label = line.rpartition("\t")
             words = sentence.split()
             if label not in _LABELS or not 0 < len(words) <= _LONGEST:
@@ -94,6 +84,6 @@ class Sst2(InMemory):
             rows.append((words, _LABELS[label]))
         return rows
 
-    def _batch(self, rows: Sequence[tuple[list[str], int]]) -> Batch:
-        x, lengths = pad([self._vocabulary.encode(words) for words, _ in rows], _LONGEST)
+    def _make_batch(self, rows: Sequence[tuple[list[str], int]]) -> Batch:
+        x, lengths = pad_tokens([self._vocabulary.encode(words) for words, _ in rows], _LONGEST)
         return Batch(x, torch.tensor([label for _, label in rows]), lengths)

@@ -1,4 +1,4 @@
-"""Which part of Python's standard library a docstring is from: text that every CPython has."""
+"""Docstrings of Python's standard library, classified by area; part of every CPython."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import torch
 
 from quintain.contracts import Batch, DataSpec, Side, Split
-from quintain.kit.dataset import InMemory
-from quintain.kit.files.download import DataError
-from quintain.kit.text.words import Vocabulary, pad
+from quintain.data.base import InMemory
+from quintain.data.text.vocabulary import Vocabulary, pad_tokens
+from quintain.errors import DataError
 
-# Modules written in Python, under the chapters of the Library Reference, some of them put together;
-# what a release does not have is passed over.
+# Modules written in Python, by chapter of the Library Reference (some are joined); modules that a
+# release does not have are skipped.
 _AREAS = {
     "text": "string re sre_parse sre_compile sre_constants difflib textwrap stringprep codecs "
     "gettext locale rlcompleter",
@@ -45,98 +45,89 @@ _AREAS = {
 }
 _LONGEST = 64  # words
 _SHORTEST = 3
-_RUN = 5  # words; a held-out text made of runs that were seen is no new text
-_HELD_OUT: tuple[Split, ...] = ("test",) * 3 + ("val",) * 3  # of 20 parts
-_LARGEST = 20  # docstrings under one name; else the 120 of Decimal could be a quarter of the test
+_NGRAM = 5  # words
+_HELD_OUT: tuple[Split, ...] = ("test",) * 3 + ("val",) * 3  # splits of the first 6 of 20 buckets
+_MAX_PER_NAME = 20  # docstrings; the 120 of Decimal could otherwise be a quarter of the test
 
 
 class StdlibDocs(InMemory):
-    """Docstrings of CPython's own modules, eleven areas; x long (64,) words, ragged.
+    """Docstrings of CPython's modules, eleven areas; x int64 (64,) words, ragged.
 
-    The source is parsed, no module is imported. A docstring is its first 64 words in lower case,
-    punctuation marks being words. All docstrings under one top-level name of a module (a class
-    and its methods, or a function) come into one split, by a hash of that name: three of twenty
-    names each for validation and test, names with over 20 docstrings always for training. Of texts
-    with the same words only the first is kept, and a held-out text is left out if half or more of
-    its runs of five words stand in an earlier split.
+    The source is parsed without importing a module. A docstring is cut to its first 64 words, in
+    lower case; punctuation marks are words. All docstrings of one top-level class or function are
+    in the same split, by a hash of its name: 15 % of the names in validation, 15 % in the test;
+    names with over 20 docstrings are in train. Duplicate texts are left out, and so are validation
+    and test texts of which half or more of the 5-grams of words occur in an earlier split.
 
-    Modules are not kept apart: names that a module uses everywhere help, as they help a reader.
-    Every release of CPython has a text of its own, and so its own counts.
+    One module may be in several splits, so names that occur throughout a module help a model. The
+    texts and the number of samples depend on the release of CPython.
 
     Args:
-        vocabulary: number of tokens: the most frequent words of the train split; 0 is any other.
+        vocabulary: number of tokens, for the most frequent words of train and the unknown word (0).
     """
 
     def __init__(self, vocabulary: int = 4000) -> None:
         if vocabulary < 2:
-            raise ValueError(f"vocabulary must be 2 or more, came {vocabulary}")
-        super().__init__(
-            DataSpec(
-                name="stdlib_docs",
-                modality="text",
-                task="classify",
-                shape=(_LONGEST,),
-                classes=tuple(_AREAS),
-                vocabulary=vocabulary,
-                separator=" ",
-                ragged=True,
-            )
+            raise ValueError(f"vocabulary must be 2 or more, got {vocabulary}")
+        spec = DataSpec(
+            name="stdlib_docs",
+            modality="text",
+            task="classify",
+            shape=(_LONGEST,),
+            classes=tuple(_AREAS),
+            vocabulary=vocabulary,
+            separator=" ",
+            ragged=True,
         )
+        super().__init__(spec)
 
     def load(self) -> dict[Split, Batch]:
-        """Docstrings in the order of area, module and place in the source.
-
-        Raises:
-            DataError: this Python comes without the source of its modules, or its text is too
-                small for the vocabulary.
-        """
-        found = _distinct(_Doc(*doc) for doc in _all_docs(_library()))
-        splits = _held_out_is_new(found)
+        """Return the docstrings; raise DataError if this Python lacks the source of its modules."""
+        splits = _split(_remove_duplicates(_read_docs(_library_folder())))
         size = self.spec.vocabulary
         self._vocabulary = Vocabulary((doc.words for doc in splits["train"]), size)
         if len(self._vocabulary) < size:
             raise DataError(
                 f"this Python's modules have docstrings of {len(self._vocabulary):,} words, fewer "
-                f"than vocabulary={size:,}: ask for fewer, or use a Python that has its source"
+                f"than vocabulary={size:,}: set fewer, or use a Python that has its source"
             )
-        return {split: self._batch(docs) for split, docs in splits.items()}
+        return {split: self._make_batch(docs) for split, docs in splits.items()}
 
-    def text(self, tokens: Sequence[int], side: Side) -> str:
-        """Words with spaces between them."""
+    def decode(self, tokens: Sequence[int], side: Side) -> str:
         return " ".join(self._vocabulary.decode(tokens))
 
-    def _batch(self, docs: Sequence[_Doc]) -> Batch:
-        x, lengths = pad([self._vocabulary.encode(doc.words) for doc in docs], _LONGEST)
+    def _make_batch(self, docs: Sequence[_Doc]) -> Batch:
+        x, lengths = pad_tokens([self._vocabulary.encode(doc.words) for doc in docs], _LONGEST)
         areas = [*_AREAS]
         return Batch(x, torch.tensor([areas.index(doc.area) for doc in docs]), lengths)
 
 
 class _Doc(NamedTuple):
-    """A docstring as words, its area, and the module and top-level name it stands under."""
+    """The words of a docstring, its area, and its module and top-level name."""
 
     area: str
-    unit: str
+    name: str
     words: tuple[str, ...]
 
 
-def _library() -> Path:
+def _library_folder() -> Path:
     return Path(sysconfig.get_path("stdlib"))
 
 
-def _all_docs(library: Path) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Area, unit and words of every docstring of the modules named above."""
-    for area, names in _AREAS.items():
-        for name in names.split():
-            for path in _sources(library, name):
-                module = path.relative_to(library).with_suffix("").as_posix()
-                for unit, text in _docstrings(path.read_bytes()):
-                    words = tuple(_words(text)[:_LONGEST])
+def _read_docs(library: Path) -> Iterator[_Doc]:
+    """Yield every docstring of the modules of all areas."""
+    for area, modules in _AREAS.items():
+        for module in modules.split():
+            for path in _source_files(library, module):
+                source = path.relative_to(library).with_suffix("").as_posix()
+                for name, text in _parse_docstrings(path.read_bytes()):
+                    words = tuple(_split_words(text)[:_LONGEST])
                     if len(words) >= _SHORTEST:
-                        yield area, f"{module}:{unit}", words
+                        yield _Doc(area, f"{source}:{name}", words)
 
 
-def _sources(library: Path, name: str) -> list[Path]:
-    """The file of a module, or all files of a package but its tests, by name."""
+def _source_files(library: Path, name: str) -> list[Path]:
+    """Return the file of a module, or the sorted files of a package except its tests."""
     file, folder = library / f"{name}.py", library / name
     if file.is_file():
         return [file]
@@ -144,64 +135,62 @@ def _sources(library: Path, name: str) -> list[Path]:
     return [path for path in inside if not {"test", "tests"} & set(path.parts)]
 
 
-def _docstrings(source: bytes) -> Iterator[tuple[str, str]]:
-    """Top-level name and docstring of every module, class and function of a source, in order."""
+def _parse_docstrings(source: bytes) -> Iterator[tuple[str, str]]:
+    """Yield each docstring of a module with its top-level name ("" for the module's own)."""
     tree = ast.parse(source)
     if text := ast.get_docstring(tree, clean=False):
         yield "", text
     for top in tree.body:
-        for node in _definitions([top]):
+        for node in _find_definitions([top]):
             if text := ast.get_docstring(node, clean=False):
                 yield getattr(top, "name", ""), text
 
 
-def _definitions(
+def _find_definitions(
     body: list[Any],
 ) -> Iterator[ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]:
-    """Classes and functions among these statements and inside them; no expression holds one."""
+    """Yield all classes and functions in these statements, nested ones too."""
     for node in body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
         for field in ("body", "orelse", "handlers", "finalbody"):
-            yield from _definitions(getattr(node, field, []))
+            yield from _find_definitions(getattr(node, field, []))
 
 
-def _words(text: str) -> list[str]:
-    """Letters, digits and punctuation marks, each by itself: `os.path` is os . path."""
+def _split_words(text: str) -> list[str]:
+    """Return runs of letters, runs of digits, and punctuation marks: `os.path` is os . path."""
     return re.findall(r"[a-z]+|[0-9]+|[^\sa-z0-9]", inspect.cleandoc(text).lower())
 
 
-def _distinct(docs: Iterable[_Doc]) -> list[_Doc]:
-    """The first of those that have the same words, whatever stands between them."""
+def _remove_duplicates(docs: Iterable[_Doc]) -> list[_Doc]:
+    """Return the first of the docstrings with the same words, ignoring digits and punctuation."""
     first: dict[tuple[str, ...], _Doc] = {}
     for doc in docs:
         first.setdefault(tuple(word for word in doc.words if word[0].isalpha()), doc)
     return list(first.values())
 
 
-def _held_out_is_new(docs: Sequence[_Doc]) -> dict[Split, list[_Doc]]:
+def _split(docs: Sequence[_Doc]) -> dict[Split, list[_Doc]]:
+    """Return the docstrings of each split, without those that resemble an earlier split."""
     splits: dict[Split, list[_Doc]] = {"train": [], "val": [], "test": []}
-    sizes = Counter(doc.unit for doc in docs)
+    counts = Counter(doc.name for doc in docs)
     for doc in docs:
-        splits["train" if sizes[doc.unit] > _LARGEST else _split_of(doc.unit)].append(doc)
-    seen: set[tuple[str, ...]] = set()
-    for split, some in splits.items():
+        bucket = int(hashlib.sha256(doc.name.encode()).hexdigest(), 16) % 20
+        is_held_out = bucket < len(_HELD_OUT) and counts[doc.name] <= _MAX_PER_NAME
+        splits[_HELD_OUT[bucket] if is_held_out else "train"].append(doc)
+    known: set[tuple[str, ...]] = set()
+    for split, split_docs in splits.items():
         if split != "train":
-            splits[split] = [doc for doc in some if _share(doc, seen) < 0.5]
-        seen |= {run for doc in splits[split] for run in _runs(doc)}
+            splits[split] = [doc for doc in split_docs if _share_of_known(doc, known) < 0.5]
+        known |= {ngram for doc in splits[split] for ngram in _ngrams(doc)}
     return splits
 
 
-def _split_of(unit: str) -> Split:
-    part = int(hashlib.sha256(unit.encode()).hexdigest(), 16) % 20
-    return _HELD_OUT[part] if part < len(_HELD_OUT) else "train"
+def _share_of_known(doc: _Doc, known: set[tuple[str, ...]]) -> float:
+    ngrams = _ngrams(doc)
+    return sum(ngram in known for ngram in ngrams) / len(ngrams)
 
 
-def _share(doc: _Doc, seen: set[tuple[str, ...]]) -> float:
-    runs = _runs(doc)
-    return sum(run in seen for run in runs) / len(runs)
-
-
-def _runs(doc: _Doc) -> list[tuple[str, ...]]:
+def _ngrams(doc: _Doc) -> list[tuple[str, ...]]:
     words = doc.words
-    return [words[k : k + _RUN] for k in range(max(1, len(words) - _RUN + 1))]
+    return [words[k : k + _NGRAM] for k in range(max(1, len(words) - _NGRAM + 1))]

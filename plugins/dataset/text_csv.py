@@ -1,52 +1,67 @@
-"""A user's own table of texts: a label for each, or numbers.
+"""A user's table of texts with labels, or with numbers to predict.
 
 Legend: N texts, T tokens, K targets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from quintain.contracts import Batch, DataSpec, Side, Split
-from quintain.kit.dataset import InMemory
-from quintain.kit.files.download import DataError
-from quintain.kit.files.problems import some
-from quintain.kit.own.splits import SPLITS
-from quintain.kit.scale import Scale
-from quintain.kit.tables.columns import class_names
-from quintain.kit.text.rows import Rows, Wanted, read_splits
-from quintain.kit.text.vocabulary import Tokens, TokenSettings, Unit, lay_out, token_note
+from quintain.data.base import InMemory
+from quintain.data.files.problems import Problems, abbreviate
+from quintain.data.scaling import StandardScaler
+from quintain.data.tables.columns import (
+    Numbers,
+    read_labels,
+    read_numbers,
+    read_texts,
+    sort_class_names,
+    to_column_names,
+)
+from quintain.data.tables.table import Table, read_table
+from quintain.data.text.tokenizers import Tokenizer, TokenizerSettings, TokenUnit, token_note
+from quintain.data.text.vocabulary import pad_tokens
+from quintain.data.user_files.splits import (
+    SPLITS,
+    Indices,
+    complete_splits,
+    count_duplicates,
+    normalize_texts,
+)
+from quintain.errors import DataError
 
 
 class TextCsv(InMemory):
-    """x long (T,) tokens, ragged; y the label's class, or with head=regress K numbers.
+    """x int64 (T,) tokens, ragged; y the class of the label, or K numbers with head=regress.
 
-    Texts are split 70 / 10 / 20 by a hash of their content, within each label, so that equal texts
-    stay together; `group` keeps all texts of one author or document together instead. Where
-    `val_path` or `test_path` is given, that split is as given. The vocabulary is learnt from train.
-    Rows without a text, label or number are left out, and counted.
+    The splits (70 / 10 / 20) are stratified by label; equal texts are in the same split, or with
+    `group` all texts of one group. `val_path` and `test_path` are predefined splits. The vocabulary
+    is learned from train. Rows without a text, label or number are left out and counted in a note.
 
     Args:
-        path: CSV, TSV, JSON lines (.jsonl) or Parquet; text also behind .gz.
+        path: CSV, TSV, JSON lines (.jsonl) or Parquet; text may be gzipped (.gz).
         text: column of the texts.
         label: column of the labels.
-        target: column or columns of numbers, with head=regress; in place of label.
-        val_path, test_path: tables of the same columns.
-        group: column of what must not be torn apart.
+        target: column or columns of numbers, with head=regress; instead of label.
+        val_path, test_path: tables with the same columns.
+        group: column of groups (author, document) that must not be divided between splits.
         tokens: words, characters or subwords (which need sentencepiece).
-        vocabulary: token types at most, the unknown one included.
-        min_count: words or characters that stand less often in train are unknown.
-        max_length: tokens of a text at most; what follows is cut off, and counted.
-        lower: make all letters small.
-        header: the first line names the columns; else they are 1, 2, …
-        delimiter: of a CSV; None: inferred.
+        vocabulary: maximum number of tokens including the unknown one.
+        min_count: words or characters that occur less often in train are unknown.
+        max_length: maximum number of tokens; longer texts are cut, and counted in a note.
+        lower: convert texts to lower case.
+        header: whether the first line has the column names; if not, they are 1, 2, …
+        delimiter: delimiter of a CSV file; None: inferred.
 
     Raises:
-        DataError: what is wrong with the files, all of it in one message.
-        ValueError: settings that contradict each other.
+        DataError: one message with all problems of the files.
+        ValueError: settings are invalid.
     """
 
     def __init__(
@@ -59,7 +74,7 @@ class TextCsv(InMemory):
         val_path: str | None = None,
         test_path: str | None = None,
         group: str | int | None = None,
-        tokens: Unit = "words",
+        tokens: TokenUnit = "words",
         vocabulary: int = 20_000,
         min_count: int = 2,
         max_length: int = 256,
@@ -67,91 +82,183 @@ class TextCsv(InMemory):
         header: bool = True,
         delimiter: str | None = None,
     ) -> None:
-        targets = list(map(str, [target] if isinstance(target, str | int) else target or ()))
-        settings = TokenSettings(tokens, vocabulary, min_count, lower)
+        targets = to_column_names(target) or []
+        settings = TokenizerSettings(tokens, vocabulary, min_count, lower)
         _check_settings(targets, label, max_length)
-        wanted = Wanted(str(text), _name(label), targets, _name(group), header, delimiter, lower)
-        rows, notes = read_splits({"train": path, "val": val_path, "test": test_path}, wanted)
-        self._tokens = settings.learn(rows["train"].texts)
-        self._rows = rows
-        self._encoded, longest, more = _encode(rows, self._tokens, tokens, max_length)
-        super().__init__(_spec(self._tokens, longest, targets, rows["train"]))
-        self._scale = Scale.of(torch.from_numpy(rows["train"].values)) if targets else None
-        known = ", ".join(some(map(repr, self.spec.classes)))
-        self.notes = (*notes, *more, *([f"classes: {known} (inferred)"] if known else []))
+        columns = _Columns(
+            str(text), _to_str(label), targets, _to_str(group), header, delimiter, lower
+        )
+        paths: dict[Split, str | None] = {"train": path, "val": val_path, "test": test_path}
+        self._rows, notes = _read_splits(paths, columns)
+        train = self._rows["train"]
+        self._tokenizer = settings.fit(train.texts)
+        self._encoded, longest, token_notes = _encode(
+            self._rows, self._tokenizer, tokens, max_length
+        )
+        super().__init__(_make_spec(self._tokenizer, longest, targets, train))
+        self._scaler = StandardScaler.fit(torch.from_numpy(train.values)) if targets else None
+        self.notes = (*notes, *token_notes)
+        if self.spec.classes:
+            classes = ", ".join(abbreviate(map(repr, self.spec.classes)))
+            self.notes += (f"classes: {classes} (inferred)",)
 
     def load(self) -> dict[Split, Batch]:
-        """Tokens, in the order of the files."""
-        return {split: self._batch(split) for split in SPLITS}
+        return {split: self._make_batch(split) for split in SPLITS}
 
-    def take(self, split: Split, indices: Tensor) -> Batch:
-        """Tokens as long integers; half as wide in memory."""
-        batch = super().take(split, indices)
-        return batch._replace(x=batch.x.long())
+    def decode(self, tokens: Sequence[int], side: Side) -> str:
+        return self._tokenizer.decode(tokens)
 
-    def text(self, tokens: Sequence[int], side: Side) -> str:
-        """What the tokens say."""
-        return self._tokens.decode(tokens)
+    def inverse_transform(self, y: Tensor) -> Tensor:
+        return y if self._scaler is None else self._scaler.inverse_transform(y)
 
-    def restore(self, y: Tensor) -> Tensor:
-        """Numbers as in the file."""
-        return y if self._scale is None else self._scale.undo(y)
-
-    def _batch(self, split: Split) -> Batch:
+    def _make_batch(self, split: Split) -> Batch:
         rows = self._rows[split]
-        x, lengths = lay_out(self._encoded[split], self.spec.shape[0])
-        if self._scale is not None:
-            return Batch(x, self._scale.apply(torch.from_numpy(rows.values)), lengths)
-        number = {name: k for k, name in enumerate(self.spec.classes)}
-        return Batch(x, torch.tensor([number[name] for name in rows.labels]), lengths)
+        x, lengths = pad_tokens(self._encoded[split], self.spec.shape[0], np.int32)
+        if self._scaler is not None:
+            return Batch(x, self._scaler.transform(torch.from_numpy(rows.values)), lengths)
+        indices = {name: index for index, name in enumerate(self.spec.classes)}
+        return Batch(x, torch.tensor([indices[name] for name in rows.labels]), lengths)
 
 
-def _name(column: str | int | None) -> str | None:
-    """A column's name; Hydra reads 1 as a number."""
+@dataclass(frozen=True)
+class _Columns:
+    """The user's settings of columns and file format."""
+
+    text: str
+    label: str | None
+    targets: Sequence[str]
+    group: str | None
+    header: bool
+    delimiter: str | None
+    lower: bool
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Texts, labels ("" if there is no label column), numbers (N, K), and keys of the split."""
+
+    texts: list[str]
+    labels: list[str]
+    values: Numbers
+    keys: list[str]
+
+    def select(self, rows: Sequence[int] | Indices) -> _Rows:
+        indices = [int(k) for k in rows]
+        texts, labels, keys = (
+            [column[k] for k in indices] for column in (self.texts, self.labels, self.keys)
+        )
+        return _Rows(texts, labels, self.values[indices], keys)
+
+
+def _to_str(column: str | int | None) -> str | None:
+    """Return a column name as a string; Hydra parses a column 1 as a number."""
     return None if column is None else str(column)
 
 
 def _check_settings(targets: list[str], label: str | int | None, max_length: int) -> None:
-    wrong = []
+    problems = []
     if bool(targets) == (label is not None):
-        wrong.append(
+        problems.append(
             "give dataset.label=COLUMN to classify, or dataset.target=COLUMN (with head=regress)"
             " for numbers"
         )
     if max_length < 1:
-        wrong.append(f"max_length must be 1 or more, came {max_length}")
-    if wrong:
-        raise ValueError("; ".join(wrong))
+        problems.append(f"max_length must be 1 or more, got {max_length}")
+    if problems:
+        raise ValueError("; ".join(problems))
+
+
+def _read_splits(
+    paths: Mapping[Split, str | None], columns: _Columns
+) -> tuple[dict[Split, _Rows], list[str]]:
+    """Read the rows of each split, and notes; a split without a path is taken from train."""
+    problems, notes = Problems(), list[str]()
+    tables: dict[Split, _Rows] = {}
+    for split, path in paths.items():
+        if path and (result := problems.catch(_read_rows, path, columns)):
+            tables[split] = result[0]
+            notes += result[1]
+    problems.raise_if_any()
+
+    def normalize(rows: _Rows) -> list[str]:
+        return normalize_texts(rows.texts, columns.lower)
+
+    train = tables["train"]
+    if duplicates := count_duplicates(normalize(train)):
+        notes.append(f"duplicate texts: {duplicates:,}; equal texts are in the same split")
+    method = f"by column {columns.group!r}" if columns.group else "by a hash of the text"
+    labels = train.labels if columns.label else None
+    splits, split_notes = complete_splits(tables, train.keys, labels, normalize, method)
+    for split in ("val", "test"):
+        if unknown := sorted(set(splits[split].labels) - set(splits["train"].labels)):
+            problems.add(
+                f"labels of {split} that train does not have: "
+                f"{', '.join(abbreviate(map(repr, unknown)))}; expected the labels of train"
+            )
+    problems.raise_if_any()
+    return splits, [*notes, *split_notes]
+
+
+def _read_rows(path: str, columns: _Columns) -> tuple[_Rows, list[str]]:
+    """Return the complete rows of a table, and notes on the others."""
+    table = read_table(path, delimiter=columns.delimiter, header=columns.header)
+    problems = Problems()
+    empty = [""] * len(table)
+    texts = problems.catch(read_texts, table, columns.text)
+    labels = problems.catch(read_labels, table, columns.label) if columns.label else empty
+    groups = problems.catch(read_labels, table, columns.group) if columns.group else None
+    targets = [problems.catch(read_numbers, table, name) for name in columns.targets]
+    problems.raise_if_any()
+    assert texts is not None and labels is not None  # else raise_if_any has raised
+    numbers = [column for column in targets if column is not None]
+    values = np.stack(numbers, 1) if numbers else np.empty((len(table), 0))
+    rows_without = {
+        "text": [k for k, text in enumerate(texts) if not text.strip()],
+        "label": [k for k, name in enumerate(labels) if columns.label and not name],
+        "number": np.flatnonzero(np.isnan(values).any(1)).tolist(),
+        "group": [k for k, name in enumerate(groups or ()) if not name],
+    }
+    notes = _incomplete_notes(table, rows_without)
+    complete = sorted(set(range(len(table))).difference(*rows_without.values()))
+    if not complete:
+        raise DataError(f"{table.path} has no complete row; {'; '.join(notes)}")
+    keys = normalize_texts(texts, columns.lower) if groups is None else groups
+    return _Rows(texts, labels, values, keys).select(complete), [*table.notes, *notes]
+
+
+def _incomplete_notes(table: Table, rows_without: Mapping[str, list[int]]) -> list[str]:
+    return [
+        f"{table.path.name}: rows without a {item}, left out: {len(rows):,} "
+        f"({table.positions(rows)})"
+        for item, rows in rows_without.items()
+        if rows
+    ]
 
 
 def _encode(
-    rows: dict[Split, Rows], known: Tokens, unit: Unit, max_length: int
-) -> tuple[dict[Split, list[list[int]]], int, list[str]]:
-    """Tokens of all texts, how many the longest has after the cut, and notes."""
-    encoded = {split: [known.encode(one) for one in rows[split].texts] for split in SPLITS}
-    sizes = [len(row) for part in encoded.values() for row in part]
-    notes = [token_note("vocabulary", known, unit, [*encoded["val"], *encoded["test"]])]
-    if cut := sum(size > max_length for size in sizes):
-        notes.append(f"texts cut to {max_length} tokens: {cut:,}; the longest has {max(sizes):,}")
-    return encoded, min(max(sizes), max_length), notes
+    rows: dict[Split, _Rows], tokenizer: Tokenizer, unit: TokenUnit, max_length: int
+) -> tuple[dict[Split, list[Sequence[int]]], int, list[str]]:
+    """Return the tokens of all texts, the length of the longest text after cutting, and notes."""
+    encoded = {split: [tokenizer.encode(text) for text in rows[split].texts] for split in SPLITS}
+    lengths = [len(row) for split_rows in encoded.values() for row in split_rows]
+    notes = [token_note("vocabulary", tokenizer, unit, [*encoded["val"], *encoded["test"]])]
+    if cut := sum(length > max_length for length in lengths):
+        notes.append(f"texts cut to {max_length} tokens: {cut:,}; the longest has {max(lengths):,}")
+    return encoded, min(max(lengths), max_length), notes
 
 
-def _spec(known: Tokens, longest: int, targets: list[str], train: Rows) -> DataSpec:
+def _make_spec(tokenizer: Tokenizer, longest: int, targets: list[str], train: _Rows) -> DataSpec:
+    classes = () if targets else sort_class_names(train.labels)
+    if len(classes) == 1:
+        raise DataError(f"expected two or more labels in train, found {classes[0]!r} only")
     return DataSpec(
         name="text_csv",
         modality="text",
         task="regress" if targets else "classify",
         shape=(longest,),
-        classes=() if targets else _classes(train),
+        classes=classes,
         targets=tuple(targets),
-        vocabulary=len(known),
-        separator=known.separator,
+        vocabulary=len(tokenizer),
+        separator=tokenizer.separator,
         ragged=True,
     )
-
-
-def _classes(train: Rows) -> tuple[str, ...]:
-    found = class_names(train.labels)
-    if len(found) < 2:
-        raise DataError(f"expected two or more labels in train, found {found[0]!r} only")
-    return found

@@ -1,11 +1,11 @@
-"""UCF101: films of 101 kinds of human action."""
+"""UCF101: videos of 101 human actions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from quintain.kit.media.actions import ActionFilms
+from quintain.data.video.action_datasets import ActionVideos
 
 _CLASSES = """
 ApplyEyeMakeup ApplyLipstick Archery BabyCrawling BalanceBeam BandMarching BaseballPitch
@@ -25,31 +25,30 @@ WallPushups WritingOnBoard YoYo
 """
 
 
-class Ucf101(ActionFilms):
-    """13,320 films of 320×240 pixels and some seven seconds; x (frames, 3, side, side) in bytes.
+class Ucf101(ActionVideos):
+    """13,320 videos of 320×240 pixels and about seven seconds.
 
-    Files `v_<class>_g<group>_c<clip>.avi`; the films of a group show the same people and place and
-    stay together in all splits. Frames, validation, settings: as in
-    `quintain.kit.media.actions.ActionFilms`.
+    Files are named `v_<class>_g<group>_c<clip>.avi`; the videos of a group show the same people and
+    place and are in the same split. See `ActionVideos` for samples and settings.
     """
 
     option = "ucf101"
     classes = tuple(_CLASSES.split())
     layout = (
         "expected UCF-101/<class>/v_<class>_g01_c01.avi … and ucfTrainTestlist/trainlist01.txt, "
-        "testlist01.txt … in this folder. Nothing is downloaded, for the films come as a RAR "
+        "testlist01.txt … in this folder. Nothing is downloaded, because the videos are a RAR "
         "archive: unpack UCF101.rar and UCF101TrainTestSplits-RecognitionTask.zip from "
         "https://www.crcv.ucf.edu/data/UCF101.php there"
     )
 
-    def listed(self) -> Iterator[tuple[Path, str, bool]]:
-        """From lines such as `Archery/v_Archery_g08_c01.avi 3`; a test list has no number."""
+    def read_lists(self) -> Iterator[tuple[Path, str, bool]]:
+        """Parse lines such as `Archery/v_Archery_g08_c01.avi 3`; test lists lack the number."""
         for kind in ("train", "test"):
             path = self.folder / "ucfTrainTestlist" / f"{kind}list{self.fold:02}.txt"
-            for name, *_ in self.lines(path):
+            for name, *_ in self.read_list(path):
                 label, _, file = name.partition("/")
-                yield self.film(self.folder / "UCF-101", label, file), label, kind == "test"
+                yield self.video_path(self.folder / "UCF-101", label, file), label, kind == "test"
 
-    def source(self, path: Path) -> str:
-        """The group."""
+    def recording(self, path: Path) -> str:
+        """Return the name up to the group."""
         return path.stem.rpartition("_")[0]

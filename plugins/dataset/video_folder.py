@@ -1,4 +1,4 @@
-"""The user's own video clips, one folder a class."""
+"""A user's video clips, one folder for each class."""
 
 from __future__ import annotations
 
@@ -7,38 +7,34 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from quintain.contracts import DataSpec, Split
-from quintain.kit.files.problems import Problems
-from quintain.kit.media.clips import VIDEOS, Sampling, read_clip
-from quintain.kit.media.pictures import picture_notes
-from quintain.kit.ondisk import Item, OnDisk
-from quintain.kit.own.folders import class_folder
-from quintain.kit.own.splits import SHARES
+from quintain.data.files.problems import Problems
+from quintain.data.image.image_files import infer_image_shape
+from quintain.data.on_disk import Item, OnDisk
+from quintain.data.user_files.class_folders import read_class_folders
+from quintain.data.user_files.splits import SHARES
+from quintain.data.video.video_files import VIDEO_FILES, FrameSampling, read_clip
 
-_LARGEST = 48  # pixels of the longer side of an inferred size
+_MAX_INFERRED_SIDE = 48  # pixels
 
 
 class VideoFolder(OnDisk):
-    """root/class/*.mp4, avi, …, or root/train/class/…; x (T, C, H, W) in bytes.
+    """x uint8 (T, C, H, W); files root/class/*.mp4, … or root/train/class/*.mp4, …
 
-    Frames are scaled to cover the size, and their middle cut out. What is inferred is said in
-    `notes`.
+    Frames are scaled to cover the size and cropped to the centre. `notes` list the inferred
+    settings.
 
     Args:
-        path: the folder.
-        frames: T; without `fps` that many are spread evenly over each clip, whatever it lasts.
-        fps: frames a second from the beginning, at most `frames` of them; shorter clips are then
-            shorter (ragged).
-        size: a side of a square, or [height, width]; None: the size most clips have, brought down
-            to 48 pixels where it is larger.
-        channels: 1 (grey) or 3 (RGB); None: grey where all clips are.
-        group: a regular expression searched in file names; files with the same match (its first
-            group, where it has one) come into one split. None: files of equal content do.
-        shares: of train, val and test, by class, where no folders say it.
-        bad_share: share of the clips that may be unreadable and are then left out.
-        memory, workers: as in `quintain.kit.ondisk.OnDisk`.
+        path: root folder.
+        frames: T, spread evenly over each clip; with `fps`, the maximum.
+        fps: frames per second from the start of a clip; samples of short clips are then shorter
+            (ragged).
+        size: side of a square, or [height, width]; None: the most common size, scaled down if a
+            side is above 48 pixels.
+        channels: 1 (grey) or 3 (RGB); None: grey if all clips are.
+        group, shares, bad_share: see `read_class_folders`.
 
     Raises:
-        DataError: what is wrong with the folder, all of it in one message.
+        DataError: one message with all problems of the folder.
     """
 
     def __init__(
@@ -55,33 +51,30 @@ class VideoFolder(OnDisk):
         workers: int = 2,
     ) -> None:
         problems = Problems()
-        found = class_folder(
-            path, VIDEOS, problems, group=group, shares=shares, bad_share=bad_share, workers=workers
+        folders = read_class_folders(path, VIDEO_FILES, problems, group, shares, bad_share, workers)
+        shape, shape_notes = infer_image_shape(
+            folders.metadata, size, channels, problems, max_side=_MAX_INFERRED_SIDE
         )
-        facts = [file.seen.facts for file in found.files]
-        shape, notes = picture_notes(facts, size, channels, problems, largest=_LARGEST)
-        sampling = Sampling(frames, fps)
-        on_frames = sampling.check(facts, problems)
-        problems.check()
+        sampling = FrameSampling(frames, fps)
+        sampling_note = sampling.check(folders.metadata, problems)
+        problems.raise_if_any()
         spec = DataSpec(
             name="video_folder",
             modality="video",
             task="classify",
             shape=(frames, *shape),
-            classes=found.classes,
+            classes=folders.classes,
             ragged=fps is not None,
         )
         super().__init__(spec, memory=memory, workers=workers)
-        self._found, self._sampling = found, sampling
-        self._facts = {file.path: file.seen.facts for file in found.files}
-        self.notes = (*found.notes, *notes, on_frames)
+        self._folders, self._sampling = folders, sampling
+        self._metadata = folders.metadata_by_path
+        self.notes = (*folders.notes, *shape_notes, sampling_note)
 
     def items(self) -> Mapping[Split, Sequence[Item]]:
-        """The clips in the order of their names, with the number of their class."""
-        return self._found.items(lambda facts: len(self._sampling.wanted(facts)))
+        return self._folders.items(lambda metadata: len(self._sampling.frame_numbers(metadata)))
 
     def read(self, item: Item) -> Tensor:
-        """Frames of a clip as bytes (T, C, H, W)."""
         _, channels, height, width = self.spec.shape
-        wanted = self._sampling.wanted(self._facts[item.path])
-        return read_clip(item.path, wanted, (channels, height, width))
+        frame_numbers = self._sampling.frame_numbers(self._metadata[item.path])
+        return read_clip(item.path, frame_numbers, (channels, height, width))

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from quintain.contracts import Meter
-from quintain.kit.meters import cpu_meters
+from quintain.plugin_api import Meter, cpu_meters
 
 
 class Cpu:
     """The CPU of this machine.
 
     Args:
-        threads: that one run may use. Two runs of one thread each beat one run of two.
-        precision: as in `pytorch_lightning.Trainer`; bf16 pays only with avx512_bf16 or AMX.
+        threads: CPU threads of a run; two runs of one thread each are faster than one run of two.
+        precision: as in `pytorch_lightning.Trainer`; bf16 is faster only with avx512_bf16 or AMX.
     """
 
     def __init__(
@@ -23,7 +22,7 @@ class Cpu:
         precision: Literal["32-true", "64-true", "bf16-mixed"] = "32-true",
     ) -> None:
         if threads < 1:
-            raise ValueError(f"threads must be at least 1, came {threads}")
+            raise ValueError(f"threads must be at least 1, got {threads}")
         self._threads = threads
         self._precision = precision
 
@@ -40,4 +39,4 @@ class Cpu:
         return cpu_meters()
 
     def synchronize(self) -> None:
-        """Nothing to wait for: operations on the CPU have ended when they return."""
+        """Do nothing, because operations on the CPU have ended when they return."""

@@ -5,22 +5,22 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from quintain.contracts import Meter
-from quintain.kit.devices import missing_gpus
-from quintain.kit.nvml import cuda_meters
+from quintain.meters.cuda import cuda_meters
+from quintain.meters.cuda_driver import missing_gpus
 
 
 class Cuda:
-    """The first visible NVIDIA GPU (`CUDA_VISIBLE_DEVICES` chooses).
+    """The first visible NVIDIA GPU (`CUDA_VISIBLE_DEVICES` selects).
 
     Args:
-        precision: as in `pytorch_lightning.Trainer`; float16 would need its loss scaled.
+        precision: as in `pytorch_lightning.Trainer`; float16 is missing, as it needs loss scaling.
     """
 
     def __init__(self, *, precision: Literal["32-true", "bf16-mixed"] = "32-true") -> None:
         self._precision = precision
 
     def missing(self) -> str | None:
-        """Asks the driver, not torch, so that planning stays light."""
+        """Return the GPU that this machine lacks, which the driver reports without torch."""
         return missing_gpus(1)
 
     def trainer_arguments(self) -> dict[str, Any]:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from quintain.contracts import Meter
-from quintain.kit.cluster import check_ranks
-from quintain.kit.devices import missing_gpus
-from quintain.kit.nvml import cuda_meters
+from quintain.multi_process import MultiProcessHardware
 
 
-class CudaDdp:
+class CudaDdp(MultiProcessHardware):
     """Each GPU holds the whole model.
 
-    Args:
-        devices: GPUs, the first of those that are visible (`CUDA_VISIBLE_DEVICES` chooses).
-        threads: of the CPU for each rank.
-        precision: as in `pytorch_lightning.Trainer`; float16 would need its loss scaled.
-        timeout: seconds that a rank waits for another before the run fails.
+    Arguments as in `MultiProcessHardware`; a run uses the first `devices` visible GPUs, which
+    `CUDA_VISIBLE_DEVICES` selects. float16 is missing, because it needs loss scaling.
     """
 
     def __init__(
@@ -28,26 +22,6 @@ class CudaDdp:
         precision: Literal["32-true", "bf16-mixed"] = "32-true",
         timeout: float = 600.0,
     ) -> None:
-        check_ranks(devices=devices, threads=threads, timeout=timeout)
-        self._devices, self._threads, self._precision = devices, threads, precision
-        self.timeout = timeout
-
-    def missing(self) -> str | None:
-        """Asks the driver, not torch, so that planning stays light."""
-        return missing_gpus(self._devices)
-
-    def trainer_arguments(self) -> dict[str, Any]:
-        """`devices` ranks; Quintain makes the strategy that "ddp" names."""
-        plain = {"accelerator": "cuda", "devices": self._devices, "precision": self._precision}
-        return plain | ({"strategy": "ddp"} if self._devices > 1 else {})
-
-    def threads(self) -> int:
-        return self._threads
-
-    def meters(self) -> list[Meter]:
-        return cuda_meters()
-
-    def synchronize(self) -> None:
-        import torch
-
-        torch.cuda.synchronize()
+        super().__init__(
+            "cuda", "ddp", devices=devices, threads=threads, precision=precision, timeout=timeout
+        )

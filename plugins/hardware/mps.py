@@ -6,14 +6,14 @@ import platform
 from typing import Any, Literal
 
 from quintain.contracts import Meter
-from quintain.kit.meters import Absent, HostMemory
+from quintain.meters.host import AbsentMeter, HostMemory
 
 
 class Mps:
     """Metal Performance Shaders on Apple silicon.
 
     Args:
-        precision: as in `pytorch_lightning.Trainer`; float16 would need its loss scaled.
+        precision: as in `pytorch_lightning.Trainer`; float16 is missing, as it needs loss scaling.
     """
 
     def __init__(self, *, precision: Literal["32-true", "bf16-mixed"] = "32-true") -> None:
@@ -31,7 +31,8 @@ class Mps:
         return 1
 
     def meters(self) -> list[Meter]:
-        return [HostMemory(), Absent("energy_kwh", "macOS tells it to root alone"), _DriverMemory()]
+        energy = AbsentMeter("energy_kwh", "macOS reports energy only to the root user")
+        return [HostMemory(), energy, _DriverMemory()]
 
     def synchronize(self) -> None:
         import torch
@@ -40,7 +41,7 @@ class Mps:
 
 
 class _DriverMemory:
-    """Memory that Metal holds for the process at the end of training, MiB; it keeps no peak."""
+    """Memory of the process on the GPU at the end of training, MiB; Metal records no peak."""
 
     name = "device_peak_mb"
 

@@ -1,4 +1,4 @@
-"""Several machines, their processes started by Slurm's srun or by torchrun."""
+"""Several machines, whose processes Slurm's srun or torchrun starts."""
 
 from __future__ import annotations
 
@@ -6,27 +6,16 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from quintain.contracts import Meter
-from quintain.kit.cluster import Place, check_ranks, place_of
-from quintain.kit.devices import missing_gpus
-from quintain.kit.meters import cpu_meters
-from quintain.kit.nvml import cuda_meters
+from quintain.contracts import RankPlacement
+from quintain.multi_process import MultiProcessHardware, read_rank_placement
 
 
-class MultiNode:
+class MultiNode(MultiProcessHardware):
     """`nodes` machines with `devices` ranks each (DDP over NCCL, or gloo on CPUs).
 
     Every process runs the same command, for example
     `srun --nodes=2 --ntasks-per-node=4 python -m quintain.run cell.json --store results`;
-    rank 0 writes the record.
-
-    Args:
-        nodes: machines.
-        devices: ranks on each.
-        accelerator: what a rank computes on.
-        threads: of the CPU for each rank.
-        precision: as in `pytorch_lightning.Trainer`.
-        timeout: seconds that a rank waits for another before the run fails.
+    rank 0 writes the record. Arguments as in `MultiProcessHardware`.
     """
 
     def __init__(
@@ -39,56 +28,44 @@ class MultiNode:
         precision: Literal["32-true", "64-true", "bf16-mixed"] = "32-true",
         timeout: float = 600.0,
     ) -> None:
-        check_ranks(devices=devices, threads=threads, timeout=timeout, nodes=nodes)
-        self._nodes, self._devices, self._accelerator = nodes, devices, accelerator
-        self._threads, self._precision = threads, precision
-        self.timeout = timeout
+        super().__init__(
+            accelerator,
+            "ddp",
+            devices=devices,
+            threads=threads,
+            precision=precision,
+            timeout=timeout,
+            nodes=nodes,
+        )
 
     def missing(self, environment: Mapping[str, str] = os.environ) -> str | None:
-        """The processes, or this machine's part of the GPUs."""
-        asked = self._nodes * self._devices
-        place = place_of(environment)
-        if place is None:
+        """Return the wrong number of processes, or the GPUs that this machine lacks."""
+        expected = self._nodes * self._devices
+        placement = read_rank_placement(environment)
+        if placement is None:
             return (
-                f"needs {asked} processes started by srun or torchrun; the environment has neither"
-                " SLURM_PROCID nor RANK"
+                f"needs {expected} processes started by srun or torchrun; the environment has"
+                " neither SLURM_PROCID nor RANK"
             )
-        if place.world != asked:
+        if placement.world_size != expected:
             return (
-                f"needs {self._nodes} nodes × {self._devices} ranks = {asked} processes;"
-                f" {place.world} were started"
+                f"needs {self._nodes} nodes × {self._devices} ranks = {expected} processes;"
+                f" {placement.world_size} were started"
             )
-        return missing_gpus(self._devices) if self._accelerator == "cuda" else None
+        return super().missing()
 
-    def place(self, environment: Mapping[str, str] = os.environ) -> Place:
-        """Where this process stands.
+    def place(self, environment: Mapping[str, str] = os.environ) -> RankPlacement:
+        """Return the placement of this process.
 
         Raises:
-            ValueError: nothing has started the processes, or too many or too few.
+            ValueError: srun or torchrun did not start the process, or the number of processes is
+                not nodes · devices.
         """
-        place = place_of(environment)
-        if place is None or place.world != self._nodes * self._devices:
+        placement = read_rank_placement(environment)
+        if placement is None or placement.world_size != self._nodes * self._devices:
             raise ValueError(f"hardware=multi_node {self.missing(environment)}")
-        return place
+        return placement
 
     def trainer_arguments(self) -> dict[str, Any]:
-        """`nodes` · `devices` ranks; Quintain makes the strategy that "ddp" names."""
-        return {
-            "accelerator": self._accelerator,
-            "devices": self._devices,
-            "num_nodes": self._nodes,
-            "precision": self._precision,
-            "strategy": "ddp",
-        }
-
-    def threads(self) -> int:
-        return self._threads
-
-    def meters(self) -> list[Meter]:
-        return cuda_meters() if self._accelerator == "cuda" else cpu_meters()
-
-    def synchronize(self) -> None:
-        if self._accelerator == "cuda":
-            import torch
-
-            torch.cuda.synchronize()
+        """Return the arguments of `nodes` · `devices` ranks."""
+        return super().trainer_arguments() | {"num_nodes": self._nodes, "strategy": "ddp"}

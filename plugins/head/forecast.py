@@ -1,11 +1,10 @@
-"""The next `horizon` values of every target, as steps away from the last value seen.
+"""The head of forecasting: the next values of each target, as differences from the last value.
 
-Legend: B batch, T steps seen, Z horizon, C channels, K targets (the first K channels).
+Legend: B batch, Z horizon, K targets (the first K channels of x).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import ClassVar, Literal, get_args
 
 import torch.nn.functional as F
@@ -16,52 +15,43 @@ from torchmetrics import (
     Metric,
     SymmetricMeanAbsolutePercentageError,
 )
-from torchmetrics.wrappers import LambdaInputTransformer
 
-from quintain.contracts import (
-    Asks,
-    Batch,
-    Dataset,
-    DataSpec,
-    Features,
-    Json,
-    MakeCore,
-    Predictor,
-    Score,
-    Stem,
-)
-from quintain.kit.heads import Summary, check_task
-from quintain.kit.references import simple as references
+from quintain.baselines.forecast import last_value, linear_forecast, persistence, seasonal_naive
+from quintain.contracts import Batch, Dataset, DataSpec, Features, Json, MakeCore, Score
+from quintain.metrics.regression_metrics import in_original_units
+from quintain.nn.checks import check_task
+from quintain.nn.pooling import Summary
 
 Channels = Literal["together", "apart"]
 
 
 class Forecast(nn.Module):
-    """Last value + a linear map of (mean, last real step); with zero weights it is persistence.
+    """Adds a linear map of a sample's mean and last valid step to the last value of each target.
 
-    Subtracting the last value is NLinear's cure for a shifting level (Zeng et al. 2023).
+    Predictions therefore follow shifts of the level (NLinear, Zeng et al. 2023).
 
     Args:
-        inp: what the core puts out.
-        spec: task forecast.
-        make_core: not used.
-        channels: "together": one map to all targets. "apart": the stem made a sample of each
-            target, and the same map serves all of them; the series stem has the same setting.
+        channels: "together": one map predicts all targets. "apart": each target has its own
+            features, and the same map is applied to all of them; the series stem needs the same
+            setting.
+
+    Raises:
+        ValueError: an unknown `channels`, or a dataset without a horizon.
     """
 
-    causal: ClassVar[bool] = False
-    asks: ClassVar[Asks] = "summary"
-    scores: tuple[Score, ...] = (
+    causal = False
+    output_mode = "summary"
+    scores = (
         Score(name="mse", direction="min", unit="standardised units²"),
         Score(name="mae", direction="min", unit="standardised units"),
         Score(name="mse_original", direction="min", unit="the data's units²"),
         Score(name="mae_original", direction="min", unit="the data's units"),
         Score(name="smape", direction="min", unit="fraction, 0 to 2"),
     )
-    references: ClassVar[Mapping[str, Callable[[Dataset, Stem], Predictor]]] = {
-        "persistence": references.persistence,
-        "seasonal_naive": references.seasonal_naive,
-        "linear": references.linear_forecast,
+    baselines: ClassVar = {
+        "persistence": persistence,
+        "seasonal_naive": seasonal_naive,
+        "linear": linear_forecast,
     }
 
     def __init__(
@@ -75,69 +65,67 @@ class Forecast(nn.Module):
         super().__init__()
         check_task(spec, "forecast")
         if channels not in get_args(Channels):
-            raise ValueError(f"channels must be together or apart, came {channels!r}")
+            raise ValueError(f"channels must be together or apart, got {channels!r}")
         if spec.horizon < 1:
-            raise ValueError(f"{spec.name} asks to forecast {spec.horizon} steps; 1 or more needed")
-        self.target = (spec.horizon, len(spec.targets) or spec.shape[-1])
+            raise ValueError(f"{spec.name} has a horizon of {spec.horizon}; at least 1 is needed")
         self.names = spec.targets
+        self.num_channels = len(spec.targets) or spec.shape[-1]
+        self.is_apart = channels == "apart"
+        self.target_shape = (spec.horizon, 1 if self.is_apart else self.num_channels)
         self.summary = Summary(inp)
-        self.apart = channels == "apart"
-        at_once = 1 if self.apart else self.target[1]
-        self.steps = nn.Linear(self.summary.dim, self.target[0] * at_once)
+        self.steps = nn.Linear(self.summary.dim, self.target_shape[0] * self.target_shape[1])
 
     def forward(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
-        """(B, *grid, dim), or (B · K, *grid, dim) of channels apart, mask → values (B, Z, K)."""
-        change = self.steps(self.summary(x, mask))
-        expected = len(batch.x) * (self.target[1] if self.apart else 1)
+        """(B, *grid, dim), or (B · K, *grid, dim) with channels=apart, mask → values (B, Z, K).
+
+        Raises:
+            ValueError: the stem and this head have different settings of `channels`.
+        """
+        change = self.steps(self.summary(x, mask)).unflatten(-1, self.target_shape)
+        expected = len(batch.x) * (self.num_channels if self.is_apart else 1)
         if len(change) != expected:
             raise ValueError(
-                f"{len(batch.x)} samples of {self.target[1]} targets came as {len(change)} rows of "
-                f"features, expected {expected}: give stem.channels and head.channels one value"
+                f"expected {expected} rows of features for {len(batch.x)} samples of "
+                f"{self.num_channels} targets, got {len(change)}: give stem.channels and "
+                "head.channels the same value"
             )
-        if self.apart:
-            change_BZK = change.unflatten(0, (-1, self.target[1])).transpose(1, 2)
-        else:
-            change_BZK = change.unflatten(-1, self.target)
-        last_BK = references.last_value(batch)[:, : self.target[1]]
-        return last_BK[:, None] + change_BZK
+        if self.is_apart:  # (B · K, Z, 1) → (B, Z, K)
+            change = change.squeeze(-1).unflatten(0, (-1, self.num_channels)).transpose(1, 2)
+        return last_value(batch)[:, None, : self.num_channels] + change
 
     def loss(self, prediction: Tensor, batch: Batch) -> Tensor:
-        """Mean squared error over samples, steps and targets."""
+        """Return the mean squared error over samples, steps and targets."""
         return F.mse_loss(prediction, batch.y)
 
-    def weight(self, batch: Batch) -> int:
-        """Samples."""
+    def num_targets(self, batch: Batch) -> int:
         return len(batch.y)
 
-    def answer(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
-        """The prediction."""
+    def predict(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
         return self(x, mask, batch)
 
     def metrics(self, dataset: Dataset) -> dict[str, Metric]:
-        """Errors of standardised values, and of values in the data's own units.
+        """Return errors of standardised values, and of values in original units.
 
         sMAPE is the mean of 2·|ŷ - y| / (|ŷ| + |y|) (Makridakis 1993, without the factor 100).
         """
-
-        def original(metric: Metric) -> Metric:
-            return LambdaInputTransformer(metric, dataset.restore, dataset.restore)
-
         return {
             "mse": MeanSquaredError(),
             "mae": MeanAbsoluteError(),
-            "mse_original": original(MeanSquaredError()),
-            "mae_original": original(MeanAbsoluteError()),
-            "smape": original(SymmetricMeanAbsolutePercentageError()),
+            "mse_original": in_original_units(MeanSquaredError(), dataset),
+            "mae_original": in_original_units(MeanAbsoluteError(), dataset),
+            "smape": in_original_units(SymmetricMeanAbsolutePercentageError(), dataset),
         }
 
-    def update(self, metrics: dict[str, Metric], answer: Tensor, batch: Batch) -> None:
-        """Add one batch; every value counts once."""
+    def update(self, metrics: dict[str, Metric], prediction: Tensor, batch: Batch) -> None:
         for metric in metrics.values():
-            metric.update(answer.contiguous(), batch.y.contiguous())
+            metric.update(prediction.contiguous(), batch.y.contiguous())
 
-    def samples(self, answer: Tensor, batch: Batch, dataset: Dataset) -> list[Json]:
-        """Values in the data's own units, (Z, K) each."""
-        truth, said = (dataset.restore(values.cpu()).tolist() for values in (batch.y, answer))
-        names = list(self.names)
-        pairs = zip(truth, said, strict=True)
-        return [{"truth": t, "prediction": p, "targets": names} for t, p in pairs]
+    def samples(self, prediction: Tensor, batch: Batch, dataset: Dataset) -> list[Json]:
+        """Return targets and predictions in original units, (Z, K) each."""
+        truths, predictions = (
+            dataset.inverse_transform(values.cpu()).tolist() for values in (batch.y, prediction)
+        )
+        return [
+            {"truth": truth, "prediction": predicted, "targets": list(self.names)}
+            for truth, predicted in zip(truths, predictions, strict=True)
+        ]

@@ -1,13 +1,13 @@
-"""A sequence from a sample: the core as encoder, its causal twin as decoder, attention between.
+"""The head of generation: a decoder attends to the core's output and predicts symbol by symbol.
 
-Legend: B batch, U target positions (the begin symbol and all of y), S places and D
-features of the memory, E features of the decoder, K kinds of symbols with the end.
+Legend: B batch, U target positions (the begin symbol and all of y), S positions and D features of
+the encoder, E features of the decoder, K symbol types including the end, N selected positions.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, cast
 
 import torch
@@ -16,26 +16,14 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.text import SacreBLEUScore
 
-from quintain.contracts import (
-    Asks,
-    Batch,
-    Dataset,
-    DataSpec,
-    Features,
-    Json,
-    MakeCore,
-    Predictor,
-    Score,
-    Stem,
-)
-from quintain.kit.attention import CrossAttention, Memory
-from quintain.kit.heads import check_task
-from quintain.kit.mask import keep, mask_of
-from quintain.kit.references import generate as generate_references
-from quintain.kit.text import decoding
-from quintain.kit.text.chrf import Chrf
-from quintain.kit.text.written import ExactMatch, Written, strings, truth
-from quintain.kit.widths import at_least_one
+from quintain.baselines.generate import majority, nearest
+from quintain.contracts import Batch, Dataset, DataSpec, Features, Json, MakeCore, Score
+from quintain.metrics.chrf import ChrF
+from quintain.metrics.text_metrics import ExactMatch, TextMetric, decode_samples
+from quintain.nn import decoding
+from quintain.nn.attention import CrossAttention, EncoderMemory
+from quintain.nn.checks import check_at_least_one, check_task, raise_problems
+from quintain.nn.mask import length_mask, mask_fill
 
 RankBy = Literal["bleu", "chrf", "exact_match"]
 
@@ -47,33 +35,29 @@ _SCORES = {
 
 
 class Generate(nn.Module):
-    """Symbols so far → embedding → decoder core → attention to the memory → the next symbol.
+    """An encoder-decoder that predicts the next symbol from the previous ones and the input.
 
-    The decoder is the core's own architecture at the same width; the attention block is the same
-    for all architectures, so that they differ in nothing else. One table embeds the symbols and
-    gives the logits (Press & Wolf 2017), and like all tables it is outside the budget.
+    The core is the encoder. The decoder is another core of the same architecture and width; the
+    attention block is the same for all architectures. The embedding table is also the output layer
+    (Press & Wolf 2017). Like all embedding tables, it does not count towards the budget.
 
     Args:
-        inp: the encoder's features.
-        spec: of a dataset to generate; the head adds an end and a begin symbol to its symbols.
         make_core: builds the decoder.
-        dim: size of a symbol's vector.
-        num_heads: of the attention to the memory.
-        dropout: on the memory, the embedded symbols, what attention adds, and the decoder's output.
-        label_smoothing: share of the truth that is spread evenly over all symbols.
-        beam: sequences kept while decoding; 1 is greedy. See `kit.decoding`.
-        rank_by: the main score, which chooses the weights and ranks the models.
+        dim: size of the vector of a symbol.
+        num_heads: number of heads of the attention to the encoder.
+        dropout: dropout rate of the encoder's output, the embedded symbols, both branches of the
+            attention block, and the decoder's output.
+        label_smoothing: probability that is distributed evenly over all symbols, in training only.
+        beam: width of the beam search; 1 is greedy decoding. See `quintain.nn.decoding`.
+        rank_by: the main score.
 
     Raises:
-        ValueError: another task, no symbols, or a setting out of its range.
+        ValueError: another task, no symbols, or an invalid setting.
     """
 
-    causal: ClassVar[bool] = False
-    asks: ClassVar[Asks] = "memory"
-    references: ClassVar[Mapping[str, Callable[[Dataset, Stem], Predictor]]] = {
-        "majority": generate_references.majority,
-        "nearest": generate_references.nearest,
-    }
+    causal = False
+    output_mode = "memory"
+    baselines: ClassVar = {"majority": majority, "nearest": nearest}
 
     def __init__(
         self,
@@ -90,118 +74,115 @@ class Generate(nn.Module):
     ) -> None:
         super().__init__()
         check_task(spec, "generate")
-        at_least_one(dim=dim, num_heads=num_heads, beam=beam)
-        _check(spec, dropout=dropout, label_smoothing=label_smoothing, rank_by=rank_by)
+        check_at_least_one(dim=dim, num_heads=num_heads, beam=beam)
+        raise_problems(_find_problems(spec, dropout, label_smoothing, rank_by))
         self.scores = tuple(sorted(_SCORES.values(), key=lambda score: score.name != rank_by))
-        self.end, self.begin, self.longest = spec.symbols, spec.symbols + 1, spec.target_length
+        self.end, self.begin, self.max_length = spec.symbols, spec.symbols + 1, spec.target_length
         self.label_smoothing, self.beam, self.dim = label_smoothing, beam, dim
         self.table = nn.Embedding(spec.symbols + 2, dim)
         nn.init.normal_(self.table.weight, std=1 / math.sqrt(dim))
         features = Features(
-            dim=dim, grid=(self.longest + 1,), masked=True, causal=True, asks="positions"
+            dim=dim, grid=(self.max_length + 1,), masked=True, causal=True, output_mode="positions"
         )
         self.decoder = cast(Any, make_core(features))
-        inner = self.decoder.out.dim
+        decoder_dim = self.decoder.out.dim
         self.attention = CrossAttention(
-            inner, inp.dim, num_heads=num_heads, expand=2.0, dropout=dropout
+            decoder_dim, inp.dim, num_heads=num_heads, expand=2.0, dropout=dropout
         )
-        self.norm = nn.LayerNorm(inner)
-        self.project = nn.Linear(inner, dim)
+        self.norm = nn.LayerNorm(decoder_dim)
+        self.project = nn.Linear(decoder_dim, dim)
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
-        """Features (B, S, D), mask → (B, U, dim), whose products with the table are the logits.
+        """(B, S, D), mask → output of the decoder (B, U, dim); `loss` turns it into logits.
 
-        Not the logits themselves: more than half of them would be of padding, and with thousands
-        of symbols they cost as much as a model.
+        Logits are computed for valid positions only, because with thousands of symbols they would
+        take as long as a whole model, and more than half of the positions can be padding.
         """
         assert batch.y_lengths is not None
-        real_BU = mask_of(batch.y_lengths + 1, batch.y.shape[1] + 1)
-        return self._decode(self._remember(x, mask), batch.y, real_BU)
+        mask_BU = length_mask(batch.y_lengths + 1, batch.y.shape[1] + 1)
+        return self._decode(self._encode(x, mask), batch.y, mask_BU)
 
     def loss(self, prediction: Tensor, batch: Batch) -> Tensor:
-        """Cross-entropy in nats, mean over all symbols and ends."""
+        """Return the mean cross-entropy in nats per symbol, including the end of each sample."""
         assert batch.y_lengths is not None
         ends_B1 = batch.y_lengths[:, None]
-        truth_BU = F.pad(batch.y, (0, 1)).scatter(1, ends_B1, self.end)
-        real_BU = mask_of(batch.y_lengths + 1, truth_BU.shape[1])
-        smooth = self.label_smoothing if self.training else 0.0
-        logits_NK = self._logits(prediction[real_BU])
-        return F.cross_entropy(logits_NK, truth_BU[real_BU], label_smoothing=smooth)
+        target_BU = F.pad(batch.y, (0, 1)).scatter(1, ends_B1, self.end)
+        mask_BU = length_mask(batch.y_lengths + 1, target_BU.shape[1])
+        smoothing = self.label_smoothing if self.training else 0.0
+        logits_NK = self._logits(prediction[mask_BU])
+        return F.cross_entropy(logits_NK, target_BU[mask_BU], label_smoothing=smoothing)
 
-    def weight(self, batch: Batch) -> int:
-        """Symbols, with the end of each sample."""
+    def num_targets(self, batch: Batch) -> int:
+        """Return the number of symbols, including the end of each sample."""
         assert batch.y_lengths is not None
         return int((batch.y_lengths + 1).sum())
 
-    def answer(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
-        """Symbols found, long (B, U), -1 behind the end; at most `spec.target_length`."""
-        memory = self._remember(x, mask)
+    def predict(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
+        """Return the decoded symbols, long (B, U), padded with -1; U ≤ `spec.target_length`."""
+        memory = self._encode(x, mask)
 
         def step(rows_N: Tensor, prefix_NT: Tensor) -> Tensor:
-            real = torch.ones(len(rows_N), prefix_NT.shape[1] + 1, dtype=torch.bool)
-            said = self._decode(memory.rows(rows_N), prefix_NT, real.to(x.device), last=True)
-            return self._logits(said[:, -1]).log_softmax(-1)
+            mask_NU = torch.ones(len(rows_N), prefix_NT.shape[1] + 1, dtype=torch.bool)
+            state = self._decode(
+                memory.select(rows_N), prefix_NT, mask_NU.to(x.device), only_last=True
+            )
+            return self._logits(state[:, -1]).log_softmax(-1)
 
         if self.beam == 1:
-            return decoding.greedy(step, len(x), self.longest, x.device)
-        return decoding.beam(step, len(x), self.longest, self.beam, x.device)
+            return decoding.greedy_search(step, len(x), self.max_length, x.device)
+        return decoding.beam_search(step, len(x), self.max_length, self.beam, x.device)
 
     def metrics(self, dataset: Dataset) -> dict[str, Metric]:
-        """Of texts as the dataset writes them, over the whole split.
+        """Return BLEU, chrF2 and exact match of the decoded texts of a whole split.
 
-        BLEU and chrF are sacrebleu's, 0 to 100: BLEU on 13a tokens, case-sensitive, not smoothed,
-        so that it is 0 where no four words agree (Post 2018); chrF2 of up to 6 characters and no
+        BLEU and chrF2 equal those of sacrebleu. BLEU: 13a tokens, case-sensitive, not smoothed, so
+        it is 0 where no four-gram matches (Post 2018). chrF2: n-grams of up to 6 characters and no
         words (Popović 2015).
         """
-        made = {
-            "bleu": 100 * Written(SacreBLEUScore(), dataset.text, listed=True),
-            "chrf": 100 * Written(Chrf(), dataset.text),
-            "exact_match": Written(ExactMatch(), dataset.text),
+        metrics = {
+            "bleu": 100 * TextMetric(SacreBLEUScore(), dataset.decode, multiple_references=True),
+            "chrf": TextMetric(ChrF(), dataset.decode),
+            "exact_match": TextMetric(ExactMatch(), dataset.decode),
         }
-        return {score.name: made[score.name] for score in self.scores}
+        return {score.name: metrics[score.name] for score in self.scores}
 
-    def update(self, metrics: dict[str, Metric], answer: Tensor, batch: Batch) -> None:
-        """Add one batch; an answer may be shorter or longer than the truth."""
+    def update(self, metrics: dict[str, Metric], prediction: Tensor, batch: Batch) -> None:
         for metric in metrics.values():
-            metric.update(answer, batch)
+            metric.update(prediction, batch)
 
-    def samples(self, answer: Tensor, batch: Batch, dataset: Dataset) -> list[Json]:
-        """Texts."""
-        rows = zip(strings(truth(batch), dataset.text), strings(answer, dataset.text), strict=True)
-        return [{"truth": true, "prediction": said} for true, said in rows]
+    def samples(self, prediction: Tensor, batch: Batch, dataset: Dataset) -> list[Json]:
+        return decode_samples(prediction, batch, dataset.decode)
 
-    def _remember(self, x: Tensor, mask: Tensor | None) -> Memory:
-        return self.attention.remember(self.drop(keep(x, mask)), mask)
+    def _encode(self, x: Tensor, mask: Tensor | None) -> EncoderMemory:
+        return self.attention.encode_memory(self.drop(mask_fill(x, mask)), mask)
 
     def _decode(
-        self, memory: Memory, y_BU: Tensor, real_BU: Tensor, *, last: bool = False
+        self, memory: EncoderMemory, y_BU: Tensor, mask_BU: Tensor, *, only_last: bool = False
     ) -> Tensor:
-        """Symbols so far, without the begin → (B, U + 1, dim), or (B, 1, dim) of the last."""
+        """Symbols without the begin symbol (B, U - 1) → (B, U, dim), or the last (B, 1, dim)."""
         symbols_BU = F.pad(y_BU, (1, 0), value=self.begin)
-        embedded = keep(self.table(symbols_BU) * math.sqrt(self.dim), real_BU)
-        state_BUE, _ = self.decoder(self.drop(embedded), real_BU)
-        state_BUE = self.attention(state_BUE[:, -1:] if last else state_BUE, memory)
-        said: Tensor = self.project(self.drop(self.norm(state_BUE)))
-        return said
+        embedded = mask_fill(self.table(symbols_BU) * math.sqrt(self.dim), mask_BU)
+        state_BUE, _ = self.decoder(self.drop(embedded), mask_BU)
+        state_BUE = self.attention(state_BUE[:, -1:] if only_last else state_BUE, memory)
+        projected: Tensor = self.project(self.drop(self.norm(state_BUE)))
+        return projected
 
-    def _logits(self, said: Tensor) -> Tensor:
+    def _logits(self, projected: Tensor) -> Tensor:
         """(N, dim) → (N, K)."""
-        return F.linear(said, self.table.weight[: self.begin])
+        return F.linear(projected, self.table.weight[: self.begin])
 
 
-def _check(spec: DataSpec, *, dropout: float, label_smoothing: float, rank_by: str) -> None:
-    """Raise ValueError with everything that is wrong."""
-    wrong = []
+def _find_problems(
+    spec: DataSpec, dropout: float, label_smoothing: float, rank_by: str
+) -> Iterator[str]:
     if spec.symbols < 1 or spec.target_length < 1:
-        wrong.append(
-            f"{spec.name} names {spec.symbols} symbols and a target_length of "
-            f"{spec.target_length}; both must be 1 or more"
+        yield (
+            f"{spec.name} has {spec.symbols} symbols and a target_length of "
+            f"{spec.target_length}; both must be at least 1"
         )
-    for name, share in (("dropout", dropout), ("label_smoothing", label_smoothing)):
-        if not 0 <= share < 1:
-            wrong.append(f"{name} must be in [0, 1), came {share}")
+    for name, rate in (("dropout", dropout), ("label_smoothing", label_smoothing)):
+        if not 0 <= rate < 1:
+            yield f"{name} must be in [0, 1), got {rate}"
     if rank_by not in _SCORES:
-        wrong.append(f"rank_by is one of {', '.join(_SCORES)}; came {rank_by!r}")
-    if wrong:
-        raise ValueError("; ".join(wrong))
+        yield f"rank_by must be one of {', '.join(_SCORES)}; got {rank_by!r}"

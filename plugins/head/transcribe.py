@@ -1,11 +1,11 @@
-"""Symbols in the order of the input but not aligned with it: connectionist temporal classification.
+"""The head of transcription: text from frames by connectionist temporal classification (CTC).
 
-Legend: B batch, T frames, S symbols (the blank is number S), K = S + 1, U symbols of a text.
+Legend: B batch, T frames, K labels (the symbols, then the blank), U symbols of a text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator
 from typing import ClassVar, Literal, get_args
 
 import torch
@@ -13,23 +13,11 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.text import CharErrorRate, WordErrorRate
 
-from quintain.contracts import (
-    Asks,
-    Batch,
-    Dataset,
-    DataSpec,
-    Features,
-    Json,
-    Lexicon,
-    MakeCore,
-    Predictor,
-    Score,
-    Stem,
-)
-from quintain.kit.heads import check_task
-from quintain.kit.references import speech as speech_references
-from quintain.kit.text import ctc
-from quintain.kit.text.written import ExactMatch, Written, strings, truth
+from quintain.baselines.transcribe import linear_transcriber, majority_transcript
+from quintain.contracts import Batch, Dataset, DataSpec, Features, Json, MakeCore, Score
+from quintain.metrics.text_metrics import ExactMatch, TextMetric, decode_samples
+from quintain.nn import ctc
+from quintain.nn.checks import check_task, raise_problems
 
 RankBy = Literal["wer", "cer", "exact_match"]
 TooLong = Literal["error", "leave_out"]
@@ -42,31 +30,26 @@ _SCORES = {
 
 
 class Transcribe(nn.Module):
-    """A linear map of every frame → log-probabilities (B, T, K), trained by CTC.
+    """A linear map of each frame to log-probabilities (B, T, K), trained with the CTC loss.
 
     A transcript needs a frame for each symbol, and one more between two equal symbols.
 
     Args:
-        inp: features (B, T, dim).
-        spec: of a transcribe dataset.
-        make_core: not used.
-        beam: 1 reads the likeliest path; more: prefix beam search, in Python and slow.
-        lexicon: the beam search finds words of the train split only. Fit for a closed vocabulary:
-            no other word can ever come out.
-        rank_by: the score that chooses the weights and ranks the models.
-        too_long: what becomes of a training sample whose transcript needs more frames than its
-            sound has: "error", or "leave_out" of the loss (the scores count it all the same).
+        beam: width of the prefix beam search, which runs in Python and is slow. 1: greedy decoding.
+        lexicon: whether the beam search may return only words of the dataset's lexicon; use it if
+            val and test contain no other words.
+        rank_by: the main score.
+        too_long: treatment of a training sample whose transcript needs more frames than the sample
+            has. "error" raises; "leave_out" leaves the sample out of the loss, but not of the
+            scores.
 
     Raises:
-        ValueError: a setting that is not known, or no frames enough for the longest transcript.
+        ValueError: an invalid setting, or too few frames for the longest transcript.
     """
 
-    causal: ClassVar[bool] = False
-    asks: ClassVar[Asks] = "positions"
-    references: ClassVar[Mapping[str, Callable[[Dataset, Stem], Predictor]]] = {
-        "majority": speech_references.majority_transcript,
-        "linear": speech_references.linear_transcriber,
-    }
+    causal = False
+    output_mode = "positions"
+    baselines: ClassVar = {"majority": majority_transcript, "linear": linear_transcriber}
 
     def __init__(
         self,
@@ -81,102 +64,95 @@ class Transcribe(nn.Module):
     ) -> None:
         super().__init__()
         check_task(spec, "transcribe")
-        _check(inp, spec, beam, rank_by, too_long)
-        self.lexicon = _lexicon(spec, beam) if lexicon else None
+        raise_problems(_find_problems(inp, spec, beam, lexicon, rank_by, too_long))
+        self.lexicon = spec.lexicon if lexicon else None
         self.scores = tuple(sorted(_SCORES.values(), key=lambda score: score.name != rank_by))
         self.beam, self.too_long = beam, too_long
         self.logits = nn.Linear(inp.dim, spec.symbols + 1)
 
     def forward(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
-        """(B, T, dim), mask → log-probabilities (B, T, K); behind the mask the blank is certain."""
-        return ctc.log_probabilities(self.logits(x), mask)
+        """(B, T, dim), mask → log-probabilities (B, T, K); in the padding the blank is certain."""
+        return ctc.compute_log_probabilities(self.logits(x), mask)
 
     def loss(self, prediction: Tensor, batch: Batch) -> Tensor:
-        """- log P(y) in nats a symbol of y, mean over the samples.
+        """Return -log P(y) in nats per symbol of y, averaged over the samples.
 
         Raises:
-            ValueError: with too_long=error, a transcript that no path gives.
+            ValueError: a transcript needs more frames than there are, and too_long is "error".
         """
         assert batch.y_lengths is not None
         if self.too_long == "error":
-            _refuse_too_long(prediction, batch.y, batch.y_lengths)
-        nats_B = ctc.nats(prediction, batch.y, batch.y_lengths)
+            _check_enough_frames(prediction, batch.y, batch.y_lengths)
+        nats_B = ctc.ctc_loss(prediction, batch.y, batch.y_lengths)
         return (nats_B / batch.y_lengths.clamp(min=1)).mean()
 
-    def weight(self, batch: Batch) -> int:
-        """Samples."""
+    def num_targets(self, batch: Batch) -> int:
         return len(batch.y)
 
-    def answer(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
-        """The symbols that were found, long (B, U), -1 behind the end of each."""
+    def predict(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
+        """Return the decoded symbols, long (B, U), padded with -1."""
         log_BTK = self(x, mask, batch)
-        return (
-            ctc.greedy(log_BTK)
-            if self.beam == 1
-            else ctc.beam_search(log_BTK, self.beam, self.lexicon)
-        )
+        if self.beam == 1:
+            return ctc.greedy_decode(log_BTK)
+        return ctc.beam_decode(log_BTK, self.beam, self.lexicon)
 
     def metrics(self, dataset: Dataset) -> dict[str, Metric]:
-        """Edits over words, edits over characters (each of the whole split), share without any."""
-        made = {"wer": WordErrorRate(), "cer": CharErrorRate(), "exact_match": ExactMatch()}
-        return {score.name: Written(made[score.name], dataset.text) for score in self.scores}
+        """Return word error rate, character error rate and exact match of a whole split."""
+        metrics = {"wer": WordErrorRate(), "cer": CharErrorRate(), "exact_match": ExactMatch()}
+        return {s.name: TextMetric(metrics[s.name], dataset.decode) for s in self.scores}
 
-    def update(self, metrics: dict[str, Metric], answer: Tensor, batch: Batch) -> None:
-        """Add one batch."""
+    def update(self, metrics: dict[str, Metric], prediction: Tensor, batch: Batch) -> None:
         for metric in metrics.values():
-            metric.update(answer, batch)
+            metric.update(prediction, batch)
 
-    def samples(self, answer: Tensor, batch: Batch, dataset: Dataset) -> list[Json]:
-        """What was said, and what the model heard."""
-        rows = zip(strings(truth(batch), dataset.text), strings(answer, dataset.text), strict=True)
-        return [{"truth": true, "prediction": said} for true, said in rows]
+    def samples(self, prediction: Tensor, batch: Batch, dataset: Dataset) -> list[Json]:
+        return decode_samples(prediction, batch, dataset.decode)
 
 
-def _check(inp: Features, spec: DataSpec, beam: int, rank_by: str, too_long: str) -> None:
-    problems = []
+def _find_problems(
+    inp: Features, spec: DataSpec, beam: int, lexicon: bool, rank_by: str, too_long: str
+) -> Iterator[str]:
     if beam < 1:
-        problems.append(f"beam must be at least 1, came {beam}")
+        yield f"beam must be at least 1, got {beam}"
+    if lexicon and spec.lexicon is None:
+        yield (
+            f"lexicon=true needs words that are spelt in symbols, which {spec.name} does not have: "
+            "each of its symbols is a word, or its words are not known in advance"
+        )
+    elif lexicon and beam == 1:
+        yield "lexicon=true needs a beam of at least 2, got 1; try beam=8"
     if rank_by not in get_args(RankBy):
-        problems.append(f"rank_by must be one of {', '.join(get_args(RankBy))}, not {rank_by!r}")
+        yield f"rank_by must be one of {', '.join(get_args(RankBy))}; got {rank_by!r}"
     if too_long not in get_args(TooLong):
-        problems.append(f"too_long must be error or leave_out, not {too_long!r}")
+        yield f"too_long must be error or leave_out, got {too_long!r}"
     if len(inp.grid) != 1:
-        problems.append(
-            f"transcribe needs frames, (B, T, dim), but the core puts out a grid {inp.grid}; a "
-            "core must keep what inp.asks 'positions' of"
+        yield (
+            f"transcribe needs frames, (B, T, dim), but the model returns the grid {inp.grid}; "
+            "where inp.output_mode is 'positions', a model must return (B, inp.grid[0], dim) and "
+            "flatten the other axes into dim"
         )
     elif inp.grid[0] < spec.target_length:
-        problems.append(
-            f"the longest transcript of {spec.name} has {spec.target_length} symbols, and its "
-            f"longest sound {inp.grid[0]} frames: take shorter steps (stem.hop, stem.stack)"
+        yield (
+            f"the longest transcript of {spec.name} has {spec.target_length} symbols, but its "
+            f"longest input has {inp.grid[0]} frames: use shorter steps (stem.hop, stem.stack)"
         )
-    if problems:
-        raise ValueError("; ".join(problems))
 
 
-def _lexicon(spec: DataSpec, beam: int) -> Lexicon:
-    if spec.lexicon is None:
-        raise ValueError(
-            f"lexicon=true needs words spelt in symbols, and {spec.name} has none: its symbols are "
-            "words themselves, or its words are not known beforehand"
-        )
-    if beam < 2:
-        raise ValueError(f"lexicon=true needs a beam of 2 or more, came {beam}; try beam=8")
-    return spec.lexicon
-
-
-def _refuse_too_long(log_BTK: Tensor, y_BU: Tensor, y_lengths_B: Tensor) -> None:
-    frames_B, needed_B = ctc.frames(log_BTK), ctc.needed(y_BU, y_lengths_B)
-    bad = torch.nonzero(needed_B > frames_B).flatten().tolist()
-    if not bad:
+def _check_enough_frames(log_BTK: Tensor, y_BU: Tensor, y_lengths_B: Tensor) -> None:
+    """Raise `ValueError`, with up to three examples, if a transcript needs too many frames."""
+    frames_B = ctc.count_frames(log_BTK)
+    needed_B = ctc.count_needed_frames(y_BU, y_lengths_B)
+    rows = torch.nonzero(needed_B > frames_B).flatten().tolist()
+    if not rows:
         return
-    named = [
-        f"{int(y_lengths_B[k])} symbols need {int(needed_B[k])} frames, there are "
+    examples = [
+        f"{int(y_lengths_B[k])} symbols need {int(needed_B[k])} frames, but there are "
         f"{int(frames_B[k])}"
-        for k in bad[:3]
+        for k in rows[:3]
     ]
     raise ValueError(
-        f"{len(bad)} of {len(log_BTK)} transcripts of a batch are too long for their sounds "
-        f"({'; '.join(named)}{'; …' if len(bad) > 3 else ''}): take shorter steps (stem.hop, "
-        "stem.stack), or leave such samples out of the loss with head.too_long=leave_out"
+        f"{len(rows)} of {len(log_BTK)} transcripts of a batch are too long for their samples "
+        f"({'; '.join(examples)}{'; …' if len(rows) > 3 else ''}): use shorter steps "
+        "(stem.hop, stem.stack), or leave such samples out of the loss with "
+        "head.too_long=leave_out"
     )

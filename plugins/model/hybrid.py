@@ -1,85 +1,92 @@
-"""Two cores in one: an eye looks at each step, and a reader follows what it saw along the steps.
+"""A frame encoder, whose output at each step is the input of a sequence model.
 
-After the recurrent convolutional network of Donahue et al. (2015). Neither part knows of the other:
-the eye is any core that reads a grid, the reader any core that reads a sequence.
+It generalises the recurrent convolutional network of Donahue et al. (2015): the frame encoder can
+be any core with input layout "grid", and the sequence model any core with "sequence".
 
-Legend: B batch, T steps along the first axis, E features that the eye puts out.
+Legend: B batch, T steps along the first axis, D features.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from quintain.contracts import Core, Features, Reads, Skip
-from quintain.kit.mask import keep
-from quintain.kit.widths import at_least_one
+from quintain.contracts import Core, Features, InputLayout, Unsupported
+from quintain.nn.checks import check_at_least_one, raise_problems
+from quintain.nn.mask import mask_fill
 
-APART = 0.25  # the reader is so much wider: sizes of the two parts then grow in turns
+# Added to the width of the sequence model, so that the two parts get their next unit at different
+# widths and the parameter count grows in small steps.
+WIDTH_OFFSET = 0.25
 
 
 class Hybrid(nn.Module):
-    """An eye, then a reader along the first axis.
+    """A frame encoder, then a sequence model along the first axis.
 
-    Of a video (T, H, W) the eye summarises each frame for itself, all frames of a batch at once.
-    Of two axes, as sound (T, mels) and an image (H, W) have, and of one, as text and series have,
-    the eye keeps the first axis. The reader is told what the head asks and whether it is causal;
-    an eye that is shown single frames cannot see another one and need not be told.
+    A grid of three axes (T, H, W) is a video: the frame encoder encodes each frame by itself. On
+    two axes, such as (T, mels) of speech and (H, W) of images, and on one axis, such as that of
+    text, it encodes the whole sample and keeps the first axis.
 
     Args:
         inp: features (B, *grid, D), with one to three axes.
-        eye: builds a core that reads a grid, from features and a width.
-        core: builds a core that reads a sequence, likewise.
-        width: of both; it meets the budget, so neither part may have one of its own.
+        frame_encoder, sequence_model: functions of `Features` and `width` that build cores with
+            input layouts "grid" and "sequence".
+        width: width of both parts, which therefore may not set their own.
+
+    Raises:
+        ValueError: a part is not such a function, or sets a width.
+        Unsupported: the grid has more than three axes.
     """
 
-    reads: ClassVar[Reads] = "grid"
+    input_layout: ClassVar[InputLayout] = "grid"
 
     def __init__(
         self,
         inp: Features,
         *,
-        eye: Callable[..., Core],
-        core: Callable[..., Core],
+        frame_encoder: Callable[..., Core],
+        sequence_model: Callable[..., Core],
         width: float = 64.0,
     ) -> None:
         super().__init__()
-        at_least_one(width=width)
-        _check(eye, core)
-        if not 1 <= len(inp.grid) <= 3:
-            raise Skip(f"looks at grids of one to three axes, not at {inp.grid}")
-        self.frames = len(inp.grid) == 3
-        told = {"grid": inp.grid[1:], "masked": False, "causal": False, "asks": "summary"}
-        self.eye = eye(_like(inp, **(told if self.frames else {"asks": "positions"})), width=width)
-        seen = self.eye.out.dim * math.prod(self.eye.out.grid if self.frames else ())
-        self.core = core(_like(inp, dim=seen, grid=inp.grid[:1]), width=width + APART)
-        self.out = self.core.out
+        check_at_least_one(width=width)
+        encoder_problems = _find_problems("frame_encoder", frame_encoder, "grid")
+        sequence_problems = _find_problems("sequence_model", sequence_model, "sequence")
+        raise_problems([*encoder_problems, *sequence_problems])
+        if len(inp.grid) > 3:
+            raise Unsupported(f"a hybrid reads grids of one to three axes, not {inp.grid}")
+        self.is_video = len(inp.grid) == 3
+        if self.is_video:
+            frame = Features(dim=inp.dim, grid=inp.grid[1:])
+            self.frame_encoder = frame_encoder(frame, width=width)
+            dim = self.frame_encoder.out.dim * math.prod(self.frame_encoder.out.grid)
+        else:
+            self.frame_encoder = frame_encoder(replace(inp, output_mode="positions"), width=width)
+            dim = self.frame_encoder.out.dim
+        steps = replace(inp, dim=dim, grid=inp.grid[:1])
+        self.sequence_model = sequence_model(steps, width=width + WIDTH_OFFSET)
+        self.out = self.sequence_model.out
 
     def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """(B, *grid, D), mask → (B, T, E) from the eye → what the reader makes of it."""
-        if not self.frames:
-            return self.core(*self.eye(x, mask))
-        seen, _ = self.eye(keep(x, mask).flatten(0, 1), None)
-        return self.core(keep(seen.reshape(*x.shape[:2], -1), mask), mask)
+        """(B, *inp.grid, D), mask → (B, *out.grid, out.dim), mask."""
+        if not self.is_video:
+            return self.sequence_model(*self.frame_encoder(x, mask))
+        frames, _ = self.frame_encoder(mask_fill(x, mask).flatten(0, 1), None)
+        return self.sequence_model(mask_fill(frames.reshape(*x.shape[:2], -1), mask), mask)
 
 
-def _like(features: Features, **changed: Any) -> Features:
-    return Features(**{**vars(features), **changed})
-
-
-def _check(eye: Callable[..., Core], core: Callable[..., Core]) -> None:
-    """Raise ValueError with everything that is wrong with the two parts."""
-    wrong = []
-    for name, part, reads in (("eye", eye, "grid"), ("core", core, "sequence")):
-        made: Any = getattr(part, "func", part)
-        if getattr(made, "reads", None) != reads:
-            wrong.append(
-                f"{name} must be a core that reads a {reads}, with _partial_: true; came {part!r}"
-            )
-        elif "width" in getattr(part, "keywords", {}):
-            wrong.append(f"{name} has a width of its own; set model.width, which is that of both")
-    if wrong:
-        raise ValueError("; ".join(wrong))
+def _find_problems(
+    name: str, part: Callable[..., Core], input_layout: InputLayout
+) -> Iterator[str]:
+    core_class: Any = getattr(part, "func", part)  # `_partial_: true` gives a functools.partial
+    if getattr(core_class, "input_layout", None) != input_layout:
+        yield (
+            f"{name} must be a core with input layout {input_layout} and _partial_: true; got "
+            f"{part!r}"
+        )
+    elif "width" in getattr(part, "keywords", {}):
+        yield f"{name} sets a width; set model.width, which applies to both parts"

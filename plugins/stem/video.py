@@ -1,46 +1,48 @@
-"""Video frame by frame, or as a grid of time and two axes of space."""
+"""The stem of videos: a grid of time, height and width, or a sequence of frames.
+
+Legend: B batch, T frames, C channels, H height, W width.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from quintain.contracts import DataSpec, Features, Reads
-from quintain.kit.mask import counts, keep, mask_of
-from quintain.kit.media.pixels import centred, check_variation, varied
-from quintain.kit.stem import require
+from quintain.contracts import DataSpec, Features, InputLayout
+from quintain.data.image.pixels import augment, check_augmentation, normalize_pixels
+from quintain.nn.checks import check_modality, raise_problems
+from quintain.nn.mask import count_valid, length_mask, mask_fill
 
 Sees = Literal["pixels", "motion", "both"]
 
 
 class Video(nn.Module):
-    """x (B, T, C, H, W) → the grid (T, H, W) of C features, or T frames of C·H·W.
+    """Turns clips (B, T, C, H, W) into a grid (B, T, H, W, C), or a sequence (B, T, C · H · W).
 
     Args:
-        spec: of a video dataset; `lengths` count frames.
-        reads: "grid" or "sequence" (of frames).
-        mean, std: pixels are centred as (x - mean) / std, by constants as in the image stem;
-            these fit small things that move on a dark ground.
-        sees: "pixels"; "motion", which is pixels less the clip's own mean over its real frames, so
-            that what moves is seen best; or "both", side by side. Motion is not for causal heads,
-            for the mean knows all frames.
-        motion_std: deviation by which motion is divided.
-        flip, shift: as in the image stem, in training only; the frames of a clip move as one.
-        crop: how many frames in a row are seen, of clips that all have as many: in training from a
-            place drawn anew for each clip, else the middle ones. None: all. When exactly a word or
-            a gesture begins is then not learnt by heart.
+        mean, std: constants that normalise pixels as (x - mean) / std. The defaults suit small
+            bright objects on black.
+        sees: "pixels"; "motion", the pixels minus their mean over the valid frames of the clip,
+            which removes a static background; or "both", with twice the channels. Motion does not
+            suit causal heads, because the mean depends on all frames.
+        motion_std: standard deviation that motion is divided by.
+        flip, shift: as in the image stem, the same for all frames of a clip.
+        crop: number of consecutive frames that are used, where all clips have the same length: from
+            a random position in training, so that a model cannot memorise when a word or gesture
+            begins, else from the middle. None: all frames.
 
     Raises:
-        ValueError: the data is no video, or a setting does not fit it.
+        ValueError: the dataset has no videos, or a setting does not suit it.
     """
 
     def __init__(
         self,
         spec: DataSpec,
         *,
-        reads: Reads,
+        input_layout: InputLayout,
         mean: float = 0.1,
         std: float = 0.3,
         sees: Sees = "pixels",
@@ -50,67 +52,59 @@ class Video(nn.Module):
         crop: int | None = None,
     ) -> None:
         super().__init__()
-        require(spec, "video")
-        check_variation(spec, flip, shift)
-        _check(spec, sees, motion_std, crop)
+        check_modality(spec, "video")
+        check_augmentation(spec, flip, shift)
+        raise_problems(_find_problems(spec, sees, motion_std, crop))
         self.flip, self.shift = flip, shift
         frames, channels, height, width = spec.shape
         self.frames = frames = crop or frames
         self.mean, self.std, self.sees, self.motion_std = mean, std, sees, motion_std
         channels *= 2 if sees == "both" else 1
-        self.reading = "grid" if reads == "grid" else "frames"
-        if reads == "grid":
-            self.out = Features(dim=channels, grid=(frames, height, width), masked=spec.ragged)
-        else:
-            dim = channels * height * width
-            self.out = Features(dim=dim, grid=(frames,), masked=spec.ragged)
+        self.layout = "grid" if input_layout == "grid" else "frames"
+        dim, grid = channels * height * width, (frames,)
+        if input_layout == "grid":
+            dim, grid = channels, (frames, height, width)
+        self.out = Features(dim=dim, grid=grid, masked=spec.ragged)
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """(B, T, C, H, W) → (B, *grid, dim), mask (B, T) where the clips differ in length."""
+        """(B, T, C, H, W) → (B, *grid, dim), and a mask (B, T) where the clips differ in length."""
         if x.shape[1] > self.frames and lengths is None:
-            x = self._cropped(x)
+            x = self._crop(x)
         if self.training and (self.flip or self.shift):
             frames = x.shape[1:3]
-            x = varied(x.flatten(1, 2), self.flip, self.shift).unflatten(1, frames)
-        mask = None if lengths is None else mask_of(lengths, x.shape[1])
-        x = keep(self._seen(centred(x, self.mean, self.std), mask), mask)
+            x = augment(x.flatten(1, 2), self.flip, self.shift).unflatten(1, frames)
+        mask = None if lengths is None else length_mask(lengths, x.shape[1])
+        x = normalize_pixels(x, self.mean, self.std)
+        if self.sees != "pixels":
+            motion = (x - _mean_frame(x, mask)) * (self.std / self.motion_std)
+            x = motion if self.sees == "motion" else torch.cat((x, motion), 2)
+        x = mask_fill(x, mask)
         if len(self.out.grid) == 1:
             return x.flatten(2), mask
         return x.permute(0, 1, 3, 4, 2), mask
 
-    def _seen(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """(B, T, C, H, W) of centred pixels → the same, or twice the channels."""
-        if self.sees == "pixels":
-            return x
-        motion = (x - _mean_frame(x, mask)) * (self.std / self.motion_std)
-        return motion if self.sees == "motion" else torch.cat((x, motion), 2)
-
-    def _cropped(self, x: Tensor) -> Tensor:
+    def _crop(self, x: Tensor) -> Tensor:
         """(B, T, C, H, W) → (B, frames, C, H, W)."""
-        spare = x.shape[1] - self.frames
+        surplus = x.shape[1] - self.frames
         if not self.training:
-            return x[:, spare // 2 :][:, : self.frames]
-        start_B = torch.randint(spare + 1, (len(x),), device=x.device)
-        place_BT = start_B[:, None] + torch.arange(self.frames, device=x.device)
-        return x[torch.arange(len(x), device=x.device)[:, None], place_BT]
+            return x[:, surplus // 2 :][:, : self.frames]
+        start_B = torch.randint(surplus + 1, (len(x),), device=x.device)
+        frame_BT = start_B[:, None] + torch.arange(self.frames, device=x.device)
+        return x[torch.arange(len(x), device=x.device)[:, None], frame_BT]
 
 
-def _check(spec: DataSpec, sees: str, motion_std: float, crop: int | None) -> None:
-    """Raise ValueError with everything that is wrong."""
-    wrong = []
+def _find_problems(spec: DataSpec, sees: str, motion_std: float, crop: int | None) -> Iterator[str]:
     if not motion_std > 0:
-        wrong.append(f"stem.motion_std must be above 0, came {motion_std}")
+        yield f"stem.motion_std must be above 0, got {motion_std}"
     if sees not in get_args(Sees):
-        wrong.append(f"stem.sees is one of {', '.join(get_args(Sees))}; came {sees!r}")
+        yield f"stem.sees must be one of {', '.join(get_args(Sees))}; got {sees!r}"
     if crop is not None and spec.ragged:
-        wrong.append(f"stem.crop needs clips of one length, and those of {spec.name} differ")
+        yield f"stem.crop needs clips of equal length; those of {spec.name} differ"
     elif crop is not None and not 1 <= crop <= spec.shape[0]:
-        wrong.append(f"stem.crop is from 1 to the clip's {spec.shape[0]} frames; came {crop}")
-    if wrong:
-        raise ValueError("; ".join(wrong))
+        yield f"stem.crop must be from 1 to {spec.shape[0]}, the clip's frames; got {crop}"
 
 
 def _mean_frame(x: Tensor, mask: Tensor | None) -> Tensor:
-    """(B, T, C, H, W), mask → mean over the real frames (B, 1, C, H, W)."""
-    frames = counts(x, mask).clamp(min=1).to(x.dtype)
-    return keep(x, mask).sum(1, keepdim=True) / frames[:, None, None, None, None]
+    """(B, T, C, H, W), mask → mean over the valid frames (B, 1, C, H, W)."""
+    frames = count_valid(x, mask).clamp(min=1).to(x.dtype)
+    return mask_fill(x, mask).sum(1, keepdim=True) / frames[:, None, None, None, None]

@@ -2,7 +2,7 @@
 
 import sys
 
-from quintain.cli import main
+from quintain.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

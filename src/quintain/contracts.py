@@ -1,13 +1,20 @@
-"""The one page a plugin author reads: what a dataset, stem, model, head and hardware must offer.
+"""The contracts of plugins: the interfaces of datasets, stems, cores, heads, hardware and meters.
 
     dataset ──► stem ──(B, *grid, dim)──► core ──(B, *grid, dim)──► head ──► loss, scores
 
-A *dataset* publishes a `DataSpec`. A *stem* knows the modality and turns a batch into features.
-The *core* (what `model=` chooses) knows neither data nor task. A *head* knows the task.
-All three are ordinary `torch.nn.Module`s; nothing has to be subclassed or registered.
+A *dataset* describes itself with a `DataSpec` and returns batches. A *stem* turns the inputs of
+one modality into features. The *core* is the architecture that `model=` selects; it depends on
+neither data nor task. A *head* turns the core's output into predictions, loss and scores of one
+task. *Hardware* defines where a run executes and which *meters* measure it.
 
-Legend for shapes: B batch, T steps along the first axis, D features, grid (T, ...) without B, D.
-This module imports no torch, so configuration, records and reports stay light.
+A plugin is any class with the attributes and methods of its protocol below; nothing has to be
+subclassed or registered. Stems, cores and heads are `torch.nn.Module`s. `quintain new` writes
+examples; short ones in `plugins/` are `dataset/sunspots.py`, `model/mlp.py`, `stem/text.py`,
+`head/regress.py` and `hardware/cpu.py`.
+
+Shapes: B samples of a batch, T steps of the first axis, C channels, U symbols of a target,
+dim features, grid = the sizes of all axes between B and dim, as in (B, *grid, dim).
+This module imports no torch, so that configuration, records and reports load quickly.
 """
 
 from __future__ import annotations
@@ -23,282 +30,299 @@ if TYPE_CHECKING:
 Modality = Literal["image", "video", "speech", "text", "series"]
 Task = Literal["classify", "regress", "forecast", "next_token", "transcribe", "generate"]
 Split = Literal["train", "val", "test"]
-Reads = Literal["grid", "sequence"]
-Asks = Literal["summary", "positions", "memory"]
+InputLayout = Literal["grid", "sequence"]
+OutputMode = Literal["summary", "positions", "memory"]
 Side = Literal["x", "y"]
 Direction = Literal["max", "min"]
 
 
-class Skip(Exception):
-    """Raised by a stem, core or head that cannot serve what it is given; its text is the reason.
+class Unsupported(Exception):
+    """Raised by a stem, core or head that does not support its input; the message is the reason.
 
-    Preflight builds every cell on the meta device, so the cell is listed as *skipped*, with this
-    reason, before any data or accelerator is touched.
+    Before a sweep, every model is built on the meta device; this error marks its runs as skipped.
     """
 
 
 class Batch(NamedTuple):
-    """Some samples of one split.
+    """Samples of one split: inputs x, targets y and their lengths.
 
-    | modality | x | task | y |
-    | --- | --- | --- | --- |
-    | image | pixels (B, C, H, W) | classify | long (B,) |
-    | video | pixels (B, T, C, H, W) | regress | float (B, targets), standardised |
-    | speech | float (B, N) samples in [-1, 1] | forecast | float (B, horizon, targets), the same |
-    | text | long (B, T) | next_token | long (B, T), `y[:, t] = x[:, t + 1]` |
-    | series | float (B, T, channels), standardised | transcribe, generate | long (B, U) |
+    x by modality:
+    * image: pixels (B, C, H, W), uint8 or float in [0, 1]; video: the same, (B, T, C, H, W)
+    * speech: float (B, T) in [-1, 1]; text: long (B, T), tokens
+    * series: float (B, T, C), standardised
 
-    Pixels are bytes (uint8) or floats in [0, 1]. Standardised is by the train split.
-    `lengths`, long (B,), counts the valid steps of `x` along axis 1; None where all are valid.
-    `y_lengths`, long (B,), counts the symbols of `y` of transcribe and generate; else None.
-    What lies behind a sample's length is zero and must change no result. A batch may be cut to
-    its own longest sample.
+    y by task:
+    * classify: long (B,); next_token: long (B, T), `y[:, t] = x[:, t + 1]`
+    * regress: float (B, targets), standardised; forecast: the same, (B, horizon, targets)
+    * transcribe, generate: long (B, U), symbols
+
+    Standardised values have mean 0 and standard deviation 1 in the train split. Steps after a
+    length are zero and must not change any result. A batch may be cut to its longest sample.
     """
 
     x: Tensor
     y: Tensor
-    lengths: Tensor | None = None
-    y_lengths: Tensor | None = None
+    lengths: Tensor | None = None  # long (B,): valid steps of x along axis 1; None: all
+    y_lengths: Tensor | None = None  # long (B,): valid symbols of y; transcribe, generate only
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lexicon:
-    """How the words of transcripts are spelt: each as its symbols, and the symbol between two.
+    """The words of a transcription dataset, for decoding that is constrained to these words."""
 
-    None where a transcript is one word.
-    """
-
-    words: tuple[tuple[int, ...], ...]
-    between: int | None = None
+    words: tuple[tuple[int, ...], ...]  # each word as a sequence of symbols
+    between: int | None = None  # the symbol between two words; None: one word per transcript
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataSpec:
-    """What a dataset says of itself before it is loaded. Sizes never stand in YAML.
+    """The description of a dataset; complete in `__init__`, before anything is downloaded.
 
-    `shape` is that of one sample's `x` as `Batch` has it, without B; for ragged data its first
-    entry is the longest length. A dataset knows all this in `__init__`, before any download.
+    Input and output sizes of models are derived from it, so the YAML of a model has none.
     """
 
-    name: str
+    name: str  # the option's name, as in `dataset=digits`
     modality: Modality
     task: Task
-    shape: tuple[int, ...]
-    classes: tuple[str, ...] = ()  # classify: names, in the order of the labels
-    vocabulary: int = 0  # text: number of token types
-    sample_rate: int = 0  # speech: Hz
-    targets: tuple[str, ...] = ()  # regress, forecast: names of what is predicted; a forecast is
-    # of x's first channels, so many as there are names; () = of all channels
-    horizon: int = 0  # forecast: steps to predict
-    season: int = 0  # forecast: steps of one season, for the seasonal-naive reference; 0 = none
-    symbols: int = 0  # transcribe, generate: number of symbol types, 0 … symbols - 1; what else a
-    # head needs (blank, begin, end) is its own
-    target_length: int = 0  # transcribe, generate: the longest y
-    lexicon: Lexicon | None = None  # transcribe: the words of the train split, where they are spelt
-    separator: str = ""  # text: what stands between two tokens, for counts of characters
-    ragged: bool = False  # samples differ in length: batches carry `lengths`
-    generated: bool = False  # made by a program, not observed; shown wherever the name appears
+    shape: tuple[int, ...]  # of one sample's x, without B; if ragged, the first size is the largest
+    classes: tuple[str, ...] = ()  # classify: names in the order of the labels
+    vocabulary: int = 0  # text: number of token types of x
+    sample_rate: int = 0  # speech: in Hz
+    targets: tuple[str, ...] = ()  # regress: names of the values; forecast: of the first channels
+    # of x, which are predicted; (): all channels are
+    horizon: int = 0  # forecast: number of steps to predict
+    season: int = 0  # forecast: steps of a season, for the seasonal-naive baseline; 0: none
+    symbols: int = 0  # transcribe, generate: number of symbol types of y, without special symbols
+    target_length: int = 0  # transcribe, generate: length of the longest y
+    lexicon: Lexicon | None = None  # transcribe: words of the train split, if symbols are letters
+    separator: str = ""  # text: the string between two tokens, counted in bits per character
+    ragged: bool = False  # samples differ in length, so batches have `lengths`
+    generated: bool = False  # synthetic, not observed; reports show this next to the name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Features:
-    """What flows between stem, core and head: a tensor (B, *grid, dim) and a mask or None.
+    """The description of a tensor (B, *grid, dim) between stem, core and head, and of its mask.
 
-    The mask, bool (B, grid[0]), is True where a step is real; only the first axis can be ragged.
-
-    Args:
-        dim: size of the last axis.
-        grid: sizes of the axes between batch and features; for ragged data the largest.
-        masked: a mask comes with the tensor.
-        causal: position t may depend on positions ≤ t only (of a one-axis grid).
-        asks: what the head will do with the core's output. "summary": a mean and the last step, so
-            the core may shrink the grid as it likes. "positions": one output at each position of
-            the first axis, in order; the core must keep it and folds other axes into the features,
-            (B, grid[0], dim). "memory": something to attend to; one axis of any length.
+    The mask, bool (B, grid[0]), is True at valid steps. Only the first axis of the grid can be
+    ragged, and a batch may be shorter than grid[0]. `output_mode` is the use of the core's output:
+    * "summary": the head uses the mean and the last step, so the core may change the grid;
+    * "positions": the head predicts at each step of the first axis. The core keeps this axis and
+      its order, and flattens other axes into the features: (B, grid[0], dim);
+    * "memory": a decoder attends to the output, which has one axis of any length.
     """
 
-    dim: int
-    grid: tuple[int, ...]
-    masked: bool = False
-    causal: bool = False
-    asks: Asks = "summary"
+    dim: int  # size of the last axis
+    grid: tuple[int, ...]  # sizes of the axes between B and dim; the largest ones of ragged data
+    masked: bool = False  # a mask comes with the tensor
+    causal: bool = False  # the output at step t may depend on inputs at steps ≤ t only
+    output_mode: OutputMode = "summary"
 
 
 class Stem(Protocol):
-    """Modality → features. Built as `stem(spec, reads=core.reads, **yaml)`.
+    """A module that turns inputs into features; built as `Stem(spec, input_layout=…, **settings)`.
 
-    `reads` says how the core wants the data: "grid" keeps the natural axes (an image is (H, W)),
-    "sequence" makes one axis (an image is H rows). `reading` names the choice for the record.
+    The core defines the `input_layout`. "grid" keeps the axes of the data, such as (H, W) of an
+    image; "sequence" makes one axis, such as the H rows of an image.
     """
 
-    out: Features
-    reading: str
+    out: Features  # describes the output
+    layout: str  # the axes of the grid in words, such as "rows"; stored in the record of a run
 
     def __call__(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """`Batch.x`, `Batch.lengths` → features (B, *grid, dim), mask (B, grid[0]) or None."""
-        ...
+        """Turn `Batch.x` and `Batch.lengths` into features (B, *grid, dim) and a mask or None."""
 
 
 class Core(Protocol):
-    """Features → features; an architecture. Built as `core(stem.out, width=..., **yaml)`.
+    """A module that turns features into features; built as `Core(inp, width=…, **settings)`.
 
-    `width` is a float that scales every inner size, so that a parameter budget can be met closely;
-    `quintain.kit.widths` turns it into layer sizes. Where `inp.masked`, what stands behind the mask
-    must not change what stands before it; where `inp.causal`, the future must not change the past.
-    Raise `Skip(reason)` in `__init__` for features the architecture cannot serve.
+    `inp` describes the stem's output and has `causal` and `output_mode` of the head. `width` is a
+    float that scales every layer, so that a parameter budget can be met closely;
+    `quintain.nn.widths` turns it into layer sizes. A core without `width` has a fixed size.
+
+    If `inp.masked`, inputs at masked steps must not change outputs at valid steps. If `inp.causal`,
+    later inputs must not change earlier outputs. `__init__` raises `Unsupported(reason)` for
+    features that the architecture does not support.
     """
 
-    reads: ClassVar[Reads]
-    out: Features
+    input_layout: ClassVar[InputLayout]  # the layout that the stem must return
+    out: Features  # describes the output
 
     def __call__(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """(B, *inp.grid, inp.dim), mask → (B, *out.grid, out.dim), mask of out.grid[0] or None."""
-        ...
+        """Turn (B, *inp.grid, inp.dim) and a mask (B, inp.grid[0]) or None into
+        (B, *out.grid, out.dim) and a mask (B, out.grid[0]) or None.
+        """
 
 
 MakeCore = Callable[[Features], Core]
-"""Builds another core of the same architecture and width: how a head gets its decoder."""
-
+"""A function that builds another core of the same architecture and width, for a decoder."""
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """One measure of quality: its name, which way is better, and its unit."""
+    """One measure of quality."""
 
     name: str
-    direction: Direction
+    direction: Direction  # whether the largest or the smallest value is best
     unit: str
 
 
 class Head(Protocol):
-    """Features → prediction, loss and scores. Built as `head(core.out, spec, make_core, **yaml)`.
+    """A module that predicts; built as `Head(core.out, spec, make_core, **settings)`.
 
-    `causal` and `asks` are handed to the core in its `Features`.
-    `scores[0]` is the main one: it chooses the weights (on validation) and ranks the models.
-    `references` are the free rows of every dataset: a name, and a function of the dataset and its
-    stem (reading "sequence") that fits on the train split and returns a predictor, whose result
-    stands for that of `answer`. The first is the naive one.
+    `baselines` are simple models for comparison by name, the simplest first. Each is a function of
+    the dataset and a stem with input layout "sequence", which fits to the train split and returns
+    a function from a batch to predictions like those of `predict`.
+
+    `scores` are the measures of quality. The first is the main score: on the validation split it
+    selects the best weights, on the test split it ranks the models.
     """
 
-    causal: ClassVar[bool]
-    asks: ClassVar[Asks]
-    references: ClassVar[Mapping[str, Callable[[Dataset, Stem], Predictor]]]
+    causal: ClassVar[bool]  # for the core's `Features`
+    output_mode: ClassVar[OutputMode]  # for the core's `Features`
+    baselines: ClassVar[Mapping[str, Baseline]]
 
     @property
     def scores(self) -> tuple[Score, ...]: ...
 
     def __call__(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
-        """Features (B, *grid, dim) → prediction: logits or values, B first. May read `batch.y`."""
-        ...
+        """Turn the core's output and mask into the argument of `loss`: logits or values, B first.
+        May read `batch.y`, as a decoder under teacher forcing does.
+        """
 
     def loss(self, prediction: Tensor, batch: Batch) -> Tensor:
-        """Prediction, batch → the scalar that training lowers (a mean over what is predicted)."""
-        ...
+        """Return the scalar that training minimises: a mean over `num_targets(batch)` targets."""
 
-    def weight(self, batch: Batch) -> int:
-        """How many things `loss` is a mean over: samples, or the symbols that are predicted.
+    def num_targets(self, batch: Batch) -> int:
+        """Return the number of targets that `loss` averages over: samples, or valid symbols.
 
-        The loss of a batch is the mean of its parts' losses by their weights, which is what lets
-        several devices, or several smaller steps, train as one.
+        It weights the losses of devices and micro-batches, to give the loss of the whole batch.
         """
-        ...
 
-    def answer(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
-        """What is scored and shown, B first; must not read `batch.y`.
+    def predict(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
+        """Return the predictions that are scored, with B first; must not read `batch.y`.
 
-        For most tasks the prediction itself; of transcribe and generate the symbols that were
-        found, long (B, U), -1 behind the end of each.
+        For most tasks this is the output of `__call__`. For transcribe and generate it is the
+        decoded symbols, long (B, U), with -1 after the end of each sequence.
         """
-        ...
 
     def metrics(self, dataset: Dataset) -> dict[str, Metric]:
-        """A fresh torchmetrics object for each of `scores`, by name; the dataset is set up."""
-        ...
+        """Return a new torchmetrics object for each of `scores` by name; `dataset` is set up."""
 
-    def update(self, metrics: dict[str, Metric], answer: Tensor, batch: Batch) -> None:
-        """Add one batch to the metrics, each real position counted once."""
-        ...
+    def update(self, metrics: dict[str, Metric], prediction: Tensor, batch: Batch) -> None:
+        """Add the predictions of one batch to the metrics; each valid position counts once."""
 
-    def samples(self, answer: Tensor, batch: Batch, dataset: Dataset) -> list[Json]:
-        """For each sample `{"truth": …, "prediction": …}` as JSON has it, for people to look at."""
-        ...
+    def samples(self, prediction: Tensor, batch: Batch, dataset: Dataset) -> list[Json]:
+        """Return `{"truth": …, "prediction": …}` for each sample, as JSON values for reports."""
 
 
-Predictor = Callable[[Batch], "Tensor"]
+Predictor = Callable[[Batch], "Tensor"]  # a fitted baseline: batch → the output of `Head.predict`
+Baseline = Callable[["Dataset", Stem], Predictor]  # fits a simple model to the train split
 
 
 class Dataset(Protocol):
-    """Real or generated data with fixed splits; `quintain.kit.dataset` has the usual base class.
+    """Data with fixed splits; usually a subclass of `quintain.plugin_api.InMemory` or `OnDisk`.
 
-    `prepare_data` downloads and verifies, once a machine; `setup` loads. Neither runs in
-    `__init__`. The same samples come in the same order on every machine.
+    `prepare_data` downloads and verifies files, once per machine; `setup` loads them. `__init__`
+    does neither. Samples and their order are the same on every machine.
     """
 
     spec: DataSpec
 
     def prepare_data(self) -> None: ...
-
     def setup(self, stage: str) -> None: ...
 
     def size(self, split: Split) -> int:
-        """Number of samples in a split, after `setup`."""
-        ...
+        """Return the number of samples of a split; called after `setup`."""
 
-    def take(self, split: Split, indices: Tensor) -> Batch:
-        """The samples at `indices`, long (B,), as one batch."""
-        ...
+    def batch(self, split: Split, indices: Tensor) -> Batch:
+        """Return the samples at `indices`, long (B,), as one batch."""
 
     def lengths(self, split: Split) -> Tensor | None:
-        """Valid steps of `x` of each sample, long (N,); None: all are equal, or must be read."""
-        ...
+        """Return the valid steps of each sample of `x`, long (N,), in the order of the split.
+
+        None if all samples have the same length, or if the files would have to be read for it.
+        """
 
     def fingerprint(self) -> str:
-        """`sha256:` of the content of all splits: the same data has the same fingerprint."""
-        ...
+        """Return `sha256:` and the hash of the content of all splits."""
 
-    def text(self, tokens: Sequence[int], side: Side) -> str:
-        """Tokens of `x` (modality text) or `y` (transcribe, generate) → what a person reads."""
-        ...
+    def decode(self, tokens: Sequence[int], side: Side) -> str:
+        """Return tokens of `x` (text) or symbols of `y` (transcribe, generate) as a string."""
 
-    def restore(self, y: Tensor) -> Tensor:
-        """Targets of regress and forecast, (B, …, targets) → in their own units."""
-        ...
+    def inverse_transform(self, y: Tensor) -> Tensor:
+        """Return standardised targets (B, …, targets) in the original unit (regress, forecast)."""
+
+
+class OptionalDatasetAttributes(Protocol):
+    """Attributes that a dataset may have, and their defaults."""
+
+    notes: tuple[str, ...] = ()
+    """Remarks about the data, such as skipped files; shown to users and stored in records."""
+    streams: bool = False
+    """True if batches are read from files; a thread then loads the next batch during training."""
 
 
 class Meter(Protocol):
-    """Measures one thing over a run; a value that cannot be had is absent, with a reason."""
+    """Measures one quantity of a run, such as its energy."""
 
-    name: str
+    name: str  # of the quantity, with its unit: `energy_kwh`
 
     def start(self) -> None: ...
-
     def stop(self) -> None: ...
 
     def read(self) -> float | str:
-        """The value in the unit the name says, or the reason why there is none."""
-        ...
+        """Return the value, or the reason why there is none; may be called before `stop`."""
+
+
+class OptionalMeterAttributes(Protocol):
+    """Attributes that a meter may have, and their defaults."""
+
+    whole_machine: bool = False
+    """True if the value is that of the whole machine, and so is not summed over processes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankPlacement:
+    """The position of one process among all processes of a run (torch.distributed)."""
+
+    rank: int  # among all processes, from 0
+    local_rank: int  # among the processes on its machine, from 0
+    world_size: int  # number of all processes
+    address: str  # of the machine on which rank 0 listens
+    port: int  # on which rank 0 listens; 0: rank 0 chooses a free one
 
 
 class Hardware(Protocol):
-    """Where a run executes. Imports no torch before a method needs it: planning asks `missing`."""
+    """Where a run executes. `__init__` and `missing` must not import torch: planning calls them."""
 
     def missing(self) -> str | None:
-        """None where this machine has the devices, else what is not there."""
-        ...
+        """Return the reason why this machine cannot be used; None if it has the devices."""
 
     def trainer_arguments(self) -> dict[str, Any]:
-        """Keyword arguments for `pytorch_lightning.Trainer` (accelerator, devices, precision…)."""
-        ...
+        """Return keyword arguments of `pytorch_lightning.Trainer`: accelerator, devices, …"""
 
     def threads(self) -> int:
-        """Number of CPU threads that one run may use."""
-        ...
+        """Return the number of CPU threads that one process of a run may use."""
 
     def meters(self) -> list[Meter]:
-        """Fresh meters of this hardware."""
-        ...
+        """Return new meters for one run."""
 
     def synchronize(self) -> None:
-        """Wait until the device has done what it was given, so that clocks read true."""
-        ...
+        """Wait until the device has finished all operations, so that times can be measured."""
+
+
+class OptionalHardwareAttributes(Protocol):
+    """Attributes and methods that hardware may have, and their defaults."""
+
+    timeout: float = 600.0
+    """Seconds that one process of a run waits for another before the run fails."""
+
+    def place(self) -> RankPlacement | None:
+        """Return the position of this process if srun or torchrun started it, else None.
+
+        Raises:
+            ValueError: the environment contradicts the settings.
+        """
+        return None

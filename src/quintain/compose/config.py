@@ -1,6 +1,6 @@
-"""From words to configurations: Hydra's compose, and the options that were chosen.
+"""Composes configurations from overrides, and loads single options.
 
-No torch here: planning forty cells that are all in the store takes a second.
+Nothing here imports torch, so that a sweep whose cells all have a result is planned in a second.
 """
 
 from __future__ import annotations
@@ -20,141 +20,157 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from quintain.compose.assemble import Assembler
-from quintain.compose.cells import package_hash, source_hash
-from quintain.compose.content import content_hash
-from quintain.compose.diagnose import Uncomposable, explain, unknown_options
-from quintain.compose.errors import UsageError
-from quintain.compose.providers import options, register
-from quintain.compose.raw import COMPOSE_ERRORS, compose_raw
+from quintain.compose.data_hash import content_hash
+from quintain.compose.diagnose import CompositionError, diagnose, find_unknown_options
+from quintain.compose.fast_compose import FastComposer
+from quintain.compose.hydra_compose import COMPOSE_ERRORS, compose_unresolved, load_yaml
+from quintain.compose.plugin_providers import available_options, register_search_path
+from quintain.compose.source_hash import package_hash, source_hash
+from quintain.errors import UsageError
 
 VERSION_BASE = "1.3"
 SEED = re.compile(r"seed=\d+")
 
 
 @dataclass(frozen=True)
-class Composed:
-    """One resolved configuration and the option that was chosen in each group.
+class Composition:
+    """The resolved configuration of one job.
 
-    `words` are the overrides that made it, None where they do not tell all; `changed` are the
-    settings off their defaults (`compose.changed`), as soon as somebody has looked.
+    Attributes:
+        config: the configuration as plain Python values.
+        choices: group → the option chosen in it.
+        overrides: the job's overrides; None if they do not determine the whole configuration.
+        non_defaults: settings that differ from their defaults; `compose.non_defaults` finds them.
     """
 
     config: dict[str, Any]
     choices: dict[str, str]
-    words: tuple[str, ...] | None = None
-    changed: dict[str, Any] = field(default_factory=dict)
+    overrides: tuple[str, ...] | None = None
+    non_defaults: dict[str, Any] = field(default_factory=dict)
 
 
 @contextmanager
-def composer() -> Iterator[dict[str, dict[str, str]]]:
-    """Hydra, ready to compose; gives all options (group → name → provider)."""
-    register()
+def hydra_session() -> Iterator[dict[str, dict[str, str]]]:
+    """Initialise Hydra, clear all caches of file contents, and yield group → option → provider."""
+    register_search_path()
     GlobalHydra.instance().clear()
-    for remembered in (
-        compose_raw,
-        _composed,
-        assembler,
-        option_config,
+    for cached in (
+        compose_unresolved,
+        _compose_or_diagnose,
+        fast_composer,
+        load_option,
         source_hash,
         package_hash,
         content_hash,
     ):
-        remembered.cache_clear()
+        cached.cache_clear()
     with initialize_config_module("quintain.conf", version_base=VERSION_BASE):
-        yield options()
+        yield available_options()
 
 
-def compose_one(overrides: Sequence[str]) -> Composed:
-    """Compose one cell's configuration; raises UsageError with every problem in `overrides`.
+def compose_job(overrides: Sequence[str]) -> Composition:
+    """Compose the configuration of one job; it must not be changed, because jobs share parts.
 
-    Hydra takes 0.1 s for it, so the plain case is put together from parts (`compose.assemble`),
-    which are shared and not to be changed; and repeats that differ in the seed are composed once.
+    Hydra needs 0.1 s for a configuration, so it is used only where `FastComposer` cannot be. The
+    seed is set afterwards, so that jobs that differ only in their seeds are composed once.
+
+    Raises:
+        UsageError: with every problem of the overrides.
     """
-    seeds = [o for o in overrides if SEED.fullmatch(o)]
-    others = tuple(o for o in overrides if not SEED.fullmatch(o))
-    seed = {"seed": int(seeds[-1].partition("=")[2])} if seeds else {}
-    if assembled := assembler().assemble(others):
-        config, choices = assembled
-        return Composed(config | seed, choices, others)
-    return compose_by_hydra(others, seed)
+    seedless, seed = _split_seed(overrides)
+    if composed := fast_composer().compose(seedless):
+        config, choices = composed
+        return Composition(config | seed, choices, seedless)
+    return compose_with_hydra(seedless, seed)
 
 
-def compose_by_hydra(overrides: Sequence[str], seed: dict[str, int]) -> Composed:
-    """Compose one cell's configuration, whatever form its files and words have."""
-    found = _composed(tuple(overrides))
-    if isinstance(found, Uncomposable):
-        raise found
-    config = found.copy()
+def _split_seed(overrides: Sequence[str]) -> tuple[tuple[str, ...], dict[str, int]]:
+    """Separate overrides such as `seed=1` from the others; the last one counts."""
+    seeds = [text for text in overrides if SEED.fullmatch(text)]
+    seedless = tuple(text for text in overrides if text not in seeds)
+    return seedless, {"seed": int(seeds[-1].partition("=")[2])} if seeds else {}
+
+
+def compose_with_hydra(overrides: Sequence[str], seed: dict[str, int]) -> Composition:
+    """Compose the configuration of one job with Hydra.
+
+    Raises:
+        UsageError: with every problem of the overrides.
+    """
+    config = _compose_or_diagnose(tuple(overrides))
+    if isinstance(config, CompositionError):
+        raise config
+    config = config.copy()
     config.merge_with(seed)
-    return resolved(config)
+    return resolve_config(config)
 
 
-def agree(overrides: Sequence[str]) -> None:
-    """Hold assembling against composing for these words; where they differ, Hydra composes all."""
-    words = tuple(o for o in overrides if not SEED.fullmatch(o))
-    if (found := assembler().assemble(words)) is None:
+def check_fast_compose(overrides: Sequence[str]) -> None:
+    """Compare `FastComposer` with Hydra for one job; if they differ, use Hydra for all jobs."""
+    seedless, _ = _split_seed(overrides)
+    if (composed := fast_composer().compose(seedless)) is None:
         return
     try:
-        exact = compose_by_hydra(words, {})
+        expected = compose_with_hydra(seedless, {})
     except UsageError:
-        assembler().off()
+        fast_composer().disable()
         return
-    if _text(found) != _text((exact.config, exact.choices)):
-        assembler().off()
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
+    expected_json = json.dumps([expected.config, expected.choices], sort_keys=True)
+    if json.dumps(composed, sort_keys=True) != expected_json:
+        fast_composer().disable()
 
 
 @lru_cache(maxsize=1)
-def assembler() -> Assembler:
-    """Puts configurations together from the YAML files as they are now."""
-    return Assembler(default_data_dir())
+def fast_composer() -> FastComposer:
+    """Return the fast composer of this Hydra session."""
+    return FastComposer(default_data_dir())
 
 
 @lru_cache(maxsize=64)
-def _composed(overrides: tuple[str, ...]) -> DictConfig | Uncomposable:
-    if unknown := unknown_options(overrides):
-        return explain(overrides, UsageError(unknown))
+def _compose_or_diagnose(overrides: tuple[str, ...]) -> DictConfig | CompositionError:
+    if problems := find_unknown_options(overrides):
+        return diagnose(overrides, UsageError(problems))
     try:
-        return compose_raw(overrides)
+        return compose_unresolved(overrides)
     except COMPOSE_ERRORS as error:
-        return explain(overrides, error)
+        return diagnose(overrides, error)
 
 
-def resolved(config: DictConfig) -> Composed:
-    """Plain values and choices of what Hydra composed (with its `hydra` node)."""
+def resolve_config(config: DictConfig) -> Composition:
+    """Return the composition of a configuration that Hydra composed with its `hydra` node.
+
+    Raises:
+        UsageError: a required setting has no value, or an interpolation fails.
+    """
     choices = {k: v for k, v in config.hydra.runtime.choices.items() if v and "/" not in k}
     if config.get("data_dir") is None:
         config.data_dir = default_data_dir()
-    plain = OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"])
+    plain = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     if missing := sorted(OmegaConf.missing_keys(plain)):
         raise UsageError(f"{key} has to be given: {key}=…" for key in missing)
     try:
         values = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise UsageError(str(error).splitlines()[0]) from error
-    ours = config.hydra.job.config_name == "config"
-    words = tuple(config.hydra.overrides.task) if ours else None
-    return Composed(cast(dict[str, Any], values), choices, words)
+    # With another primary config (--config-name) the overrides are not the whole difference.
+    is_complete = config.hydra.job.config_name == "config"
+    overrides = tuple(config.hydra.overrides.task) if is_complete else None
+    return Composition(cast(dict[str, Any], values), choices, overrides)
 
 
 def default_data_dir() -> str:
-    """`QUINTAIN_DATA`, or a cache folder of the user's."""
+    """Return `QUINTAIN_DATA`, or the folder `quintain` in the user's cache folder."""
     return os.environ.get("QUINTAIN_DATA") or str(platformdirs.user_cache_path("quintain"))
 
 
 @lru_cache(maxsize=64)
-def option_config(group: str, name: str) -> dict[str, Any]:
-    """The configuration of one option alone, its YAML as it stands; not to be changed.
+def load_option(group: str, name: str) -> dict[str, Any]:
+    """Return the configuration of one option; it must not be changed.
 
-    Only one that has a defaults list is composed: it takes Hydra 0.1 s.
+    Only an option with a defaults list is composed by Hydra, which takes 0.1 s.
     """
     path = f"{group}/{name}"
-    for source in GlobalHydra.instance().config_loader().get_sources():
-        if source.is_config(path) and "defaults" not in (own := source.load_config(path).config):
-            return cast(dict[str, Any], OmegaConf.to_container(own, resolve=True))
-    config = OmegaConf.to_container(compose(path), resolve=True)
-    return cast(dict[str, Any], cast(dict[str, Any], config)[group])
+    if (file := load_yaml(path)) is not None and "defaults" not in file.config:
+        return cast(dict[str, Any], OmegaConf.to_container(file.config, resolve=True))
+    values = OmegaConf.to_container(compose(path), resolve=True)
+    return cast(dict[str, Any], cast(dict[str, Any], values)[group])

@@ -1,7 +1,7 @@
-"""Why words do not compose: each problem as a sentence, and the words as they were likely meant.
+"""Explains why overrides do not compose, with one message for each wrong override.
 
-Hydra stops at the first problem. Here each word is judged beside the good ones, and what is left
-after mending can be composed, so that the values in it are judged in the same answer.
+Hydra stops at the first problem. Here each override is checked together with the valid ones. Wrong
+options are replaced by similar ones, so that the values of all other settings can be checked too.
 """
 
 from __future__ import annotations
@@ -15,73 +15,78 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from yaml import MarkedYAMLError
 
-from quintain.compose.bind import omitted
-from quintain.compose.errors import UsageError, guess, nearest
-from quintain.compose.providers import options
-from quintain.compose.raw import COMPOSE_ERRORS, compose_raw
+from quintain.compose.hydra_compose import COMPOSE_ERRORS, compose_unresolved
+from quintain.compose.instantiate import omitted_settings
+from quintain.compose.plugin_providers import available_options
+from quintain.errors import UsageError, guess, nearest
 
-FOLDER = "quintain_plugins"  # where `quintain new` writes, unless told otherwise
+SCAFFOLD_FOLDER = "quintain_plugins"  # the default folder of `quintain new`
 
 
-class Uncomposable(UsageError):
-    """Words that do not compose; `mended` are those that do, with the nearest options."""
+class CompositionError(UsageError):
+    """Overrides do not compose; `corrected` are similar overrides that do."""
 
-    def __init__(self, problems: Sequence[str], mended: Sequence[str]) -> None:
+    def __init__(self, problems: Sequence[str], corrected: Sequence[str]) -> None:
         super().__init__(problems)
-        self.mended = list(mended)
+        self.corrected = list(corrected)
 
 
-def unknown_options(overrides: Sequence[str]) -> list[str]:
-    """A sentence for each word that chooses what is not there, whatever Hydra makes of it."""
-    known = options()
-    return [text for o in _parsed(overrides) if (text := _unknown_option(o, known))]
+def find_unknown_options(overrides: Sequence[str]) -> list[str]:
+    """Return one message for each override that chooses an option that does not exist."""
+    options = available_options()
+    return [text for o in _parse(overrides) if (text := _find_option_problem(o, options))]
 
 
-def explain(overrides: Sequence[str], error: Exception) -> Uncomposable:
-    """Every word that is wrong by itself; where there is none, Hydra's own first words."""
-    known = options()
-    problems, groups, others = [], [], []
-    lost = set()  # groups whose option cannot even be guessed: their settings cannot be judged
-    for override in _parsed(overrides):
-        word, group = override.input_line or "", override.key_or_group
-        if group not in known and not group.startswith("hydra/"):
-            others.append(override)
-        elif text := _unknown_option(override, known):
-            problems.append(text)
-            close = guess(str(override.value()), known.get(group, ()))
-            groups += [f"{group}={close}"] if close else []
-            lost |= set() if close else {group}
+def diagnose(overrides: Sequence[str], error: Exception) -> CompositionError:
+    """Return an error with one message for each wrong override.
+
+    If no single override is wrong, the message is the first line of `error`, which Hydra raised.
+    """
+    options = available_options()
+    problems, choices, settings = [], [], []
+    unknown_parts = set()  # parts without a similar option: their settings cannot be checked
+    for override in _parse(overrides):
+        group = override.key_or_group
+        if group not in options and not group.startswith("hydra/"):
+            settings.append(override)
+        elif not (problem := _find_option_problem(override, options)):
+            choices.append(override.input_line or "")
         else:
-            groups.append(word)
-    judged = [o for o in others if o.key_or_group.partition(".")[0] not in lost]
-    wrong = dict(_wrong_settings(judged, groups))
-    problems += wrong.values()
-    kept = [o.input_line or "" for o in judged if o.input_line not in wrong]
-    return Uncomposable(problems or [first_line(error)], [*groups, *kept])
+            problems.append(problem)
+            if similar := guess(str(override.value()), options.get(group, ())):
+                choices.append(f"{group}={similar}")
+            else:
+                unknown_parts.add(group)
+    settings = [o for o in settings if o.key_or_group.partition(".")[0] not in unknown_parts]
+    setting_problems = dict(_find_setting_problems(settings, choices))
+    problems += setting_problems.values()
+    valid = [o.input_line or "" for o in settings if o.input_line not in setting_problems]
+    return CompositionError(problems or [first_line(error)], [*choices, *valid])
 
 
-def _wrong_settings(
-    overrides: Sequence[Override], groups: Sequence[str]
+def _find_setting_problems(
+    settings: Sequence[Override], choices: Sequence[str]
 ) -> Iterator[tuple[str, str]]:
-    """(word, sentence) of each setting that does not go with the chosen options."""
+    """Yield override and message for each setting that does not fit the chosen options."""
     try:
-        config = compose_raw(tuple(groups))
+        config = compose_unresolved(tuple(choices))
     except COMPOSE_ERRORS:
         return
-    for override in overrides:
-        word = override.input_line or ""
-        if sentence := _unknown_setting(override, config):
-            yield word, sentence
+    for override in settings:
+        text = override.input_line or ""
+        if problem := _find_unknown_key(override, config):
+            yield text, problem
             continue
         try:
-            compose_raw((*groups, word))
-        except COMPOSE_ERRORS as alone:
-            yield word, f"{word}: {first_line(alone)}"
+            compose_unresolved((*choices, text))
+        except COMPOSE_ERRORS as error:
+            yield text, f"{text}: {first_line(error)}"
 
 
-def _unknown_option(override: Override, known: dict[str, dict[str, str]]) -> str:
+def _find_option_problem(override: Override, options: dict[str, dict[str, str]]) -> str:
+    """Return a message if an override of a group does not choose one of its options, else ""."""
     group = override.key_or_group
-    if group not in known or override.is_sweep_override():
+    if group not in options or override.is_sweep_override():
         return ""
     if override.is_delete():
         return "" if group == "suite" else f"~{group}: a run needs its {group}; choose another"
@@ -89,82 +94,81 @@ def _unknown_option(override: Override, known: dict[str, dict[str, str]]) -> str
     if name is None and group == "suite":
         return ""
     if isinstance(name, str) and name:
-        name = str(name)  # quoted or not
-        if name in known[group]:
+        name = str(name)  # Hydra's type for quoted text is a subclass
+        if name in options[group]:
             return ""
-        made = Path(FOLDER) / "conf" / group / f"{name}.yaml"
-        if made.is_file():
-            return f"{group}={name}: it stands in {FOLDER}; add plugins_dir={FOLDER}"
-        return f"{group}={name}: there is no such {group}{nearest(name, known[group])}"
-    word = override.input_line
-    return f"{word}: expected the name of one {group}. Known: {', '.join(sorted(known[group]))}"
+        new_plugin = Path(SCAFFOLD_FOLDER) / "conf" / group / f"{name}.yaml"
+        if new_plugin.is_file():
+            return f"{group}={name}: it is in {SCAFFOLD_FOLDER}; add plugins_dir={SCAFFOLD_FOLDER}"
+        return f"{group}={name}: there is no such {group}{nearest(name, options[group])}"
+    names = ", ".join(sorted(options[group]))
+    return f"{override.input_line}: expected the name of one {group}. Known: {names}"
 
 
-def _unknown_setting(override: Override, config: DictConfig) -> str:
-    """Whether each step of a.b.c leads somewhere; what `+` adds may be new at its last step."""
-    steps = override.key_or_group.split(".")
+def _find_unknown_key(override: Override, config: DictConfig) -> str:
+    """Return a message if a key in `a.b.c` does not exist, else ""; `+a.b.c` may add the last."""
+    keys = override.key_or_group.split(".")
     node: Any = OmegaConf.to_container(config, resolve=False)
-    for depth, step in enumerate(steps):
-        path = ".".join(steps[:depth])
-        last = depth == len(steps) - 1
+    for depth, key in enumerate(keys):
+        path = ".".join(keys[:depth])
         if not isinstance(node, dict):
             return f"{override.input_line}: {path} is a value and has no settings"
-        if step not in node:
-            if last and depth and (override.is_add() or override.is_force_add()):
+        if key not in node:
+            is_last = depth == len(keys) - 1
+            if is_last and depth and (override.is_add() or override.is_force_add()):
                 return ""
-            chosen = config.hydra.runtime.choices.get(path)
-            return f"{override.input_line}: {_lacks(override, depth, node, chosen)}"
-        node = node[step]
+            choice = config.hydra.runtime.choices.get(path)
+            return f"{override.input_line}: {_explain_unknown_key(override, depth, node, choice)}"
+        node = node[key]
     return ""
 
 
-def _lacks(override: Override, depth: int, node: dict[str, Any], chosen: str | None) -> str:
-    """What has no such setting, and what to type instead, with a + where its YAML omits that.
+def _explain_unknown_key(
+    override: Override, depth: int, node: dict[str, Any], choice: str | None
+) -> str:
+    """Say that a node does not have the key at this depth of `a.b.c`, and what to type instead.
 
-    Only here is a plugin imported before preflight, to read its signature.
+    A setting that the plugin's signature accepts and its YAML does not list is added by `+a.b=c`.
+    To read the signature, the plugin is imported; before preflight this happens only here.
     """
-    steps = override.key_or_group.split(".")
-    path, step = ".".join(steps[:depth]), steps[depth]
+    keys = override.key_or_group.split(".")
+    path, key = ".".join(keys[:depth]), keys[depth]
+    typed = (override.input_line or "").lstrip("+")
     if "choose_from" in node:
-        word = (override.input_line or "").lstrip("+")
         options = ", ".join(map(str, node["choose_from"]))
         return (
-            f"{path}={chosen} is the first of {options} that this machine has; name one"
-            f" ({path}={node['choose_from'][-1]} {word}), or type +{word} for whichever it is"
+            f"{path}={choice} chooses the first of {options} that this machine has; choose one"
+            f" yourself ({path}={node['choose_from'][-1]} {typed}), or type +{typed} to set it"
+            " whichever is chosen"
         )
     names = [k for k in node if not str(k).startswith("_") and k not in ("card", "hydra")]
-    absent = [] if override.is_delete() else omitted(path, node)
-    what = f"{path}={chosen}" if chosen else path
-    plus = f"+{(override.input_line or '').lstrip('+')}"
-    if step in absent:
-        return f"the YAML of {what} does not list {step}; type {plus}"
-    wrong = ".".join(steps[: depth + 1])
-    lacks = f"{what} has no setting {step}" if chosen else f"there is no setting {wrong}"
-    if not depth and (home := _home(step, node)):
-        return f"{lacks}; did you mean {home}?"
-    close = guess(step, [*names, *absent])
-    if close in absent:
-        close = plus.replace(wrong, f"{path}.{close}", 1)
-    meant = f"; did you mean {close}?" if close else "."
+    omitted = [] if override.is_delete() else omitted_settings(path, node)
+    owner = f"{path}={choice}" if choice else path
+    if key in omitted:
+        return f"the YAML of {owner} does not list {key}; type +{typed}"
+    full_key = ".".join(keys[: depth + 1])
+    problem = f"{owner} has no setting {key}" if choice else f"there is no setting {full_key}"
+    if not depth:  # such as `lr` instead of `optimizer.lr`
+        for part, settings in node.items():
+            if part != "hydra" and isinstance(settings, dict) and key in settings:
+                return f"{problem}; did you mean {part}.{key}?"
+    similar = guess(key, [*names, *omitted])
+    if similar in omitted:
+        similar = f"+{typed}".replace(full_key, f"{path}.{similar}", 1)
+    hint = f"; did you mean {similar}?" if similar else "."
     known = f"Known: {', '.join(sorted(names)) or 'none'}"
-    more = f"; not in its YAML: {', '.join(absent)} (+{path}.{absent[0]}=…)" if absent else ""
-    return f"{lacks}{meant} {known}{more}"
-
-
-def _home(step: str, config: dict[str, Any]) -> str | None:
-    """Where a setting of this name stands: of `lr` optimizer.lr."""
-    parts = {part: node for part, node in config.items() if isinstance(node, dict)}
-    plain = (f"{part}.{step}" for part, node in parts.items() if part != "hydra" and step in node)
-    return next(plain, None)
+    if omitted:
+        known += f"; not in its YAML: {', '.join(omitted)} (+{path}.{omitted[0]}=…)"
+    return f"{problem}{hint} {known}"
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error that says something; of a YAML file also which, and where."""
+    """Return the first non-empty line of an error; of a YAML error also the file and the line."""
     if isinstance(error, MarkedYAMLError) and (mark := error.problem_mark):
         return f"{mark.name}, line {mark.line + 1}: {error.problem or error.context}"
     return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
 
 
-def _parsed(overrides: Sequence[str]) -> list[Override]:
+def _parse(overrides: Sequence[str]) -> list[Override]:
     parsed: list[Override] = OverridesParser.create().parse_overrides(list(overrides))
     return parsed

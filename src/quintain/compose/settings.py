@@ -1,39 +1,48 @@
-"""The part of a configuration that says how and where; none of it decides a result."""
+"""The names of a configuration's parts, and checks of all settings outside the parts.
+
+A part is one config group, such as `model`. The settings outside the parts say how and where cells
+run; except for `seed` and `measure`, they do not change results.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from quintain.compose.cells import MEASURES, PARTS
-from quintain.compose.errors import UsageError, nearest
+from quintain.errors import UsageError, nearest
+
+PARTS = ("dataset", "stem", "head", "model", "optimizer", "budget", "hardware")
+MEASURES = ("quality", "speed")
 
 WANDB_MODES = ("auto", "online", "offline", "disabled")
-PLACES = ("store", "data_dir", "plugins_dir")
 EXECUTORS = ("local", "slurm", "ray")
-OF_A_RUN = {"time_limit": "seconds", "memory_limit": "MiB", "hang_limit": "seconds"}
-OTHERS = ("grace", "checkpoint_every", "detach", "slurm", "ray")
+LOCATIONS = ("store", "data_dir", "plugins_dir")
+RUN_LIMITS = {"time_limit": "seconds", "memory_limit": "MiB", "hang_limit": "seconds"}
+SWEEP_LIMITS = ("max_hours", "max_kwh")
 TABLES = {
     "tune": ("trials", "sampler", "pruner", "startup", "seed", "space"),
-    "launch": ("executor", "workers", *OF_A_RUN, *OTHERS),
+    "launch": (
+        "executor", "workers", *RUN_LIMITS, "grace", "checkpoint_every", "detach", "slurm", "ray",
+    ),
     "wandb": ("mode", "project", "entity"),
-}
-CLUSTERS = {  # tables below `launch`
+}  # fmt: skip
+"""Top-level settings that are mappings, and the keys of each."""
+CLUSTER_TABLES = {
     "slurm": ("partition", "account", "qos", "time", "memory", "cpus", "gres", "setup", "extra"),
     "ray": ("address",),
 }
-LIMITS = ("max_hours", "max_kwh")
-OUTSIDE = (*PLACES, *TABLES, *LIMITS)
-KNOWN = (*PARTS, "seed", "measure", "sweep", *OUTSIDE)
-"""Every key of `conf/config.yaml`; a test keeps it so."""
+"""Settings of `launch` that are mappings, and the keys of each."""
+EXECUTION_SETTINGS = (*LOCATIONS, *TABLES, *SWEEP_LIMITS)
+TOP_LEVEL_SETTINGS = (*PARTS, "seed", "measure", "sweep", *EXECUTION_SETTINGS)
+"""Every key of `conf/config.yaml`; a test compares them."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a sweep runs and where it writes; `table` has all of it as the configuration says it."""
+    """How and where a sweep runs; `config` has the same settings as in the configuration."""
 
     store: Path
     workers: int | None
@@ -49,12 +58,16 @@ class Settings:
     ray: dict[str, Any] = field(default_factory=dict)
     max_hours: float | None = None
     max_kwh: float | None = None
-    table: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
 
 
-def settings_of(config: Mapping[str, Any]) -> Settings:
-    """Raises UsageError with every problem."""
-    if problems := wrong_settings(config):
+def read_settings(config: Mapping[str, Any]) -> Settings:
+    """Return the settings of a configuration.
+
+    Raises:
+        UsageError: with every problem of the settings outside the parts.
+    """
+    if problems := find_setting_problems(config):
         raise UsageError(problems)
     return Settings(
         store=Path(os.path.expanduser(config["store"])).absolute(),
@@ -62,33 +75,33 @@ def settings_of(config: Mapping[str, Any]) -> Settings:
         **config["launch"],
         max_hours=config["max_hours"],
         max_kwh=config["max_kwh"],
-        table={name: config[name] for name in OUTSIDE},
+        config={name: config[name] for name in EXECUTION_SETTINGS},
     )
 
 
-def wrong_settings(config: Mapping[str, Any]) -> list[str]:
-    """All that is wrong with the settings outside the parts: one sentence each."""
-    if wrong := [*_wrong_keys("", config, KNOWN), *_wrong_tables(config)]:
-        return wrong
-    return [*_wrong_launch(config["launch"]), *_wrong_wandb(config["wandb"]), *_wrong_rest(config)]
+def find_setting_problems(config: Mapping[str, Any]) -> list[str]:
+    """Return one message for each problem of the settings outside the parts."""
+    problems = [
+        *_find_key_problems("", config, TOP_LEVEL_SETTINGS),
+        *_find_table_problems("", config, TABLES),
+    ]
+    if isinstance(config.get("launch"), dict):
+        problems += _find_table_problems("launch.", config["launch"], CLUSTER_TABLES)
+    return problems or [*_find_value_problems(config)]
 
 
-def _wrong_tables(config: Mapping[str, Any]) -> Iterator[str]:
-    for name, keys in TABLES.items():
-        if isinstance(config.get(name), dict):
-            yield from _wrong_keys(f"{name}.", config[name], keys)
-        elif name in config:
-            yield f"{name} has settings ({', '.join(keys)}) and no value; came {config[name]!r}"
-    launch = config.get("launch")
-    for name, keys in CLUSTERS.items():
-        node = launch.get(name) if isinstance(launch, dict) else None
-        if isinstance(node, dict):
-            yield from _wrong_keys(f"launch.{name}.", node, keys)
-        elif isinstance(launch, dict) and name in launch:
-            yield f"launch.{name} has settings ({', '.join(keys)}) and no value; came {node!r}"
+def _find_table_problems(
+    path: str, node: Mapping[str, Any], tables: Mapping[str, tuple[str, ...]]
+) -> Iterator[str]:
+    for name, keys in tables.items():
+        if isinstance(node.get(name), dict):
+            yield from _find_key_problems(f"{path}{name}.", node[name], keys)
+        elif name in node:
+            known = ", ".join(keys)
+            yield f"{path}{name} must be a table of settings ({known}); got {node[name]!r}"
 
 
-def _wrong_keys(path: str, node: Mapping[str, Any], known: tuple[str, ...]) -> Iterator[str]:
+def _find_key_problems(path: str, node: Mapping[str, Any], known: tuple[str, ...]) -> Iterator[str]:
     for key in node:
         if key not in known:
             yield f"{path}{key}: there is no such setting{nearest(str(key), known)}"
@@ -97,69 +110,73 @@ def _wrong_keys(path: str, node: Mapping[str, Any], known: tuple[str, ...]) -> I
             yield f"{path}{key} cannot be left out"
 
 
-def _wrong_launch(launch: Mapping[str, Any]) -> Iterator[str]:
-    workers, grace, every = (launch[k] for k in ("workers", "grace", "checkpoint_every"))
-    if workers is not None and (type(workers) is not int or workers < 1):
-        yield f"launch.workers must be a whole number above 0 or null, came {workers!r}"
-    for name, unit in OF_A_RUN.items():
-        if (limit := launch[name]) is not None and not (_number(limit) and limit > 0):
-            yield f"launch.{name} must be {unit} above 0 or null, came {limit!r}"
-    if not (_number(grace) and grace >= 0):
-        yield f"launch.grace must be seconds, 0 or above, came {grace!r}"
-    if every is not None and not (_number(every) and every >= 0):
-        yield f"launch.checkpoint_every must be seconds, 0 or above, or null, came {every!r}"
-    if launch["executor"] not in EXECUTORS:
-        yield f"launch.executor must be one of {', '.join(EXECUTORS)}; came {launch['executor']!r}"
-    if type(launch["detach"]) is not bool:
-        yield f"launch.detach must be true or false, came {launch['detach']!r}"
-    elif launch["detach"] and launch["executor"] != "slurm":
-        yield f"launch.detach needs launch.executor=slurm, came {launch['executor']}"
-    yield from _wrong_slurm(launch["slurm"])
-    address = launch["ray"]["address"]
-    if address is not None and not isinstance(address, str):
-        yield f"launch.ray.address must be a text such as auto, or null; came {address!r}"
+def _is_int(value: Any, minimum: int) -> bool:
+    return type(value) is int and value >= minimum
 
 
-def _wrong_slurm(slurm: Mapping[str, Any]) -> Iterator[str]:
-    for name in ("time", "cpus"):
-        value = slurm[name]
-        if not (value is None and name == "cpus") and (type(value) is not int or value < 1):
-            unit = "minutes" if name == "time" else "cores (or null)"
-            yield f"launch.slurm.{name} must be a whole number of {unit} above 0, came {value!r}"
-    for name in ("partition", "account", "qos", "memory", "gres"):
-        if slurm[name] is not None and not isinstance(slurm[name], str):
-            yield f"launch.slurm.{name} must be a text as sbatch takes it, or null;" + (
-                f" came {slurm[name]!r}"
-            )
-    setup, extra = slurm["setup"], slurm["extra"]
-    if not isinstance(setup, list) or not all(isinstance(line, str) for line in setup):
-        yield f"launch.slurm.setup must be a list of shell commands, came {setup!r}"
-    if not isinstance(extra, dict):
-        yield f"launch.slurm.extra must be options as in {{constraint: a100}}; came {extra!r}"
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and value >= 0
 
 
-def _number(value: object) -> bool:
-    return type(value) in (int, float)
+def _is_positive_or_null(value: Any) -> bool:
+    return value is None or (_is_number(value) and value != 0)
 
 
-def _wrong_wandb(wandb: Mapping[str, Any]) -> Iterator[str]:
-    if wandb["mode"] not in WANDB_MODES:
-        yield f"wandb.mode must be one of {', '.join(WANDB_MODES)}; came {wandb['mode']!r}"
+def _is_text_or_null(value: Any) -> bool:
+    return value is None or isinstance(value, str)
 
 
-def _wrong_rest(config: Mapping[str, Any]) -> Iterator[str]:
-    seed, store = config["seed"], config["store"]
-    for name in LIMITS:
-        value = config[name]
-        if value is not None and (type(value) not in (int, float) or not value > 0):
-            yield f"{name} must be a number above 0 or null, came {value!r}"
-    if config["measure"] not in MEASURES:
-        yield f"measure must be one of {', '.join(MEASURES)}; came {config['measure']!r}"
-    if type(seed) is not int or not 0 <= seed < 2**31:
-        yield f"seed must be a whole number from 0 to 2^31 - 1, came {seed!r}"
-    if not isinstance(store, str) or not store:
-        yield f"store must be the name of a folder, came {store!r}"
-    elif "://" in store:
-        yield f"store={store}: a URL is taken from the command line only; expected a folder here"
-    elif (place := Path(store).expanduser()).exists() and not place.is_dir():
-        yield f"store={store} is a file; expected a folder, or a name that is free"
+CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "launch.workers": (lambda v: v is None or _is_int(v, 1), "a whole number above 0 or null"),
+    **{
+        f"launch.{name}": (_is_positive_or_null, f"{unit} above 0 or null")
+        for name, unit in RUN_LIMITS.items()
+    },
+    "launch.grace": (_is_number, "seconds, 0 or above"),
+    "launch.checkpoint_every": (
+        lambda v: v is None or _is_number(v),
+        "seconds, 0 or above, or null",
+    ),
+    "launch.executor": (lambda v: v in EXECUTORS, f"one of {', '.join(EXECUTORS)}"),
+    "launch.detach": (lambda v: type(v) is bool, "true or false"),
+    "launch.slurm.time": (lambda v: _is_int(v, 1), "a whole number of minutes above 0"),
+    "launch.slurm.cpus": (
+        lambda v: v is None or _is_int(v, 1),
+        "a whole number of cores above 0 or null",
+    ),
+    **{
+        f"launch.slurm.{name}": (_is_text_or_null, "a string for sbatch, or null")
+        for name in ("partition", "account", "qos", "memory", "gres")
+    },
+    "launch.slurm.setup": (
+        lambda v: isinstance(v, list) and all(isinstance(line, str) for line in v),
+        "a list of shell commands",
+    ),
+    "launch.slurm.extra": (lambda v: isinstance(v, dict), "options as in {constraint: a100}"),
+    "launch.ray.address": (_is_text_or_null, "a string such as auto, or null"),
+    "wandb.mode": (lambda v: v in WANDB_MODES, f"one of {', '.join(WANDB_MODES)}"),
+    **{name: (_is_positive_or_null, "a number above 0 or null") for name in SWEEP_LIMITS},
+    "measure": (lambda v: v in MEASURES, f"one of {', '.join(MEASURES)}"),
+    "seed": (lambda v: _is_int(v, 0) and v < 2**31, "a whole number from 0 to 2^31 - 1"),
+    "store": (lambda v: isinstance(v, str) and bool(v), "the name of a folder"),
+}
+"""Dotted name of a setting → whether a value is valid, and a description of the valid values."""
+
+
+def _find_value_problems(config: Mapping[str, Any]) -> Iterator[str]:
+    for name, (is_valid, expected) in CHECKS.items():
+        value: Any = config
+        for key in name.split("."):
+            value = value[key]
+        if not is_valid(value):
+            yield f"{name} must be {expected}; got {value!r}"
+    launch, store = config["launch"], config["store"]
+    if launch["detach"] is True and launch["executor"] != "slurm":
+        yield f"launch.detach needs launch.executor=slurm; got {launch['executor']}"
+    if not isinstance(store, str):
+        return
+    path = Path(store).expanduser()
+    if "://" in store:
+        yield f"store={store}: a URL is accepted on the command line only; expected a folder here"
+    elif path.exists() and not path.is_dir():
+        yield f"store={store} is a file; expected a folder, or a name that does not exist yet"

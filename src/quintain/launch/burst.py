@@ -1,16 +1,18 @@
-"""`python -m quintain.launch.burst`: trains in bursts, when told to over a pipe.
+"""`python -m quintain.launch.burst`: train in bursts on request, to time this version of the code.
 
-For timing two versions of the code side by side: each version runs this module of its own, stays
-alive and warm, and takes one JSON object a line from standard input:
+`quintain gate --baseline-code` starts this module in the checkout of another version, so its name
+and its messages must not change. Each of the two versions runs in a process that stays alive and
+reads one JSON object per line from standard input:
 
-    {"cell": [words]}   compose the cell of these words and train until its first steps are done;
-                        answers {"ready": label, "step": steps done}
-    {"burst": n}        train n steps more, or a few more, since Lightning takes them in chunks;
-                        answers {"seconds": wall time, "steps": done in it}
-    {"end": true}       leave the cell; answers {"ended": true}
+    {"cell": [overrides]}   compose the cell and train until its first steps are done;
+                            answer: {"ready": label, "step": steps done}
+    {"burst": n}            train at least n more steps (Lightning takes them in chunks);
+                            answer: {"seconds": wall time, "steps": steps done in it}
+    {"end": true}           end the cell; answer: {"ended": true}
 
-What goes wrong is answered by {"error": sentence}. Each cell runs in a fork, so that it starts
-from the same state; the training is `run.execute` as in any run, data and Lightning included.
+At the start it sends {"warm": process id}; a failure is answered by {"error": message}. Each cell
+runs in a fork, so that all start from the same state, and trains as in any run, including data
+loading and Lightning.
 """
 
 from __future__ import annotations
@@ -21,103 +23,104 @@ import time
 from typing import Any
 
 ENDLESS = ("budget.steps=1000000", "budget.validations=1", "budget.seconds=null")
-"""The training ends when the pipe says so."""
+"""Overrides of a training that ends only on request."""
 
 
 def main() -> None:
-    """Answers until the pipe closes."""
+    """Answer requests until standard input is closed."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # as in a sweep; before torch is imported
-    line = Line()
-    import quintain.launch.preload  # noqa: F401
+    channel = Channel()
+    import quintain.launch.fork_server_preload  # noqa: F401
 
-    line.answer({"warm": os.getpid()})
-    while asked := line.ask():
+    channel.send({"warm": os.getpid()})
+    while request := channel.receive():
         child = os.fork()
         if child == 0:
-            _serve(line, list(asked["cell"]))
+            _serve_cell(channel, list(request["cell"]))
         os.waitpid(child, 0)
-        line.answer({"ended": True})
+        channel.send({"ended": True})
 
 
-class Line:
-    """The pipe: our own copy of standard output, so that nothing else is written into it."""
+class Channel:
+    """Standard input, and a private copy of standard output that `print` does not reach."""
 
     def __init__(self) -> None:
-        self._out = os.dup(1)
+        self._output = os.dup(1)
         os.dup2(2, 1)
 
-    def ask(self) -> dict[str, Any]:
-        """The next order, byte by byte, because a fork reads on; {} when the pipe is closed."""
-        text = b""
-        while not text.endswith(b"\n"):
+    def receive(self) -> dict[str, Any]:
+        """Return the next request, {} at the end of the input.
+
+        Reads single bytes, because a buffer would take input that the next process must read.
+        """
+        line = b""
+        while not line.endswith(b"\n"):
             byte = os.read(0, 1)
             if not byte:
                 return {}
-            text += byte
-        found: dict[str, Any] = json.loads(text)
-        return found
+            line += byte
+        request: dict[str, Any] = json.loads(line)
+        return request
 
-    def answer(self, what: dict[str, Any]) -> None:
-        """One line back; a parent that has left ends us too."""
+    def send(self, answer: dict[str, Any]) -> None:
+        """Write an answer; end this process if the reader has closed the pipe."""
         try:
-            os.write(self._out, json.dumps(what).encode() + b"\n")
+            os.write(self._output, json.dumps(answer).encode() + b"\n")
         except BrokenPipeError:
             os._exit(0)
 
 
-def _serve(line: Line, words: list[str]) -> None:
-    """The fork's life; never returns."""
+def _serve_cell(channel: Channel, overrides: list[str]) -> None:
+    """In the fork: train the cell until the request to end it, then exit."""
     try:
-        _train(line, words)
-        line.answer({"error": "the training ended by itself"})
+        _train(channel, overrides)
+        channel.send({"error": "the training ended before the request to end it"})
     except BaseException as error:
-        line.answer({"error": f"{type(error).__name__}: {error}"})
-    while asked := line.ask():
-        if "end" in asked:
+        channel.send({"error": f"{type(error).__name__}: {error}"})
+    while request := channel.receive():
+        if "end" in request:
             break
-        line.answer({"error": "the cell has failed"})
+        channel.send({"error": "the cell has failed"})
     os._exit(0)
 
 
-def _train(line: Line, words: list[str]) -> None:
-    from quintain.compose.config import composer
-    from quintain.compose.expand import expand
-    from quintain.compose.jobs import cells_of
-    from quintain.compose.providers import import_local, use_folder
-    from quintain.run.execute import execute
+def _train(channel: Channel, overrides: list[str]) -> None:
+    from quintain.compose.config import hydra_session
+    from quintain.compose.overrides import expand_overrides
+    from quintain.compose.plugin_providers import add_plugin_folders, register_local_plugins
+    from quintain.plan.cell_factory import make_cells
+    from quintain.run.session import run_cell
 
-    for word in words:
-        key, _, value = word.partition("=")
-        if key == "plugins_dir" and value not in ("", "null"):
-            use_folder(value)
-    import_local()
-    with composer():
-        (cell,) = cells_of(expand([*words, *ENDLESS]), False)
-    execute(cell, Bursts(line, cell.label))
+    add_plugin_folders(overrides)
+    register_local_plugins()
+    with hydra_session():
+        (cell,) = make_cells(expand_overrides([*overrides, *ENDLESS]), False)
+    run_cell(cell, BurstController(channel, cell.label))
 
 
-class Bursts:
-    """Told the number of steps after each chunk; holds the training between two bursts."""
+class BurstController:
+    """A progress callback that blocks the training between two bursts."""
 
-    def __init__(self, line: Line, label: str) -> None:
-        self._line, self._label = line, label
-        self._began, self._first, self._wanted = 0.0, 0, 0
+    def __init__(self, channel: Channel, label: str) -> None:
+        self._channel, self._label = channel, label
+        self._start_time, self._start_step, self._burst_steps = 0.0, 0, 0
 
     def __call__(self, step: int, steps: int) -> None:
         now = time.perf_counter()
-        if not self._wanted:
-            self._wait(step, {"ready": self._label, "step": step})
-        elif step - self._first >= self._wanted:
-            self._wait(step, {"seconds": now - self._began, "steps": step - self._first})
+        burst = step - self._start_step
+        if not self._burst_steps:
+            self._wait_for_burst(step, {"ready": self._label, "step": step})
+        elif burst >= self._burst_steps:
+            self._wait_for_burst(step, {"seconds": now - self._start_time, "steps": burst})
 
-    def _wait(self, step: int, answer: dict[str, Any]) -> None:
-        self._line.answer(answer)
-        asked = self._line.ask()
-        if "burst" not in asked:
+    def _wait_for_burst(self, step: int, answer: dict[str, Any]) -> None:
+        self._channel.send(answer)
+        request = self._channel.receive()
+        if "burst" not in request:
             os._exit(0)
-        self._first, self._wanted = step, int(asked["burst"])
-        self._began = time.perf_counter()
+        self._start_step, self._burst_steps = step, int(request["burst"])
+        self._start_time = time.perf_counter()
 
 
 if __name__ == "__main__":

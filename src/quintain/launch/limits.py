@@ -1,4 +1,4 @@
-"""What one run may take on this machine, and how long it may take to leave."""
+"""Limits of one run on this machine: time, memory, hangs, and the time to save its state."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from quintain.compose.settings import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """None: no limit.
+    """The limits of one run; None: no limit.
 
     Attributes:
-        time: seconds that a run may take, from one start.
-        memory: MiB of the run's process and all it has started.
-        hang: seconds without a sign of life: a chunk of steps, a batch of validation or test.
-        grace: seconds that a run has for keeping its state when the sweep is interrupted.
+        time: seconds that a run may take since its last start.
+        memory: MiB of the run's process and its descendants.
+        hang: seconds without progress: a chunk of steps, a batch of validation or test.
+        grace: seconds that a run has to save its state when the sweep is interrupted.
         checkpoint_every: seconds between two checkpoints; None: only when interrupted.
     """
 
@@ -28,36 +28,30 @@ class Limits:
     grace: float = 30.0
     checkpoint_every: float | None = 600.0
 
-    def broken(self, pid: int, ran: float, silent: float) -> tuple[str, str] | None:
-        """Kind and sentence of the failure, if a run is over a limit.
+    def find_violation(self, pid: int, seconds: float, idle: float) -> tuple[str, str] | None:
+        """Return the kind and message of the failure if a run exceeds a limit.
 
         Args:
-            pid: of the run's process.
-            ran: seconds since it was started.
-            silent: seconds since its last sign of life.
+            pid: process id of the run.
+            seconds: seconds since its start.
+            idle: seconds since its last message.
         """
-        if self.time is not None and ran > self.time:
-            return (
-                "timeout",
-                f"the run took longer than its limit of {self.time:g} s (launch.time_limit)",
-            )
-        if self.hang is not None and silent > self.hang:
-            return (
-                "timeout",
-                f"the run gave no sign of life for {silent:.0f} s, limit {self.hang:g}"
-                " (launch.hang_limit)",
-            )
-        if self.memory is not None and (took := memory(pid, self.memory)) > self.memory:
+        if self.time is not None and seconds > self.time:
+            message = f"the run took longer than its limit of {self.time:g} s (launch.time_limit)"
+            return "timeout", message
+        if self.hang is not None and idle > self.hang:
+            message = f"the run made no progress for {idle:.0f} s, limit {self.hang:g}"
+            return "timeout", f"{message} (launch.hang_limit)"
+        if self.memory is not None and (used := measure_memory(pid, self.memory)) > self.memory:
             return (
                 "oom",
-                f"the run took {took:.0f} MiB, limit {self.memory:g} (launch.memory_limit); try a"
+                f"the run took {used:.0f} MiB, limit {self.memory:g} (launch.memory_limit); try a"
                 " smaller budget.batch_size or model, or data that are streamed (dataset.memory)",
             )
         return None
 
 
-def limits_of(settings: Settings) -> Limits:
-    """As a plan's settings say."""
+def read_limits(settings: Settings) -> Limits:
     return Limits(
         time=settings.time_limit,
         memory=settings.memory_limit,
@@ -67,26 +61,27 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
-def memory(pid: int, enough: float = 0.0) -> float:
-    """MiB of a process and its descendants: what is shared counts once, where the system tells.
+def measure_memory(pid: int, limit: float = 0.0) -> float:
+    """Return the MiB of a process and its descendants, shared pages counted once where possible.
 
-    That takes a walk over all pages, so where the simple sum is below `enough`, it is given.
+    The exact measure on Linux is the proportional set size (PSS, proc_pid_smaps(5)), which is slow.
+    The sum of resident set sizes is an upper bound, and is returned if it does not exceed `limit`.
     """
-    family = []
+    processes = []
     with contextlib.suppress(psutil.Error):
         parent = psutil.Process(pid)
-        family = [parent, *parent.children(recursive=True)]
-    resident = sum(_of(process, exact=False) for process in family)
-    if resident <= enough:
+        processes = [parent, *parent.children(recursive=True)]
+    resident = sum(_process_memory(process, exact=False) for process in processes)
+    if resident <= limit:
         return resident
-    return sum(_of(process, exact=True) for process in family)
+    return sum(_process_memory(process, exact=True) for process in processes)
 
 
-def _of(process: psutil.Process, *, exact: bool) -> float:
+def _process_memory(process: psutil.Process, *, exact: bool) -> float:
     try:
         if not exact:
             return float(process.memory_info().rss) / 2**20
         full = process.memory_full_info()
         return float(getattr(full, "pss", full.rss)) / 2**20
-    except psutil.Error:  # it has just ended
+    except psutil.Error:  # the process has just ended
         return 0.0

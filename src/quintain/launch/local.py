@@ -1,4 +1,4 @@
-"""Runs cells side by side on this machine: one single-threaded process each, from a fork server."""
+"""Run cells in parallel on this machine, each in a fork of the fork server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -16,56 +16,150 @@ from pathlib import Path
 
 import psutil
 
-from quintain.compose.cells import Cell
+from quintain.errors import StoreError
 from quintain.launch.events import Ending, Event
+from quintain.launch.fork_server import fork_context, start_fork_server
 from quintain.launch.limits import Limits
-from quintain.launch.resources import in_order, slots_of
-from quintain.launch.server import context, warm
-from quintain.launch.worker import work
-from quintain.records.faults import explained
+from quintain.launch.resources import exclusive_last, required_slots
+from quintain.launch.signals import describe_exit
+from quintain.launch.worker import run_cell
+from quintain.plan.cell import Cell
+from quintain.records.claims import Claim
+from quintain.records.filesystem import translate_os_errors
 from quintain.records.schema import utc_now
-from quintain.records.store import Claim, Store, StoreError
-from quintain.run.attempt import scrub_log, tail
-from quintain.run.heartbeat import remove
-from quintain.run.identity import failed
-from quintain.run.log import Log
+from quintain.records.store import Store
+from quintain.run.heartbeat import remove_heartbeat
+from quintain.run.log import BoundedLog
+from quintain.run.record.identity import build_failed_record
+from quintain.run.runner import read_log_tail, redact_log
 
-LINGER = 10.0  # seconds that a run may take to leave after its last word
-TIMES = 3  # that a run which was asked to leave by somebody else is started again
-WAITING = (
-    "asked to end: cells that run have {1:g} s to keep their state ({0} of them);"
-    " asked again, the sweep ends at once"
+CLOCK_SKEW = 120.0  # seconds by which the clock of a file server may be behind
+EXIT_TIMEOUT = 10.0  # seconds that a process may take to exit after it has reported its result
+MAX_PREEMPTIONS = 3  # restarts of a run that received SIGTERM from another process
+POLL = 0.25  # seconds between two checks of limits and of cells that another sweep has claimed
+STOP_NOTE = (
+    "stopping: running cells have {1:g} s to save their state ({0} of them);"
+    " interrupt again to stop at once"
 )
-SKEW = 120.0  # seconds that a file server's clock may be behind
-POLL = 0.25  # seconds between two looks at clocks and at cells that another sweep holds
+
+
+class LogError(Exception):
+    """Raised when the log of a run cannot be opened."""
 
 
 @dataclass
-class _Running:
+class LocalRun:
+    """A started run and the messages of its worker.
+
+    `result` is the ending and message that the worker reports last.
+    """
+
     cell: Cell
     claim: Claim
     process: ForkServerProcess
-    pipe: Connection
+    messages: Connection
     log: Path
-    output: Log
+    output: BoundedLog
     slots: int
-    began: float = field(default_factory=time.monotonic)
-    heard: float = field(default_factory=time.monotonic)
     started: str = field(default_factory=utc_now)
-    told: tuple[Ending, str] | None = None
-    told_at: float = 0.0
-    deaf: bool = False  # the pipe has ended
+    start_time: float = field(default_factory=time.monotonic)
+    last_message_time: float = field(default_factory=time.monotonic)
+    result: tuple[Ending, str] | None = None
+    result_time: float = 0.0
+    is_pipe_closed: bool = False
+
+    @property
+    def pid(self) -> int:
+        assert self.process.pid is not None
+        return self.process.pid
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.start_time
+
+    def read_messages(self) -> Iterator[Event]:
+        """Yield the steps that the worker has reported, and set `result` once it is reported."""
+        try:
+            while not self.is_pipe_closed and self.messages.poll():
+                kind, first, second = self.messages.recv()
+                self.last_message_time = time.monotonic()
+                if kind == "step":
+                    yield Event("step", self.cell, step=first, steps=second)
+                else:
+                    self.result, self.result_time = (first, second), self.last_message_time
+                    self.is_pipe_closed = True
+        except (EOFError, OSError):
+            self.is_pipe_closed = True
+
+    def find_violation(self, limits: Limits) -> tuple[str, str] | None:
+        """Return the kind and message of the failure if the run exceeds a limit."""
+        idle = time.monotonic() - self.last_message_time
+        return limits.find_violation(self.pid, self.seconds, idle)
+
+    def terminate(self) -> None:
+        """Ask the run to save its state and exit."""
+        if self.process.is_alive():
+            os.kill(self.pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the run and its descendants at once."""
+        self.kill_group()
+        self.process.kill()  # the process may have no process group of its own yet
+        self.process.join()
+
+    def kill_group(self) -> None:
+        """End the descendants in the process group of the run."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def close(self, store: Store) -> None:
+        """Close pipe and log, remove the heartbeat and release the claim of an ended run."""
+        self.messages.close()
+        self.output.close()
+        redact_log(self.log)
+        remove_heartbeat(store.path, self.cell.key, self.process.pid)
+        self.claim.release()
+
+
+def start_run(
+    store: Store, cell: Cell, claim: Claim, slots: int, checkpoint_every: float | None
+) -> LocalRun:
+    """Start the run of a claimed cell in a fork of the fork server.
+
+    Raises:
+        LogError: the log cannot be opened.
+        StoreError: the folder of the logs cannot be created.
+    """
+    folder = store.path / "logs"
+    with translate_os_errors(store.path):
+        folder.mkdir(parents=True, exist_ok=True)
+    start_fork_server()
+    log = folder / f"{cell.key}.log"
+    try:
+        output = BoundedLog(log)
+    except OSError as error:
+        raise LogError(f"the log of the run cannot be opened: {error}") from error
+    messages, worker_end = fork_context().Pipe(duplex=False)
+    # The plan was made in this process; the run refuses sources that were changed since its start.
+    sources_read = psutil.Process().create_time() - CLOCK_SKEW
+    paths = str(store.path.resolve()), str(log.resolve())
+    arguments = (cell.to_json(), *paths, output.writer, worker_end, checkpoint_every, sources_read)
+    process = fork_context().Process(target=run_cell, args=arguments, name=cell.label)
+    process.start()
+    worker_end.close()
+    output.writer.close()
+    return LocalRun(cell, claim, process, messages, log, output, slots)
 
 
 class LocalPool:
-    """Cells side by side, each claimed so that two sweeps never run one cell twice.
+    """Runs cells in parallel and claims each, so that two sweeps never run the same cell.
 
     Args:
         store: takes the records, logs and claims.
-        workers: slots. A cell takes one for each thread of each of its ranks; one that wants more
-            than there are runs alone.
-        limits: of one run.
-        force: run a cell whose record is ok, too; only another such record replaces it.
+        workers: number of slots. A cell takes one for each thread of each of its ranks, but at most
+            all of them.
+        limits: limits of each run.
+        force: whether to run cells with an ok record, which only another ok record replaces.
     """
 
     def __init__(
@@ -73,223 +167,143 @@ class LocalPool:
     ) -> None:
         self._store, self._workers, self._limits = store, workers, limits or Limits()
         self._force = force
-        self._running: list[_Running] = []
+        self._running: list[LocalRun] = []
         self._queue: deque[Cell] = deque()
-        self._left: dict[str, int] = {}
+        self._preemptions: Counter[str] = Counter()
 
-    def run(self, cells: Sequence[Cell], stopped: Callable[[], int]) -> Generator[Event]:
-        """Run all cells, yielding what happens.
+    def run(self, cells: Sequence[Cell], stop_requests: Callable[[], int]) -> Generator[Event]:
+        """Run all cells and yield events, see `Executor.run`; a deque may grow meanwhile.
 
-        Args:
-            cells: in the order in which they start.
-            stopped: how often we were asked to end. Once: nothing more is started, and what runs
-                has the limits' grace to keep its state; twice: it is killed at once.
+        After the first stop request running cells have `limits.grace` seconds to save their state;
+        the second kills them.
         """
-        # One that may still grow is a search's, and none of its cells runs alone.
-        self._queue = cells if isinstance(cells, deque) else deque(in_order(cells))
+        self._queue = cells if isinstance(cells, deque) else deque(exclusive_last(cells))
         try:
-            while (self._queue or self._running) and not stopped():
-                yield from self._start(self._queue)
-                yield from self._listen()
+            while (self._queue or self._running) and not stop_requests():
+                yield from self._start_cells()
+                yield from self._poll_runs()
                 yield Event("tick")
-            yield from self._ask_to_leave(stopped)
-        except StoreError:  # what runs may still keep its state
-            yield from self._ask_to_leave(stopped)
+            yield from self._terminate_runs(stop_requests)
+        except StoreError:  # no further cell can run, but running cells may save their state
+            yield from self._terminate_runs(stop_requests)
             raise
         finally:
-            self._end_all()
+            for run in list(self._running):
+                run.kill()
+                self._close(run)
 
-    def _ask_to_leave(self, stopped: Callable[[], int]) -> Iterator[Event]:
-        end = time.monotonic() + self._limits.grace
-        if self._running and stopped() < 2:
-            yield Event("note", sentence=WAITING.format(len(self._running), self._limits.grace))
+    def _terminate_runs(self, stop_requests: Callable[[], int]) -> Iterator[Event]:
+        deadline = time.monotonic() + self._limits.grace
+        if self._running and stop_requests() < 2:
+            yield Event("note", message=STOP_NOTE.format(len(self._running), self._limits.grace))
         for run in self._running:
-            if run.process.is_alive():
-                assert run.process.pid is not None
-                os.kill(run.process.pid, signal.SIGTERM)
-        while self._running and stopped() < 2 and time.monotonic() < end:
-            yield from self._listen()
+            run.terminate()
+        while self._running and stop_requests() < 2 and time.monotonic() < deadline:
+            yield from self._poll_runs()
             yield Event("tick")
 
-    def _start(self, queue: deque[Cell]) -> Iterator[Event]:
-        """Fill the free workers; a cell that another sweep holds goes to the end of the queue."""
-        for _ in range(len(queue)):
-            wanted = self._workers if queue[0].alone else slots_of(queue[0])
-            slots = min(wanted, self._workers)
+    def _start_cells(self) -> Iterator[Event]:
+        """Start cells in free slots; a cell that another sweep has claimed goes to the end."""
+        for _ in range(len(self._queue)):
+            cell = self._queue[0]
+            slots = self._workers if cell.exclusive else min(required_slots(cell), self._workers)
             if sum(run.slots for run in self._running) + slots > self._workers:
-                return  # no smaller one goes before it, or a large one would wait for ever
-            cell = queue.popleft()
+                return  # else smaller cells could keep a large one waiting for ever
+            self._queue.popleft()
             claim = self._store.claim(cell.key)
             if claim is None:
-                queue.append(cell)
+                self._queue.append(cell)
                 continue
-            if self._force and not self._goes_on(cell):
-                shutil.rmtree(self._store.checkpoints(cell.key), ignore_errors=True)
-            if not self._force and self._store.status(cell.key) == "ok":  # by another sweep
-                claim.release()
-                yield Event("ended", cell, ending="cached")
-                continue
-            try:
-                self._running.append(self._spawn(cell, claim, slots))
-            except _NoLog as error:
-                claim.release()
-                yield Event("ended", cell, ending="unwritten", sentence=str(error))
-                continue
-            except BaseException:
-                claim.release()
-                raise
-            yield Event("started", cell)
+            yield self._start(cell, claim, slots)
 
-    def _goes_on(self, cell: Cell) -> bool:
-        """Whether the state that is there is that of a forced run, which was interrupted: of this
-        sweep, or of an earlier one, and then it came after the record that it is to replace.
-        """
-        if cell.key in self._left:
+    def _start(self, cell: Cell, claim: Claim, slots: int) -> Event:
+        if not self._force and self._store.status(cell.key) == "ok":  # another sweep has run it
+            claim.release()
+            return Event("ended", cell, ending="cached")
+        if self._force and not self._has_forced_checkpoint(cell):
+            shutil.rmtree(self._store.checkpoints(cell.key), ignore_errors=True)
+        every = self._limits.checkpoint_every
+        try:
+            self._running.append(start_run(self._store, cell, claim, slots, every))
+        except LogError as error:
+            claim.release()
+            return Event("ended", cell, ending="unwritten", message=str(error))
+        except BaseException:
+            claim.release()
+            raise
+        return Event("started", cell)
+
+    def _has_forced_checkpoint(self, cell: Cell) -> bool:
+        """Return whether this sweep wrote the checkpoint, or it is newer than the record."""
+        if cell.key in self._preemptions:
             return True
         record = self._store.read(cell.key)
         if record is None or record.status != "ok":
             return False
-        kept = [file.stat().st_mtime for file in self._store.checkpoints(cell.key).glob("*.pt")]
-        return min(kept, default=0.0) > record.finished_at().timestamp()
+        times = [file.stat().st_mtime for file in self._store.checkpoints(cell.key).glob("*.pt")]
+        return min(times, default=0.0) > record.finished_at().timestamp()
 
-    def _spawn(self, cell: Cell, claim: Claim, slots: int) -> _Running:
-        logs = self._store.path / "logs"
-        with explained(self._store.path):
-            logs.mkdir(parents=True, exist_ok=True)
-        warm()
-        log = logs / f"{cell.key}.log"
-        try:
-            output = Log(log)
-        except OSError as error:
-            raise _NoLog(f"the run has no place for its log: {error}") from error
-        ours, theirs = context().Pipe(duplex=False)
-        places = str(self._store.path.resolve()), str(log.resolve())
-        pipes, every = (output.writer, theirs), self._limits.checkpoint_every
-        arguments = (cell.to_json(), *places, *pipes, every, _began() - SKEW)
-        process = context().Process(target=work, args=arguments, name=cell.label)
-        process.start()
-        theirs.close()
-        output.started()
-        return _Running(cell, claim, process, ours, log, output, slots)
-
-    def _listen(self) -> Iterator[Event]:
-        sources: list[object] = [run.pipe for run in self._running if not run.deaf]
+    def _poll_runs(self) -> Iterator[Event]:
+        """Wait briefly for messages and exits of runs, and enforce the limits."""
+        sources: list[object] = [run.messages for run in self._running if not run.is_pipe_closed]
         sources += [run.process.sentinel for run in self._running]
         if sources:
             wait(sources, timeout=POLL)  # type: ignore[arg-type]
         else:
-            time.sleep(POLL)  # another sweep holds all that is left
+            time.sleep(POLL)  # another sweep has claimed all remaining cells
         for run in list(self._running):
-            yield from self._messages(run)
+            yield from run.read_messages()
             if not run.process.is_alive():
-                yield from self._messages(run)  # what came between the look and the end
-                yield from self._ended(run)
-            elif run.told is not None:
-                if time.monotonic() - run.told_at > LINGER:
-                    _kill(run.process)
-            elif (over := self._over(run)) is not None:
-                _kill(run.process)
-                yield self._leave(run, *self._write_failure(run, *over))
+                yield from run.read_messages()  # sent between the last read and the exit
+                yield from self._finish(run)
+            elif run.result is not None:
+                if time.monotonic() - run.result_time > EXIT_TIMEOUT:
+                    run.kill()
+            elif (violation := run.find_violation(self._limits)) is not None:
+                run.kill()
+                yield self._end(run, *self._write_failure(run, *violation))
 
-    def _over(self, run: _Running) -> tuple[str, str] | None:
-        assert run.process.pid is not None
-        now = time.monotonic()
-        return self._limits.broken(run.process.pid, now - run.began, now - run.heard)
-
-    def _messages(self, run: _Running) -> Iterator[Event]:
-        try:
-            while not run.deaf and run.pipe.poll():
-                kind, first, second = run.pipe.recv()
-                run.heard = time.monotonic()
-                if kind == "step":
-                    yield Event("step", run.cell, step=first, steps=second)
-                else:
-                    run.told, run.told_at, run.deaf = (first, second), time.monotonic(), True
-        except (EOFError, OSError):
-            run.deaf = True
-
-    def _ended(self, run: _Running) -> Iterator[Event]:
+    def _finish(self, run: LocalRun) -> Iterator[Event]:
+        """Handle the exit of a run's process, which may have ended without a result."""
         run.process.join()
-        _end_group(run.process)
-        told = run.told or self._died(run)
-        if told[0] != "interrupted":
-            yield self._leave(run, *told)
+        run.kill_group()
+        code = run.process.exitcode or 0
+        if run.result is not None:
+            ending, message = run.result
+        elif code == -signal.SIGTERM:  # before the run could handle the signal
+            ending, message = "interrupted", ""
+        else:
+            ending, message = self._write_failure(run, "killed", describe_exit(code))
+        if ending != "interrupted":
+            yield self._end(run, ending, message)
             return
         key = run.cell.key
-        self._left[key] = self._left.get(key, 0) + 1
-        if self._left[key] > TIMES:
-            sentence = f"the run was asked to leave (SIGTERM) {self._left[key]} times"
-            yield self._leave(run, *self._write_failure(run, "interrupted", sentence))
-        else:  # where it was not us who asked, it goes on when the others have begun
+        self._preemptions[key] += 1
+        if self._preemptions[key] > MAX_PREEMPTIONS:
+            message = f"the run received SIGTERM {self._preemptions[key]} times"
+            yield self._end(run, *self._write_failure(run, "interrupted", message))
+        else:  # another process sent SIGTERM: resume the run after the queued cells
             self._close(run)
             self._queue.append(run.cell)
 
-    def _died(self, run: _Running) -> tuple[Ending, str]:
-        """A run that ended without a word: killed, or left by `os._exit`."""
-        code = run.process.exitcode or 0
-        if code == -signal.SIGTERM:  # it had hardly begun, and could not hear us
-            return "interrupted", ""
-        how = f"signal {_signal_name(-code)}" if code < 0 else f"exit code {code}"
-        sentence = f"the run's process ended by {how} before it wrote its record"
-        if code == -signal.SIGKILL:
-            sentence += "; the system may have run out of memory"
-        return self._write_failure(run, "killed", sentence)
-
-    def _write_failure(self, run: _Running, kind: str, sentence: str) -> tuple[Ending, str]:
+    def _write_failure(self, run: LocalRun, kind: str, message: str) -> tuple[Ending, str]:
         run.output.close()
-        error = {"kind": kind, "type": "Process", "message": sentence, "log_tail": tail(run.log)}
+        log_tail = read_log_tail(run.log)
+        error = {"kind": kind, "type": "Process", "message": message, "log_tail": log_tail}
         try:
-            fresh = self._store.write(failed(run.cell, error, run.started))
-        except StoreError as reason:
-            return "unwritten", f"{sentence}; {reason}"
-        if not fresh and self._force:
-            return "failed", f"{sentence}; the record of the earlier run stays"
-        # A record that may not be replaced is a finished one: the run died after its last deed.
-        return ("failed", sentence) if fresh else ("ok", "")
+            is_written = self._store.write(build_failed_record(run.cell, error, run.started))
+        except StoreError as store_error:
+            return "unwritten", f"{message}; {store_error}"
+        if is_written:
+            return "failed", message
+        if self._force:
+            return "failed", f"{message}; the record of the earlier run stays"
+        return "ok", ""  # the process ended after it had written its ok record
 
-    def _leave(self, run: _Running, ending: Ending, sentence: str) -> Event:
+    def _end(self, run: LocalRun, ending: Ending, message: str) -> Event:
         self._close(run)
-        seconds = time.monotonic() - run.began
-        return Event("ended", run.cell, ending=ending, sentence=sentence, seconds=seconds)
+        return Event("ended", run.cell, ending=ending, message=message, seconds=run.seconds)
 
-    def _close(self, run: _Running) -> None:
+    def _close(self, run: LocalRun) -> None:
         self._running.remove(run)
-        run.pipe.close()
-        run.output.close()
-        scrub_log(run.log)
-        remove(self._store.path, run.cell.key, run.process.pid)
-        run.claim.release()
-
-    def _end_all(self) -> None:
-        for run in list(self._running):
-            _kill(run.process)
-            self._close(run)
-
-
-def _began() -> float:
-    """When this process began, in seconds since 1970: before it looked at any file of the plan."""
-    return psutil.Process().create_time()
-
-
-class _NoLog(Exception):
-    """The run's log cannot be opened."""
-
-
-def _kill(process: ForkServerProcess) -> None:
-    """The process and whatever it started."""
-    _end_group(process)
-    process.kill()  # it may have no group of its own yet
-    process.join()
-
-
-def _end_group(process: ForkServerProcess) -> None:
-    assert process.pid is not None
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # a real-time signal
-        return str(number)
+        run.close(self._store)

@@ -1,7 +1,4 @@
-"""How far a plan is, told by the store alone: from another terminal, or another machine.
-
-What runs is known by the heartbeats of the runs themselves (`run.heartbeat`).
-"""
+"""The progress of a plan, read only from the records and heartbeats of a store."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,22 +15,27 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from quintain.compose.errors import printable
-from quintain.compose.estimate import hours
-from quintain.compose.planfile import load
+from quintain.errors import printable
+from quintain.plan.estimate import format_hours
+from quintain.plan.plan_file import load_plan_file
 from quintain.records.store import Store
-from quintain.run.heartbeat import EVERY, FOLDER
-from quintain.run.machine import available_cores
+from quintain.run.heartbeat import FOLDER, INTERVAL
+from quintain.run.measure.machine import count_available_cores
 
-STALE = 5 * EVERY  # seconds after which a run is no longer believed to live
-LARGEST = 65536  # bytes of a heartbeat that are read
-REFRESH = 2.0  # seconds between two looks
-FAILURES, SAMPLE = 5, 20  # failures shown; finished records whose seconds are read
+STALE_AFTER = 5 * INTERVAL  # seconds without a heartbeat, after which a run counts as dead
+LARGEST_HEARTBEAT = 65536  # bytes that are read
+REFRESH = 2.0  # seconds between two refreshes of `--watch`
+SHOWN_FAILURES = 5
+SAMPLED_RECORDS = 20  # finished records whose mean time replaces a missing estimate
 
 
 @dataclass
-class Running:
-    """A run under way: its step, and how long ago (seconds) it began, stepped and was heard of."""
+class RunningCell:
+    """A running cell, from its last heartbeat.
+
+    `running_for`, `stepped_ago` and `heard_ago` are seconds since the start of the run, its last
+    step (None before the first) and its last heartbeat; `stale`: the last heartbeat is too old.
+    """
 
     key: str
     label: str
@@ -46,19 +48,23 @@ class Running:
     heard_ago: float
     stale: bool
 
-    def sentence(self) -> str:
-        words = f"{self.label}  step {self.step}/{self.steps or '?'}"
-        words += f"  for {hours(self.running_for / 3600)} on {self.host} ({self.pid})"
+    def describe(self) -> str:
+        """Return a line for the terminal."""
+        line = f"{self.label}  step {self.step}/{self.steps or '?'}"
+        line += f"  for {format_hours(self.running_for / 3600)} on {self.host} ({self.pid})"
         if self.stale:
-            return f"{words}; not heard of for {hours(self.heard_ago / 3600)}: dead or stuck"
+            return f"{line}; no heartbeat for {format_hours(self.heard_ago / 3600)}: dead or stuck"
         if self.stepped_ago is not None and self.stepped_ago > 60:
-            words += f"; the last step was {hours(self.stepped_ago / 3600)} ago"
-        return words
+            line += f"; the last step was {format_hours(self.stepped_ago / 3600)} ago"
+        return line
 
 
 @dataclass
-class Status:
-    """What `quintain status` shows. `seconds_left` is an estimate, None where nothing is known."""
+class SweepStatus:
+    """What `quintain status` shows: numbers of cells, and the running and failed ones.
+
+    `left` counts cells that `--only` excludes; `seconds_left` is an estimate, None without data.
+    """
 
     plan: str
     cells: int
@@ -67,91 +73,109 @@ class Status:
     skipped: int
     waiting: int
     left: int = 0
-    running: list[Running] = field(default_factory=list)
+    running: list[RunningCell] = field(default_factory=list)
     failures: list[dict[str, str]] = field(default_factory=list)
     seconds_left: float | None = None
 
     @property
-    def over(self) -> bool:
+    def is_finished(self) -> bool:
         return not self.waiting and all(run.stale for run in self.running)
 
-    def plain(self) -> dict[str, Any]:
-        return asdict(self)
 
+def read_status(file: Path, store: Store) -> SweepStatus:
+    """Return the progress of the plan in a file, from the records and heartbeats of a store.
 
-def status_of(file: Path, store: Store) -> Status:
-    """Of the plan in a file, by the records and heartbeats of a store."""
-    content = load(file)
+    Raises:
+        UsageError: the file is not a plan.
+    """
+    content = load_plan_file(file)
     entries = content["cells"]
     keys = {entry["key"] for entry in entries}
-    found = store.statuses(keys)
-    running = [r for r in beats(store.path) if r.key in keys and not (r.stale and r.key in found)]
-    live = {r.key for r in running if not r.stale}
-    left = {e["key"] for e in entries if e.get("action") == "left"} - set(found) - live
-    skipped = {e["key"] for e in entries if e.get("action") == "skipped" and e["key"] not in found}
-    skipped |= {key for key, text in found.items() if text == "skipped"}
-    failed = [key for key, text in found.items() if text == "failed" and key not in live]
-    done = [key for key, text in found.items() if text == "ok" and key not in live]
+    statuses = store.statuses(keys)
+    running = [
+        run
+        for run in read_heartbeats(store.path)
+        if run.key in keys and not (run.stale and run.key in statuses)
+    ]
+    live = {run.key for run in running if not run.stale}
+
+    def planned_as(action: str) -> set[str]:
+        return {entry["key"] for entry in entries if entry.get("action") == action} - set(statuses)
+
+    def recorded_as(status: str) -> list[str]:
+        return [key for key, text in statuses.items() if text == status]
+
+    left = planned_as("excluded") - live
+    skipped = planned_as("skipped") | set(recorded_as("skipped"))
+    failed = [key for key in recorded_as("failed") if key not in live]
+    done = [key for key in recorded_as("ok") if key not in live]
     waiting = keys - live - left - skipped - set(failed) - set(done)
-    made = Status(str(file), len(keys), len(done), len(failed), len(skipped), len(waiting))
-    made.left, made.running = len(left), running
-    made.failures = _failures(store, failed)
-    made.seconds_left = _left(content, store, entries, waiting, running, done)
-    return made
+    return SweepStatus(
+        plan=str(file),
+        cells=len(keys),
+        done=len(done),
+        failed=len(failed),
+        skipped=len(skipped),
+        waiting=len(waiting),
+        left=len(left),
+        running=running,
+        failures=_latest_failures(store, failed),
+        seconds_left=_estimate_seconds_left(content, store, waiting, running, done),
+    )
 
 
-def beats(store: Path) -> list[Running]:
-    """The runs that a store knows of, the longest first."""
-    now, found = datetime.now(UTC), []
+def read_heartbeats(store: Path) -> list[RunningCell]:
+    """Return the running cells of a store, longest first; unreadable heartbeats are skipped."""
+    now, runs = datetime.now(UTC), []
     for file in sorted((store / FOLDER).glob("*.json")):
         try:
-            beat = json.loads(file.read_bytes()[:LARGEST])
-            heard, began = (_ago(now, beat[name]) for name in ("beat", "started"))
-            stepped = None if beat["stepped"] is None else _ago(now, beat["stepped"])
-            run = Running(
-                key=str(beat["key"]),
-                label=_line(beat["label"]),
-                host=_line(beat["host"]),
-                pid=int(beat["pid"]),
-                step=_count(beat["step"]),
-                steps=_count(beat["steps"]),
-                running_for=began,
-                stepped_ago=stepped,
-                heard_ago=heard,
-                stale=heard > STALE,
-            )
+            runs.append(_parse_heartbeat(file.read_bytes()[:LARGEST_HEARTBEAT], now))
         except (OSError, ArithmeticError, ValueError, KeyError, TypeError, RecursionError):
             continue
-        found.append(run)
-    return sorted(found, key=lambda run: -run.running_for)
+    return sorted(runs, key=lambda run: -run.running_for)
 
 
-def _line(value: Any) -> str:
-    """A name of a stranger's, in one line."""
+def _parse_heartbeat(text: bytes, now: datetime) -> RunningCell:
+    beat = json.loads(text)
+    heard_ago = _seconds_since(beat["beat"], now)
+    return RunningCell(
+        key=str(beat["key"]),
+        label=_one_line(beat["label"]),
+        host=_one_line(beat["host"]),
+        pid=int(beat["pid"]),
+        step=_check_step(beat["step"]),
+        steps=_check_step(beat["steps"]),
+        running_for=_seconds_since(beat["started"], now),
+        stepped_ago=None if beat["stepped"] is None else _seconds_since(beat["stepped"], now),
+        heard_ago=heard_ago,
+        stale=heard_ago > STALE_AFTER,
+    )
+
+
+def _one_line(value: Any) -> str:
     return " ".join(printable(str(value)).split())[:200]
 
 
-def _count(value: Any) -> int:
-    """A number of steps; raises ValueError where it cannot be one."""
+def _check_step(value: Any) -> int:
     if type(value) is not int or not 0 <= value < 2**53:
         raise ValueError(value)
     return value
 
 
-def _ago(now: datetime, moment: str) -> float:
+def _seconds_since(moment: str, now: datetime) -> float:
     return max(0.0, (now - datetime.fromisoformat(moment)).total_seconds())
 
 
-def _failures(store: Store, failed: Sequence[str]) -> list[dict[str, str]]:
-    """The last failures, the newest first."""
+def _latest_failures(store: Store, failed: Sequence[str]) -> list[dict[str, str]]:
+    """Return label, kind and message of the last failures, the newest first."""
 
-    def written(key: str) -> float:
+    def modified(key: str) -> float:
         try:
             return store.file(key).stat().st_mtime
         except OSError:
             return 0.0
 
-    newest = sorted(failed, key=written, reverse=True)[:FAILURES]
+    newest = sorted(failed, key=modified, reverse=True)[:SHOWN_FAILURES]
     records = [record for key in newest if (record := store.read(key))]
     return [
         {
@@ -164,36 +188,40 @@ def _failures(store: Store, failed: Sequence[str]) -> list[dict[str, str]]:
     ]
 
 
-def _left(
+def _estimate_seconds_left(
     content: dict[str, Any],
     store: Store,
-    entries: Sequence[dict[str, Any]],
     waiting: set[str],
-    running: Sequence[Running],
+    running: Sequence[RunningCell],
     done: Sequence[str],
 ) -> float | None:
-    """Seconds: estimates of what waits, and the rest of what runs at its own pace, by workers."""
+    """Return the remaining seconds of waiting and running cells, divided by the workers."""
     live = [run for run in running if not run.stale]
     if not waiting and not live:
         return 0.0
-    each = {entry["key"]: _estimate(content, entry) for entry in entries}
-    known = [seconds for key in waiting if (seconds := each[key]) is not None]
-    usual = sum(known) / len(known) if known else _usual(store, done)
-    if usual is None and waiting:
+    estimates = {entry["key"]: _read_estimate(content, entry) for entry in content["cells"]}
+    known = [seconds for key in waiting if (seconds := estimates[key]) is not None]
+    samples = known
+    if not known:
+        records = [store.read(key) for key in done[-SAMPLED_RECORDS:]]
+        samples = [record.cost.seconds.total for record in records if record and record.cost]
+    typical = sum(samples) / len(samples) if samples else None
+    if typical is None and waiting:
         return None
-    total = sum(known) + (len(waiting) - len(known)) * (usual or 0.0)
+    total = sum(known) + (len(waiting) - len(known)) * (typical or 0.0)
     for run in live:
         if run.step and run.steps:
             total += run.running_for * (run.steps - run.step) / run.step
         else:
-            total += each.get(run.key) or usual or 0.0
+            total += estimates.get(run.key) or typical or 0.0
     launch = content["settings"].get("launch")
     workers = launch.get("workers") if isinstance(launch, dict) else None
-    some = workers if type(workers) is int and 0 < workers < 2**53 else available_cores()
-    return total / max(1, len(live), some)
+    if type(workers) is not int or not 0 < workers < 2**53:
+        workers = count_available_cores()
+    return total / max(1, len(live), workers)
 
 
-def _estimate(content: dict[str, Any], entry: dict[str, Any]) -> float | None:
+def _read_estimate(content: dict[str, Any], entry: dict[str, Any]) -> float | None:
     try:
         estimate = content["groups"][entry["group"]]["estimate"]
         seconds = float("nan" if estimate is None else estimate["seconds"])
@@ -202,38 +230,30 @@ def _estimate(content: dict[str, Any], entry: dict[str, Any]) -> float | None:
     return seconds if 0 <= seconds < math.inf else None
 
 
-def _usual(store: Store, done: Sequence[str]) -> float | None:
-    """The mean of some finished cells."""
-    records = [store.read(key) for key in done[-SAMPLE:]]
-    seconds = [record.cost.seconds.total for record in records if record and record.cost]
-    return sum(seconds) / len(seconds) if seconds else None
+def render_status(status: SweepStatus) -> RenderableType:
+    live = sum(not run.stale for run in status.running)
+    line = f"{status.done} of {status.cells} cells done, {live} running, {status.waiting} waiting"
+    line += f", {status.failed} failed" if status.failed else ""
+    line += f", {status.skipped} skipped" if status.skipped else ""
+    line += f", {status.left} left out" if status.left else ""
+    if status.seconds_left:
+        line += f"; about {format_hours(status.seconds_left / 3600)} left"
+    lines = [Text(f"plan: {status.plan}", style="dim"), Text(line)]
+    if status.waiting and not live:
+        hint = f"to continue, if no sweep or queue is active: quintain sweep --resume {status.plan}"
+        lines.append(Text(f"nothing runs; {hint}", style="yellow"))
+    lines += [Text(run.describe(), style="yellow" if run.stale else "") for run in status.running]
+    for failure in status.failures:
+        line = f"failed: {failure['label']}: {failure['kind']}: {failure['message']}"
+        lines.append(Text(line, style="red"))
+    return Group(*lines)
 
 
-_HOW_ON = "where no sweep or queue is at work, quintain sweep --resume {} goes on"
-
-
-def show(found: Status) -> RenderableType:
-    """For people."""
-    live = sum(not run.stale for run in found.running)
-    words = f"{found.done} of {found.cells} cells done, {live} running, {found.waiting} waiting"
-    words += f", {found.failed} failed" if found.failed else ""
-    words += f", {found.skipped} skipped" if found.skipped else ""
-    words += f", {found.left} left out" if found.left else ""
-    if found.seconds_left:
-        words += f"; about {hours(found.seconds_left / 3600)} left"
-    lines = [Text(words)]
-    if found.waiting and not live:
-        lines.append(Text(f"nothing runs: {_HOW_ON.format(found.plan)}", style="yellow"))
-    lines += [Text(r.sentence(), style="yellow" if r.stale else "") for r in found.running]
-    for one in found.failures:
-        lines.append(Text(f"failed: {one['label']}: {one['kind']}: {one['message']}", style="red"))
-    return Group(Text(f"plan: {found.plan}", style="dim"), *lines)
-
-
-def watch(file: Path, store: Store, console: Console) -> None:
-    """Show it again every two seconds until nothing waits or runs; Ctrl-C ends it."""
-    with Live(show(status_of(file, store)), console=console, auto_refresh=False) as live:
-        while not (found := status_of(file, store)).over:
-            live.update(show(found), refresh=True)
+def watch_status(file: Path, store: Store, console: Console) -> None:
+    """Show the status and refresh it until nothing waits or runs; Ctrl-C ends it."""
+    status = read_status(file, store)
+    with Live(render_status(status), console=console, auto_refresh=False) as live:
+        while not status.is_finished:
             time.sleep(REFRESH)
-        live.update(show(found), refresh=True)
+            status = read_status(file, store)
+            live.update(render_status(status), refresh=True)

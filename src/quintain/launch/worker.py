@@ -1,4 +1,4 @@
-"""The child's side: one run in its own process, its output in a log, its record in the store."""
+"""The worker process of a run, which writes the record into the store."""
 
 from __future__ import annotations
 
@@ -15,136 +15,125 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quintain.compose.cells import Cell
-from quintain.compose.errors import printable
+from quintain.errors import printable
+from quintain.plan.cell import Cell
 
 if TYPE_CHECKING:
     from quintain.records.schema import Record
-    from quintain.records.store import Store
-    from quintain.run.checkpoint import Keeper
 
-PROGRESS_EVERY = 0.2  # seconds between two messages about the step
+PROGRESS_INTERVAL = 0.2  # seconds between two messages about the step
 
 
-def work(
+def run_cell(
     cell_json: str,
     store: str,
     log: str,
-    output: Connection,
-    parent: Connection,
+    output_pipe: Connection,
+    message_pipe: Connection,
     checkpoint_every: float | None,
-    planned: float,
+    sources_read: float,
 ) -> None:
-    """Run a cell and write its record; its files were looked at after `planned`, Unix seconds.
+    """Run a cell and write its record.
 
-    Sends `parent` `("step", done, of)` now and then, and last `("ended", status, sentence)`, where
-    the status is "unwritten" if the store would not take the record, or the code is not the plan's,
-    and "interrupted" if the run was asked to leave (SIGTERM) and can go on later. What it prints
-    goes into `output`, and the launcher writes that into `log`.
+    Args:
+        cell_json: the cell as JSON.
+        store: folder of the store.
+        log: file into which the launcher copies the output of the run.
+        output_pipe: receives everything that the run prints.
+        message_pipe: receives `("step", step, steps)` at most every `PROGRESS_INTERVAL` seconds,
+            and at the end `("ended", status, message)`. The status is that of the record;
+            "unwritten" if the store refused the record or the sources have changed since planning;
+            or "interrupted" if the run saved its state after SIGTERM and can resume later.
+        checkpoint_every: seconds between two checkpoints; None: only after SIGTERM.
+        sources_read: Unix time; a source file that changed after it may differ from the plan.
     """
-    _settle(output)
-    from quintain.compose.thaw import changed_sources
-    from quintain.records.scrub import scrub
-    from quintain.records.store import Store, StoreError
-    from quintain.run.checkpoint import Interrupted, Keeper
+    _isolate_process(output_pipe)
+    from quintain.errors import Interrupted, StoreError
+    from quintain.plan.cell_file import describe_changes
+    from quintain.records.redact import redact
+    from quintain.records.store import Store
+    from quintain.run.heartbeat import Heartbeat
+    from quintain.run.runner import run_to_record
+    from quintain.run.train.checkpoint import FileCheckpointer
 
-    cell, place = Cell.from_json(cell_json), Store(store)
-    if changed := changed_sources(cell, planned):
-        _tell(parent, "unwritten", changed)
+    cell, opened_store = Cell.from_json(cell_json), Store(store)
+    if changes := describe_changes(cell, sources_read):
+        _report_result(message_pipe, "unwritten", changes)
         return
-    keeper = Keeper(place.checkpoints(cell.key), cell.key, checkpoint_every)
+    checkpointer = FileCheckpointer(opened_store.checkpoints(cell.key), cell.key, checkpoint_every)
     try:
-        record = _attempted(cell, place, Path(log), parent, keeper)
+        checkpointer.install_signal_handlers()
+        with Heartbeat(opened_store.path, cell, _ProgressReporter(message_pipe)) as progress:
+            samples = opened_store.samples(cell.key)
+            record = run_to_record(cell, progress, Path(log), samples, checkpointer)
         status: str = record.status
-        sentence = record.error.message if record.error else record.reason or _score(record)
-        place.write(record)
-        keeper.ended(record)
+        message = record.error.message if record.error else record.reason or _format_score(record)
+        opened_store.write(record)
+        checkpointer.finish(record)
     except Interrupted:
-        status, sentence = "interrupted", ""
+        status, message = "interrupted", ""
     except StoreError as error:
-        status, sentence = "unwritten", str(error)
-    _tell(parent, status, scrub(sentence))
+        status, message = "unwritten", str(error)
+    _report_result(message_pipe, status, redact(message))
     with contextlib.suppress(OSError):
         sys.stdout.flush()
 
 
-def _settle(output: Connection) -> None:
-    """A process on its own, but for its output and the end of its parent."""
-    os.setsid()  # a terminal's Ctrl-C is the parent's to handle, and a kill takes the whole group
-    _hear_interrupts()
-    follow_parent()
-    _redirect(output)
+def _isolate_process(output_pipe: Connection) -> None:
+    """Lead a process group, receive SIGINT, exit with the parent, and print into the pipe."""
+    os.setsid()  # only the parent receives Ctrl-C, and it can kill the whole group
+    # The fork server blocks SIGINT. Discard one that came before `setsid` and receive later ones.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    exit_with_parent()
+    for stream in (1, 2):  # file descriptors, so that output of C code is redirected too
+        os.dup2(output_pipe.fileno(), stream)
+    output_pipe.close()
 
 
-def _attempted(cell: Cell, store: Store, log: Path, parent: Connection, keeper: Keeper) -> Record:
-    from quintain.run.attempt import attempt
-    from quintain.run.heartbeat import Heartbeat
-
-    keeper.hear()
-    with Heartbeat(store.path, cell, _Progress(parent)) as progress:
-        return attempt(cell, progress, log, store.samples(cell.key), keeper)
+def _format_score(record: Record) -> str:
+    score = record.main_test_score()
+    return "" if record.quality is None or score is None else f"{record.quality.main} {score:.4g}"
 
 
-def _score(record: Record) -> str:
-    quality = record.quality
-    value = record.main_test()
-    return "" if quality is None or value is None else f"{quality.main} {value:.4g}"
+def _report_result(message_pipe: Connection, status: str, message: str) -> None:
+    with contextlib.suppress(OSError):  # the parent may have ended; the record is in the store
+        message_pipe.send(("ended", status, printable(message)))
 
 
-def _tell(parent: Connection, status: str, sentence: str) -> None:
-    with contextlib.suppress(OSError):  # the parent may be gone; the record is safe
-        parent.send(("ended", status, printable(sentence)))
-
-
-class _Progress:
-    """Tells the parent the step, but not more often than an eye can follow."""
-
-    def __init__(self, parent: Connection) -> None:
-        self._parent = parent
-        self._last = 0.0
+class _ProgressReporter:
+    def __init__(self, message_pipe: Connection) -> None:
+        self._message_pipe, self._last_time = message_pipe, 0.0
 
     def __call__(self, step: int, steps: int) -> None:
         now = time.monotonic()
-        if now - self._last >= PROGRESS_EVERY:
-            self._last = now
+        if now - self._last_time >= PROGRESS_INTERVAL:
+            self._last_time = now
             with contextlib.suppress(OSError):
-                self._parent.send(("step", step, steps))
+                self._message_pipe.send(("step", step, steps))
 
 
-def follow_parent() -> None:
-    """End with the process that started us: a killed sweep leaves no orphans.
+def exit_with_parent() -> None:
+    """End this process when the sweep ends, even if the sweep is killed.
 
-    A thread watches, and ends whatever the run has started too. It needs Python's lock, which C
-    code may never give back; so on Linux the kernel ends us with the fork server as well, which
-    ends with the sweep (prctl(2), PR_SET_PDEATHSIG = 1). The server knows by a pipe whose other end
-    we have been given, to start forks ourselves; held open it would keep the server alive.
+    A thread waits for the sweep's process and kills the process group of the run. Because C code
+    may keep the GIL from the thread, the kernel also kills the run when the fork server ends
+    (Linux only: prctl(2), PR_SET_PDEATHSIG = 1).
     """
+    # The server ends when its pipe from the sweep is closed, so a fork must not keep it open.
     server: Any = forkserver._forkserver
     if getattr(server, "_forkserver_alive_fd", None) is not None:
         os.close(server._forkserver_alive_fd)
         server._forkserver_alive_fd = None
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # the server has it blocked
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # the server blocks it
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     parent = multiprocessing.parent_process()
     assert parent is not None
 
-    def wait() -> None:
+    def kill_group_after_parent() -> None:
         parent.join()
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
-    threading.Thread(target=wait, daemon=True).start()
-
-
-def _hear_interrupts() -> None:
-    """The fork server blocks SIGINT; one that came before `setsid` was not meant for the run."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # drops what is pending
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def _redirect(output: Connection) -> None:
-    """Everything a run prints, from C code too, goes to its launcher."""
-    for stream in (1, 2):
-        os.dup2(output.fileno(), stream)
-    output.close()
+    threading.Thread(target=kill_group_after_parent, daemon=True).start()

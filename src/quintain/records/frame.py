@@ -1,99 +1,126 @@
-"""The records of a store as a table for pandas: one row a record, one column a value."""
+"""The records of a store as a pandas DataFrame, with one row per record."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
-from quintain.records.columns import QUALITY, TREES
-from quintain.records.defaults import filled
+from pydantic import BaseModel
+
+from quintain.errors import StoreError
+from quintain.records.index.columns import JSON_FIELDS, QUALITY_FIELDS
 from quintain.records.schema import Record
-from quintain.records.store import Store, StoreError
+from quintain.records.store import Store
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-_WHOLE = ("cell", "changed", "tuned", "trial", "nonfinite")
-"""Fields that stay one object a record: they have other keys for each plugin."""
-_LEFT_OUT = ("schema", "step_times_ms", "quality.curve", "cost.ranks")
-"""Long lists; `Store.read(key)` has them."""
-LARGE = 2000
-"""Records from which on a store is read by its index; without takes 1 ms a record."""
+LARGE_STORE = 2000
+"""Stores with more records are read through their index; validating a record takes 1 ms."""
+_NOT_FLATTENED = ("cell", "changed", "tuned", "trial", "nonfinite")
+"""Fields that stay dicts, because their keys differ between plugins."""
+_OMITTED = ("schema", "step_times_ms", "quality.curve", "cost.ranks")
 
 
-def frame(store: Store) -> DataFrame:
-    """One row a usable record, in the order of the keys; nested values under dotted names.
+def records_frame(store: Store) -> DataFrame:
+    """Return a DataFrame with one row per usable record, sorted by key.
 
-    Beside the record's own fields there are `metric`, `direction`, `val` and `test`: the main
-    score. What a record lacks is missing. Long lists are left out: curves and step times.
-    Over `LARGE` records come from the store's index, see `records.table`, and are not validated.
+    Nested values have dotted column names. The columns `metric`, `direction`, `val` and `test`
+    hold the main score. Values that a record does not have are NaN or None. Curves, step times and
+    other long lists are omitted; `Store.read` returns them. If the store has over `LARGE_STORE`
+    records, they are read from its index (see `records.index.table`) and not validated.
 
     Raises:
-        StoreError: there is no such store, or pandas is not installed.
+        StoreError: the store does not exist.
     """
     if not store.path.is_dir():
-        raise StoreError(f"there is no store at {store.path}; give the folder of one")
-    try:
-        import pandas
-    except ImportError as error:
-        raise StoreError(
-            "a table needs pandas, which is not installed: pip install 'quintain[frame]'"
-        ) from error
-    is_large = find_spec("duckdb") is not None and len(store.files()) > LARGE
-    return pandas.DataFrame(indexed_rows(store) if is_large else flat_rows(store.all()))
+        raise StoreError(f"there is no store at {store.path}")
+    import pandas
+
+    is_large = len(store.files()) > LARGE_STORE
+    return pandas.DataFrame(read_index_rows(store) if is_large else flatten_records(store.all()))
 
 
-def indexed_rows(store: Store) -> list[dict[str, Any]]:
-    """What `flat_rows(store.all())` gives, by the store's index."""
-    from quintain.records.table import table
-
-    with table(store) as con:
-        found = con.sql("select * from records order by key").to_arrow_table()
-        return [_flat(filled(Record, values)) for values in _values(found)]
+def flatten_records(records: Iterable[Record]) -> list[dict[str, Any]]:
+    """Return the rows of `records_frame`: one flat dict per record."""
+    return [_flatten_record(record.dump()) for record in records]
 
 
-def _values(found: Any) -> Iterator[dict[str, Any]]:
-    for batch in found.to_batches(max_chunksize=1000):
-        for row in batch.to_pylist():
-            yield _whole(row)
+def read_index_rows(store: Store) -> list[dict[str, Any]]:
+    """Return `flatten_records(store.all())`, but from the index of the store."""
+    from quintain.records.index.table import open_table
+
+    with open_table(store) as connection:
+        table = connection.sql("select * from records order by key").to_arrow_table()
+        rows = (row for part in table.to_batches(max_chunksize=1000) for row in part.to_pylist())
+        return [_flatten_record(fill_defaults(Record, _parse_index_row(row))) for row in rows]
 
 
-def _whole(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of the index → the values of the record's text, as far as the index keeps them."""
-    trees, quality = _parsed(row, TREES), _parsed(row, QUALITY[1:])
+def _parse_index_row(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a record that the index has, nested as in the record's JSON."""
+    # The first quality field, `main`, is a plain text in the index, not JSON.
+    texts = {name: row.pop(name) for name in (*JSON_FIELDS, *QUALITY_FIELDS[1:])}
+    values = {name: json.loads(text) for name, text in texts.items() if text is not None}
+    quality = {name: values.pop(name) for name in QUALITY_FIELDS[1:] if name in values}
     main = row.pop("metric")
-    return row | trees | {"quality": None if main is None else quality | {"main": main}}
+    return row | values | {"quality": None if main is None else quality | {"main": main}}
 
 
-def _parsed(row: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    texts = {name: row.pop(name) for name in names}
-    return {name: json.loads(text) for name, text in texts.items() if text is not None}
+def _flatten_record(record: Mapping[str, Any]) -> dict[str, Any]:
+    flat = dict(item for name, value in record.items() for item in _flatten(name, value))
+    if (quality := record["quality"]) is not None:
+        score = quality["scores"][quality["main"]]
+        flat |= {"metric": quality["main"], **{n: score[n] for n in ("direction", "val", "test")}}
+    return flat
 
 
-def flat_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
-    """One flat dict a record, as `frame` has them."""
-    return [_flat(record.dump()) for record in records]
-
-
-def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in record.items():
-        _add(found, name, value)
-    quality = record["quality"]
-    if quality is not None:
-        main = quality["scores"][quality["main"]]
-        found |= {"metric": quality["main"], "direction": main["direction"]}
-        found |= {"val": main["val"], "test": main["test"]}
-    return found
-
-
-def _add(found: dict[str, Any], name: str, value: Any) -> None:
-    if name in _LEFT_OUT:
+def _flatten(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if name in _OMITTED:
         return
-    if isinstance(value, dict) and name not in _WHOLE:
-        for inner, part in value.items():
-            _add(found, f"{name}.{inner}", part)
+    if isinstance(value, dict) and name not in _NOT_FLATTENED:
+        for key, part in value.items():
+            yield from _flatten(f"{name}.{key}", part)
     else:
-        found[name] = value
+        yield name, value
+
+
+def fill_defaults(model: type[BaseModel], value: dict[str, Any]) -> dict[str, Any]:
+    """Return `model.model_validate(value).model_dump()`, but much faster, without validation.
+
+    Fields are in the order of the model; defaults are filled in nested models too.
+    """
+    return {
+        name: _fill_nested(nested, is_mapping, value[name]) if name in value else default
+        for name, default, nested, is_mapping in _describe_fields(model)
+    }
+
+
+@cache
+def _describe_fields(model: type[BaseModel]) -> list[tuple[str, Any, type[BaseModel] | None, bool]]:
+    """Return for each field its JSON name, default, nested model, and if it is a dict of those."""
+    return [
+        (
+            field.alias or name,
+            None if field.is_required() else field.get_default(call_default_factory=True),
+            _find_model(field.annotation),
+            get_origin(field.annotation) is dict,
+        )
+        for name, field in model.model_fields.items()
+    ]
+
+
+def _find_model(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    models = map(_find_model, get_args(annotation))
+    return next((model for model in models if model), None)
+
+
+def _fill_nested(model: type[BaseModel] | None, is_mapping: bool, value: Any) -> Any:
+    if model is None or not isinstance(value, dict):
+        return value
+    if is_mapping:
+        return {name: _fill_nested(model, False, item) for name, item in value.items()}
+    return fill_defaults(model, value)

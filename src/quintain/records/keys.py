@@ -1,7 +1,6 @@
-"""A record's key, computed again from what the record says of its cell.
+"""Recomputes a record's key from its cell.
 
-The same hash as `compose.cells.keys`, from the other end: there of a configuration before the run,
-here of what the record kept of it. A test holds the two together on composed cells.
+`plan.cell` computes the same hash from the configuration before the run; a test compares the two.
 """
 
 from __future__ import annotations
@@ -10,26 +9,28 @@ import hashlib
 import json
 from typing import Any
 
+from quintain.records.redact import REDACTED
 from quintain.records.schema import Record
-from quintain.records.scrub import HIDDEN
 
-KEY_LENGTH = 32  # hex digits: 128 bits
+KEY_LENGTH = 32  # hexadecimal digits: 128 bits
 
 
-def recomputed(record: Record) -> tuple[str, str] | None:
-    """Key and group that the record's cell, seed and kind give.
+def recompute_key(record: Record) -> tuple[str, str] | None:
+    """Return key and group (the key without the seed) as computed from the record's cell.
 
-    None where that cannot be told: a secret or a number that is none was taken out of the cell.
+    None if a secret or a non-finite number was removed from the cell.
     """
-    if HIDDEN in json.dumps(record.cell) or any(p.startswith("cell.") for p in record.nonfinite):
+    is_redacted = REDACTED in json.dumps(record.cell)
+    if is_redacted or any(path.startswith("cell.") for path in record.nonfinite):
         return None
-    decides = dict(record.cell)
-    decides["reference"] = record.names.model if record.reference else None
+    hashed = dict(record.cell)
+    # `baseline` keeps its old name here, because the keys of existing records depend on it.
+    hashed["reference"] = record.names.model if record.baseline else None
     if record.trial:
-        decides["study"] = record.trial.study
-    return _digest({**decides, "seed": record.seed}), _digest(decides)
+        hashed["study"] = record.trial.study
+    return _hash_json({**hashed, "seed": record.seed}), _hash_json(hashed)
 
 
-def _digest(value: Any) -> str:
+def _hash_json(value: Any) -> str:
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]

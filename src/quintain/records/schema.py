@@ -1,60 +1,47 @@
-"""What a run leaves behind: one record, one JSON file, schema version 1.
+"""The record of a run: its fields, their types and the rules between them.
 
-A record is built from plain values, `Record.model_validate({...})`, and never changes afterwards.
-Standard JSON has no NaN or infinity: such a value becomes null, and `nonfinite` says where it stood
-and what it was, for example `{"quality.scores.accuracy.val": "nan"}`.
+A record is one JSON file, and immutable: build it with `Record.model_validate({...})`. Standard
+JSON has no NaN or infinity: such a value becomes null, and `nonfinite` maps its dotted path to what
+it was, for example `{"quality.scores.accuracy.val": "nan"}`.
+
+Schema versions:
+    2: `reference` was renamed to `baseline`.
+    1: the first; such records are converted to version 2 when they are read.
 """
 
+# ruff: noqa: RUF012  (pydantic copies mutable defaults)
 from __future__ import annotations
 
+import html
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Final, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    JsonValue,
-    field_validator,
-    model_validator,
-)
+from pydantic import AliasChoices, ConfigDict, Field, JsonValue, model_validator
 
 from quintain.contracts import Direction, Modality, Task
-from quintain.records.plain import plain_json
+from quintain.errors import printable
+from quintain.records.cost import Cost
+from quintain.records.field_types import (
+    Count,
+    FrozenModel,
+    Hex,
+    Int64,
+    Milliseconds,
+    Seconds,
+    Timestamp,
+    to_standard_json,
+)
 
-SCHEMA = 1
+SCHEMA: Final = 2
 
 Status = Literal["ok", "failed", "skipped"]
 ErrorKind = Literal["nan", "oom", "timeout", "killed", "interrupted", "data", "exception"]
-Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")]
-Whole = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]  # what other readers of JSON can hold
-Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
-Seconds = Annotated[float, Field(ge=0)]
-
-MEASURED = ("flops_per_sample", "energy_kwh", "mfu", "data_wait_share")
-"""Fields of `Cost` that are either there or have a reason in `Cost.absent`."""
 
 
-def _on_a_calendar(value: str) -> str:
-    datetime.fromisoformat(value)
-    return value
-
-
-Moment = Annotated[
-    str,
-    Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|\+00:00)$"),
-    AfterValidator(_on_a_calendar),
-]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-class Names(_Part):
-    """The option names a person typed or got by default."""
+class OptionNames(FrozenModel):
+    """The option of each config group that the cell uses."""
 
     dataset: str
     stem: str
@@ -65,7 +52,7 @@ class Names(_Part):
     hardware: str
 
 
-class Sizes(_Part):
+class Sizes(FrozenModel):
     """Number of samples in each split."""
 
     train: Count
@@ -73,8 +60,12 @@ class Sizes(_Part):
     test: Count
 
 
-class Data(_Part):
-    """Which data was used and how it was read; `card_fingerprint` is what the card promised."""
+class DataDescription(FrozenModel):
+    """The data that was used.
+
+    `reading` is the input layout of the stem, `card_fingerprint` the fingerprint in the dataset's
+    card; `notes` are remarks about the user's files.
+    """
 
     modality: Modality
     task: Task
@@ -83,11 +74,11 @@ class Data(_Part):
     fingerprint: str
     card_fingerprint: str | None = None
     sizes: Sizes
-    notes: list[str] = []  # what the dataset found out about the user's files
+    notes: list[str] = []
 
 
-class ScoreValue(_Part):
-    """One score on validation (of the chosen weights) and on test; None where not finite."""
+class ScoreValue(FrozenModel):
+    """One score of the selected weights, on validation and test; None where it is not finite."""
 
     direction: Direction
     unit: str
@@ -95,8 +86,8 @@ class ScoreValue(_Part):
     test: float | None
 
 
-class CurvePoint(_Part):
-    """One validation: optimizer step, seconds of training until then, and what was measured."""
+class CurvePoint(FrozenModel):
+    """One validation: optimizer step, seconds of training so far, training loss and scores."""
 
     step: Count
     seconds: Seconds
@@ -104,8 +95,8 @@ class CurvePoint(_Part):
     val: dict[str, float | None]
 
 
-class Target(_Part):
-    """The first validation that reached the asked value of a score; `seconds` are of training."""
+class Target(FrozenModel):
+    """The first validation where a score reached `value`: step and seconds; None if it did not."""
 
     score: str
     value: float
@@ -113,144 +104,55 @@ class Target(_Part):
     seconds: Seconds | None
 
 
-class Confusion(_Part):
-    """How often each class of the test split (row) was taken for which (column)."""
+class Confusion(FrozenModel):
+    """Confusion matrix of the test split: rows are true classes, columns are predicted classes."""
 
     classes: list[str]
     counts: list[list[Count]]
 
     @model_validator(mode="after")
-    def _square(self) -> Confusion:
+    def _check_square(self) -> Confusion:
         size = len(self.classes)
         if [len(row) for row in self.counts] != [size] * size:
             raise ValueError(f"expected counts of {size} × {size}, one for each pair of classes")
         return self
 
 
-class Quality(_Part):
-    """How good the model is; `main` names the score that chose the weights and ranks models."""
+class Quality(FrozenModel):
+    """Scores of the model; `main` names the one that selects weights and ranks models.
+
+    `confusion` is present for classification with few classes.
+    """
 
     main: str
     scores: dict[str, ScoreValue]
     curve: list[CurvePoint] = []
     best_step: Count | None = None
     target: Target | None = None
-    confusion: Confusion | None = None  # where the task is to classify, of few classes
+    confusion: Confusion | None = None
+
+    @property
+    def main_score(self) -> ScoreValue:
+        """The score named by `main`."""
+        return self.scores[self.main]
 
     @model_validator(mode="after")
-    def _main_is_measured(self) -> Quality:
+    def _check_main_score(self) -> Quality:
         if self.main not in self.scores:
-            have = ", ".join(self.scores) or "none"
-            raise ValueError(f"the main score '{self.main}' is not among the scores: {have}")
+            known = ", ".join(self.scores) or "none"
+            raise ValueError(f"the main score '{self.main}' is not among the scores: {known}")
         return self
 
 
-class Clocks(_Part):
-    """Seconds spent in each phase; `total` is the wall time of the run."""
-
-    setup: Seconds
-    training: Seconds
-    validation: Seconds
-    test: Seconds
-    logging: Seconds
-    total: Seconds
-
-
-class StepPercentiles(_Part):
-    """Milliseconds of one training step."""
-
-    p50: float
-    p95: float
-    p99: float
-
-
-class LatencyPercentiles(_Part):
-    """Milliseconds of one forward pass."""
-
-    p50: float
-    p95: float
-
-
-class Memory(_Part):
-    """Peaks in MiB; `device_peak` is None without a device."""
-
-    host_peak: float | None
-    device_peak: float | None = None
-
-
-class Ranks(_Part):
-    """The processes of a run of several, in the order of their ranks.
-
-    Raw lists: milliseconds of each step and of its all-reduce, by rank. The shares of training are
-    what was lost to other things than computing; `how` says how they and the percentiles are made,
-    `absent` why one is missing.
-    """
-
-    world: Count
-    step_ms: list[list[float]]
-    all_reduce_ms: list[list[float]] = []
-    input_seconds: list[Seconds]
-    host_peak_mb: list[float | None]
-    host_sum_mb: float
-    device_peak_mb: list[float | None] = []
-    input_share: float
-    communication_share: float | None = None
-    imbalance_share: float | None = None
-    how: str
-    absent: str = ""
-
-    @field_validator("step_ms", "all_reduce_ms")
-    @classmethod
-    def _rounded(cls, values: list[list[float]]) -> list[list[float]]:
-        return [[round(value, 3) for value in rank] for rank in values]
-
-
-class Cost(_Part):
-    """What the run took. `params` counts towards the budget, `params_total` counts embeddings too.
-
-    Reference rows leave what does not apply as None. `absent` gives the reason why a measured
-    value is missing; where none was given it says "not measured".
-    """
-
-    params: Count | None
-    params_total: Count | None
-    params_asked: Count | None = None
-    width: float | None = None
-    flops_per_sample: float | None = None
-    steps: Count | None
-    samples: Count | None
-    seconds: Clocks
-    samples_per_second: float | None
-    step_ms: StepPercentiles | None = None
-    latency_ms: dict[str, LatencyPercentiles] = {}
-    memory_mb: Memory
-    energy_kwh: float | None = None
-    mfu: float | None = None
-    data_wait_share: float | None = None
-    ranks: Ranks | None = None
-    meters: dict[str, float] = {}  # what else the hardware measured; the unit is in the name
-    pieces: Count = 1  # that a training batch was taken in, for want of memory
-    resumed: Count = 0  # how many times the run was interrupted and went on
-    absent: dict[str, str] = {}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _absent_has_reason(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or not isinstance(data.get("absent", {}), dict):
-            return data
-        missing = {name: "not measured" for name in MEASURED if data.get(name) is None}
-        return data | {"absent": missing | data.get("absent", {})}
-
-
-class Trust(_Part):
-    """One check of a measurement: True good, False doubtful, None not known; `note` says why."""
+class TrustCheck(FrozenModel):
+    """A check of the measurement: True is passed, False is failed, None is unknown."""
 
     ok: bool | None
     note: str = ""
 
 
-class Failure(_Part):
-    """Why a run failed; `log_tail` holds the last lines of its log."""
+class Failure(FrozenModel):
+    """The error of a failed run, and the last lines of its log."""
 
     kind: ErrorKind
     type: str
@@ -259,20 +161,23 @@ class Failure(_Part):
     log_tail: str = ""
 
 
-class Trial(_Part):
-    """One trial of a search: it has read validation and never test, so it ranks nowhere."""
+class TrialInfo(FrozenModel):
+    """The trial of a hyperparameter search. It does not evaluate the test split, so it has no rank.
+
+    `pruned`: whether it was stopped early because of its validation scores.
+    """
 
     study: Hex
     number: Count
-    pruned: bool = False  # ended early, by its validation scores
+    pruned: bool = False
 
 
-class Tuned(_Part):
-    """The search whose best setting a cell was given.
+class TuningResult(FrozenModel):
+    """The hyperparameter search that selected the settings of the cell.
 
-    `trials` says how many were done, of which `pruned` ended early and `failed` gave no score;
-    `steps` are optimizer steps of all of them. `best` are the settings found, `best_value` their
-    `metric` on validation, in the trial of that number.
+    Of `trials`, `pruned` were stopped early and `failed` had no score; `steps` is their sum of
+    optimizer steps. `best` holds the best settings, `best_value` the validation score `metric` of
+    trial `best_trial`, which used them.
     """
 
     study: Hex
@@ -283,70 +188,71 @@ class Tuned(_Part):
     space: dict[str, dict[str, JsonValue]]
     sampler: str
     pruner: str
-    seed: Whole
+    seed: Int64
     metric: str
     best: dict[str, JsonValue]
     best_value: float
     best_trial: Count
 
 
-class Record(_Part):
-    """The immutable result of a run. `ValidationError` (a ValueError) names every wrong field."""
+class Record(FrozenModel):
+    """The immutable result of a run. Its `ValidationError` (a ValueError) lists every wrong field.
+
+    `cell` holds the resolved settings that determine the result, `changed` the non-default ones
+    (None in old records, which do not list them).
+    """
 
     model_config = ConfigDict(populate_by_name=True)
 
-    schema_version: Literal[1] = Field(default=1, alias="schema")
+    schema_version: Literal[2] = Field(default=SCHEMA, alias="schema")
     key: Hex
     group: Hex
     status: Status
-    reference: bool = False
-    names: Names
-    seed: Whole
+    baseline: bool = Field(default=False, validation_alias=AliasChoices("baseline", "reference"))
+    names: OptionNames
+    seed: Int64
     cell: dict[str, JsonValue]
-    changed: dict[str, JsonValue] | None = None  # settings off their defaults; None: not kept then
-    trial: Trial | None = None
-    tuned: Tuned | None = None
-    data: Data | None = None
+    changed: dict[str, JsonValue] | None = None
+    trial: TrialInfo | None = None
+    tuned: TuningResult | None = None
+    data: DataDescription | None = None
     quality: Quality | None = None
     cost: Cost | None = None
-    step_times_ms: list[float] = []
+    step_times_ms: list[Milliseconds] = []
     machine: dict[str, JsonValue] = {}
-    trust: dict[str, Trust] = {}
+    trust: dict[str, TrustCheck] = {}
     versions: dict[str, str] = {}
     error: Failure | None = None
     reason: str | None = None
-    started: Moment
-    finished: Moment
+    started: Timestamp
+    finished: Timestamp
     nonfinite: dict[str, str] = {}
 
     @model_validator(mode="before")
     @classmethod
-    def _finite(cls, data: Any) -> Any:
+    def _normalize(cls, data: Any) -> Any:
+        """Convert records of schema 1, and values that JSON cannot represent."""
         if not isinstance(data, dict):
             return data
-        found: dict[str, str] = {}
-        plain: dict[str, Any] = plain_json(data, found)
-        known = plain.get("nonfinite", {})
-        return plain | {"nonfinite": found | known} if isinstance(known, dict) else plain
-
-    @field_validator("step_times_ms")
-    @classmethod
-    def _rounded(cls, values: list[float]) -> list[float]:
-        return [round(value, 3) for value in values]  # a µs: below what the clock resolves
+        nonfinite: dict[str, str] = {}
+        values: dict[str, Any] = to_standard_json(data, nonfinite)
+        if type(version := values.get("schema")) is int and version == 1:
+            values["schema"] = SCHEMA
+        known = values.get("nonfinite", {})
+        return values | {"nonfinite": nonfinite | known} if isinstance(known, dict) else values
 
     @model_validator(mode="after")
-    def _status_fits(self) -> Record:
-        problems = list(_misfits(self))
-        if problems:
+    def _check_consistency(self) -> Record:
+        if problems := list(_find_contradictions(self)):
             raise ValueError("; ".join(problems))
         return self
 
     def dump(self) -> dict[str, Any]:
-        """Plain values, as in the JSON file."""
+        """Return the fields as in the JSON file."""
         return self.model_dump(by_alias=True)
 
     def to_json(self) -> str:
-        """Standard JSON, one top-level field a line."""
+        """Return standard JSON with one top-level field per line."""
         lines = (
             f"{json.dumps(name)}: {json.dumps(value, allow_nan=False, ensure_ascii=False)}"
             for name, value in self.dump().items()
@@ -354,35 +260,48 @@ class Record(_Part):
         return "{" + ",\n ".join(lines) + "}\n"
 
     def finished_at(self) -> datetime:
-        """`finished` as an aware datetime."""
+        """Return `finished` as an aware datetime."""
         return datetime.fromisoformat(self.finished)
 
-    def main_test(self) -> float | None:
-        """The main score on the test split; None where there is none."""
-        return self.quality.scores[self.quality.main].test if self.quality else None
+    def main_test_score(self) -> float | None:
+        """Return the main score on the test split; None if there is none."""
+        return self.quality.main_score.test if self.quality else None
+
+    def __repr__(self) -> str:
+        names = self.names
+        parts = [f"{self.status}: {names.dataset}/{names.model}/{names.hardware} seed {self.seed}"]
+        if self.quality and (score := self.main_test_score()) is not None:
+            parts.append(f"{self.quality.main} {score:.4g} on test")
+        if self.cost:
+            parts.append(f"{self.cost.seconds.training:.1f} s of training")
+        if self.error:
+            parts.append(f"{self.error.kind}: {self.error.message}")
+        return printable(", ".join(parts + ([self.reason] if self.reason else [])))
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        """Return the text of `repr` for notebooks, escaped."""
+        return f"<pre>{html.escape(repr(self))}</pre>"
 
 
 def utc_now() -> str:
-    """This moment, as `started` and `finished` want it."""
+    """Return the current time in the format of `started` and `finished`."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _misfits(record: Record) -> list[str]:
-    """What a status demands or forbids and the record does not heed."""
-    problems = []
+def _find_contradictions(record: Record) -> Iterator[str]:
+    """Yield a message for each field that the status requires or forbids."""
     if record.status == "ok":
-        problems += [f"ok needs {part}" for part in ("data", "quality", "cost")
-                     if getattr(record, part) is None]  # fmt: skip
-        if not record.reference and record.cost is not None:
-            problems += [f"ok needs cost.{part} (only reference rows may lack it)"
-                         for part in ("params", "params_total", "steps", "samples")
-                         if getattr(record.cost, part) is None]  # fmt: skip
-    if (record.status == "failed") != (record.error is not None):
-        problems.append(f"status '{record.status}' {_verb(record.error)} an error")
-    if (record.status == "skipped") != (record.reason is not None):
-        problems.append(f"status '{record.status}' {_verb(record.reason)} a reason")
-    return problems
-
-
-def _verb(given: object) -> str:
-    return "needs" if given is None else "forbids"
+        for part in ("data", "quality", "cost"):
+            if getattr(record, part) is None:
+                yield f"ok needs {part}"
+        for part in ("params", "params_total", "steps", "samples"):
+            if record.cost and not record.baseline and getattr(record.cost, part) is None:
+                yield f"ok needs cost.{part} (only baselines may lack it)"
+    for status, name in (("failed", "error"), ("skipped", "reason")):
+        is_missing = getattr(record, name) is None
+        if (record.status == status) == is_missing:
+            article = "an" if name == "error" else "a"
+            verb = "needs" if is_missing else "forbids"
+            yield f"status '{record.status}' {verb} {article} {name}"

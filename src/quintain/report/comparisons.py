@@ -1,103 +1,116 @@
-"""What may be ranked together: one dataset read with one content, and one budget."""
+"""Groups results into tables: those on the same data with the same budget are comparable."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from quintain.records.schema import Record
-from quintain.report.variants import SHOWN, settings, spokesman, variants
+from quintain.report.configuration_labels import (
+    DIGEST_LENGTH,
+    describe_variants,
+    flat_settings,
+    representative,
+)
 
+Item = TypeVar("Item")
+GroupKey = TypeVar("GroupKey", bound=Hashable)
 Group = list[Record]
+"""The records of one configuration, one per seed."""
 Key = tuple[str, ...]
 
-AGAIN = ("measure=speed", "measure.times=alone")  # as a word and as a setting
+SPEED_SETTINGS = ("measure=speed", "measure.times=alone")
+"""For runs that are timed without other runs on the machine: the override, and its setting."""
+_CARD_FINGERPRINT = "dataset.fingerprint"  # ignored: the fingerprint of the content counts
 
-_CARD = "dataset.fingerprint"  # what a card promised; the content's own fingerprint decides
+
+def group_by(items: Iterable[Item], key: Callable[[Item], GroupKey]) -> dict[GroupKey, list[Item]]:
+    """Group items by their key, in the order of their first occurrence."""
+    groups: dict[GroupKey, list[Item]] = defaultdict(list)
+    for item in items:
+        groups[key(item)].append(item)
+    return groups
 
 
-def comparisons(groups: Sequence[Group]) -> Iterator[tuple[str, list[Group]]]:
-    """The groups that compare, and what tells them from others of their dataset and metric.
+def group_comparisons(groups: Sequence[Group]) -> Iterator[tuple[str, list[Group]]]:
+    """Yield for each table the settings that distinguish it from others of its dataset, and groups.
 
-    Budgets are equal by their settings, whatever their names. A reference row depends on no budget
-    and so appears with each one on its data.
+    Two budgets with equal settings are the same, even if their names differ. A baseline does not
+    depend on the budget, so it appears in every table on its data.
     """
-    tables: dict[Key, dict[tuple[Key, Key], list[Group]]] = defaultdict(dict)
-    for group in (group for group in groups if not group[0].reference):
-        found = tables[_table(group)]
-        found.setdefault((_data(group[0]), budget_settings(group[0])), []).append(group)
-    for group in (group for group in groups if group[0].reference):
-        found, data = tables[_table(group)], _data(group[0])
-        for key in [key for key in found if key[0] == data] or [(data, ())]:
-            found.setdefault(key, []).append(group)
-    for _, found in sorted(tables.items()):
-        told = _told([spokesman(together[0]) for together in found.values()])
-        yield from sorted(zip(told, found.values(), strict=True), key=lambda pair: pair[0])
+    tables_by_score: dict[Key, dict[tuple[Key, Key], list[Group]]] = defaultdict(dict)
+    for group in sorted(groups, key=lambda group: group[0].baseline):  # baselines last
+        tables = tables_by_score[_score_key(group[0])]
+        data = _fingerprint(group[0]), *dataset_settings(group[0])
+        if group[0].baseline:
+            keys = [key for key in tables if key[0] == data] or [(data, ())]
+        else:
+            keys = [(data, budget_settings(group[0]))]
+        for key in keys:
+            tables.setdefault(key, []).append(group)
+    for _, tables in sorted(tables_by_score.items()):
+        labels = _label_tables([representative(table[0]) for table in tables.values()])
+        yield from sorted(zip(labels, tables.values(), strict=True), key=lambda pair: pair[0])
 
 
-def by_content(group: Group) -> list[Group]:
-    """Seeds apart by the content of the data: a mean over two contents is of nothing."""
-    found: dict[str, Group] = defaultdict(list)
-    for record in group:
-        found[_fingerprint(record)].append(record)
-    return list(found.values())
+def split_by_content(group: Group) -> list[Group]:
+    """Split a group by the fingerprint of the data: means over different data are not valid."""
+    return list(group_by(group, _fingerprint).values())
 
 
-def _table(group: Group) -> Key:
-    assert group[0].quality  # the schema demands it of an ok record
-    main = group[0].quality.main
-    score = group[0].quality.scores[main]
-    return group[0].names.dataset, main, score.direction, score.unit
-
-
-def read_as(record: Record) -> Key:
-    """The settings of the dataset."""
-    return _settings(record, "dataset")
+def dataset_settings(record: Record) -> Key:
+    """Return the settings of the dataset, as `key=value`."""
+    return _settings_of(record, "dataset")
 
 
 def budget_settings(record: Record) -> Key:
-    """The settings of the budget, whatever its name, and whether its times were taken alone."""
-    return _settings(record, "budget") + _settings(record, "measure")
+    """Return the settings of budget and measure, as `key=value`."""
+    return _settings_of(record, "budget") + _settings_of(record, "measure")
 
 
-def untimed(key: Sequence[str]) -> Key:
-    """A key or words without `measure=speed`: what the same cell answers that is not timed alone.
+def without_speed_settings(key: Sequence[str]) -> Key:
+    """Return a key or overrides without `SPEED_SETTINGS`, which do not change the scores."""
+    return tuple(part for part in key if part not in SPEED_SETTINGS)
 
-    Its scores are the same numbers, so they count once.
+
+def _score_key(record: Record) -> Key:
+    assert record.quality  # the schema requires it of successful records
+    score = record.quality.main_score
+    return record.names.dataset, record.quality.main, score.direction, score.unit
+
+
+def _settings_of(record: Record, part: str) -> Key:
+    settings = {k: v for k, v in flat_settings(record).items() if k.split(".")[0] == part}
+    return tuple(f"{k}={v}" for k, v in sorted(settings.items()) if k != _CARD_FINGERPRINT)
+
+
+def _label_tables(records: Sequence[Record]) -> list[str]:
+    """Return a label per table, from one record of each: settings that differ or are non-default.
+
+    Equal labels are extended by the fingerprint of the data and, if still equal, of the user files.
     """
-    return tuple(part for part in key if part not in AGAIN)
-
-
-def _data(record: Record) -> Key:
-    return _fingerprint(record), *read_as(record)
-
-
-def _settings(record: Record, kind: str) -> Key:
-    found = sorted(settings(record).items())
-    return tuple(f"{k}={v}" for k, v in found if k.split(".")[0] == kind and k != _CARD)
-
-
-def _told(records: Sequence[Record]) -> list[str]:
-    """For each comparison, by its first record, what differs or is off its default.
-
-    Data are told by content if nothing else differs, and then by the files that they came from.
-    """
-    kinds = ("dataset", "budget", "measure")
-    told = variants(records, kinds, always=kinds, ignore=(_CARD, "measure.times"))
-    for tell in (lambda r: f"data={_fingerprint(r)[:SHOWN]}", _files):
-        count = Counter(told)
-        told = [
-            ", ".join(filter(None, (line, tell(record) if count[line] > 1 else "")))
-            for line, record in zip(told, records, strict=True)
+    parts = ("dataset", "budget", "measure")
+    ignored = (_CARD_FINGERPRINT, "measure.times")
+    labels = describe_variants(records, parts, always=parts, ignore=ignored)
+    describers: tuple[Callable[[Record], str], ...] = (
+        lambda record: f"data={_fingerprint(record)[:DIGEST_LENGTH]}",
+        _files_label,
+    )
+    for describe in describers:
+        count = Counter(labels)
+        labels = [
+            ", ".join(filter(None, (label, describe(record) if count[label] > 1 else "")))
+            for label, record in zip(labels, records, strict=True)
         ]
-    return told
+    return labels
 
 
-def _files(record: Record) -> str:
-    """What lies in the user's files, where the dataset made of it is the same all the same."""
-    values = settings(record).items()
-    digests = [v for k, v in values if k.startswith("dataset.") and k != _CARD and "sha256:" in v]
-    return f"files={digests[0][:SHOWN]}" if digests else ""
+def _files_label(record: Record) -> str:
+    """Return `files=<digest>`; the digest of user files may differ although the data are equal."""
+    values = (setting.partition("=")[2] for setting in dataset_settings(record))
+    digest = next((value for value in values if "sha256:" in value), None)
+    return f"files={digest[:DIGEST_LENGTH]}" if digest else ""
 
 
 def _fingerprint(record: Record) -> str:

@@ -1,4 +1,4 @@
-"""From records to leaderboard rows: who is best on which data, how sure that is, what it cost."""
+"""Builds a leaderboard from records: rankings, significance tests, costs and aggregates."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from quintain.records.schema import Record
-from quintain.report.comparisons import read_as
-from quintain.report.overall import Aggregate, overall
-from quintain.report.rows import Row, by, column, parts, rows
-from quintain.report.scaling import scaling_notes
-from quintain.report.sentences import sentences
-from quintain.report.standing import standing
-from quintain.report.variants import identity
+from quintain.report.comparisons import dataset_settings, group_by
+from quintain.report.configuration_labels import configuration_key
+from quintain.report.device_scaling import measure_scaling
+from quintain.report.overall import Aggregate, aggregate_models
+from quintain.report.rows import Row, build_rows, measurements, table_key
+from quintain.report.significance import compare_rows, describe_table
 
 
 @dataclass(frozen=True, kw_only=True)
-class Board:
-    """Everything a leaderboard says. `failed` and `skipped` list cells that have no score.
+class Leaderboard:
+    """The content of a leaderboard, independent of the format.
 
-    `overall` has the models over all tables, `sentences` says in words what the tests of each say.
+    `rows` are the rows of all tables, `overall` the aggregates of each model over the tables of a
+    budget, `sentences` the results of each table in words. `failed` and `skipped` list the cells
+    without a score.
     """
 
     rows: list[Row]
@@ -32,92 +33,89 @@ class Board:
     skipped: list[dict[str, Any]]
 
 
-def leaderboard(records: Iterable[Record], older: int = 0) -> Board:
-    """Rows by dataset, best first, references among them; notes say what was left out and why.
+def build_leaderboard(records: Iterable[Record], num_superseded: int = 0) -> Leaderboard:
+    """Return the leaderboard of these records; trials of searches are ignored.
 
-    `older` counts groups of earlier code that were left out before, see `report.live`.
+    `num_superseded` groups were left out before, see `report.current_records`.
     """
-    every = [record for record in records if record.trial is None]
-    groups = by(every, lambda record: record.group)
-    live, superseded = _newest([r for r in every if r.status == "ok"])
-    superseded += older
-    current = {identity(group[0]): group for group in live}
-    lost = [r for r in every if r.status != "ok" and not _outdated(r, current)]
-    notes = _fingerprint_notes(live) + _failure_notes(live, groups)
-    notes += scaling_notes(record for group in live for record in group)
+    candidates = [record for record in records if record.trial is None]
+    by_group = group_by(candidates, lambda record: record.group)
+    groups, superseded = _newest_groups([r for r in candidates if r.status == "ok"])
+    superseded += num_superseded
+    newest = {configuration_key(group[0]): group for group in groups}
+    without_score = [r for r in candidates if r.status != "ok" and not _is_outdated(r, newest)]
+    notes = _fingerprint_notes(groups) + _failure_notes(groups, by_group)
+    scaling = measure_scaling(record for group in groups for record in group)
+    notes += [result.describe() for result in scaling]
     if superseded:
-        notes.append(f"{superseded} older {_plural(superseded, 'result')} of earlier code left out")
-    tables = [standing(table) for table in by(rows(live), column).values()]
-    runs = {(record.group, record.seed): record for group in live for record in group}
-    return Board(
+        noun = "result" if superseded == 1 else "results"
+        notes.append(f"{superseded} older {noun} of earlier code left out")
+    tables = [compare_rows(table) for table in group_by(build_rows(groups), table_key).values()]
+    runs = {(record.group, record.seed): record for group in groups for record in group}
+    return Leaderboard(
         rows=[row for table in tables for row in table.rows],
-        overall=overall([table.rows for table in tables], runs),
-        sentences=[" ".join(said) for table in tables if (said := sentences(table))],
+        overall=aggregate_models([table.rows for table in tables], runs),
+        sentences=[" ".join(parts) for table in tables if (parts := describe_table(table))],
         notes=notes,
-        failed=[_lost(r, _why_failed(r)) for r in lost if r.status == "failed"],
-        skipped=[_lost(r, {"reason": r.reason}) for r in lost if r.status == "skipped"],
+        failed=[_cell(r) | _error(r) for r in without_score if r.status == "failed"],
+        skipped=[_cell(r) | {"reason": r.reason} for r in without_score if r.status == "skipped"],
     )
 
 
-def _newest(records: Sequence[Record]) -> tuple[list[list[Record]], int]:
-    """The newest group of each question, seeds in order, and how many groups were older.
+def _newest_groups(records: Sequence[Record]) -> tuple[list[list[Record]], int]:
+    """Return the newest group of each configuration, sorted by seed, and the number of others.
 
-    A reference row is one question on any hardware, so its other groups are not older code's.
+    Groups of a baseline are not counted: they may differ only in the hardware.
     """
-    live, older = [], 0
-    for same in by(records, identity).values():
-        groups = by(same, lambda record: record.group).values()
-        newest = max(groups, key=lambda group: max(r.finished_at() for r in group))
-        live.append(sorted(newest, key=lambda r: r.seed))
-        older += 0 if newest[0].reference else len(groups) - 1
-    return live, older
+    groups, superseded = [], 0
+    for same in group_by(records, configuration_key).values():
+        versions = group_by(same, lambda record: record.group).values()
+        newest = max(versions, key=lambda group: max(r.finished_at() for r in group))
+        groups.append(sorted(newest, key=lambda r: r.seed))
+        superseded += 0 if newest[0].baseline else len(versions) - 1
+    return groups, superseded
 
 
 def _fingerprint_notes(groups: Sequence[list[Record]]) -> list[str]:
-    """Data that were read alike and for one task have one content: one file may serve two tasks."""
-    prints: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    """Return a note for each dataset with several fingerprints but equal settings and task."""
+    fingerprints: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for record in (record for group in groups for record in group):
-        data = parts(record)[0]
-        prints[record.names.dataset, data.task, *read_as(record)].add(data.fingerprint)
+        data = measurements(record)[0]
+        key = record.names.dataset, data.task, *dataset_settings(record)
+        fingerprints[key].add(data.fingerprint)
     return [
-        f"{name}: the results come from {len(found)} different versions of the data "
-        "(fingerprints differ) and do not compare"
-        for (name, *_), found in sorted(prints.items())
-        if len(found) > 1
+        f"{name}: the results come from {len(contents)} different versions of the data "
+        "(fingerprints differ) and are not comparable"
+        for (name, *_), contents in sorted(fingerprints.items())
+        if len(contents) > 1
     ]
 
 
 def _failure_notes(groups: Sequence[list[Record]], by_group: dict[str, list[Record]]) -> list[str]:
     notes = []
     for group in groups:
-        cells = by_group[group[0].group]
-        kinds = Counter(r.error.kind for r in cells if r.error)
+        records = by_group[group[0].group]
+        kinds = Counter(r.error.kind for r in records if r.error)
         if kinds:
-            names, count = group[0].names, kinds.total()
-            why = ", ".join(sorted(kinds))
+            names = group[0].names
             notes.append(
-                f"{names.dataset}/{names.model}: {count} of {len(cells)} seeds failed ({why}); "
-                "the mean is over the others"
+                f"{names.dataset}/{names.model}: {kinds.total()} of {len(records)} seeds failed "
+                f"({', '.join(sorted(kinds))}); the mean is over the others"
             )
     return notes
 
 
-def _outdated(record: Record, current: dict[str, list[Record]]) -> bool:
-    """Later code has answered the same question."""
-    group = current.get(identity(record), [])
+def _is_outdated(record: Record, newest: dict[str, list[Record]]) -> bool:
+    """Return whether a later group of the same configuration was successful."""
+    group = newest.get(configuration_key(record), [])
     return any(r.group != record.group and r.finished_at() > record.finished_at() for r in group)
 
 
-def _lost(record: Record, why: dict[str, Any]) -> dict[str, Any]:
-    names = record.names
-    place = {"dataset": names.dataset, "model": names.model, "hardware": names.hardware}
-    return {"key": record.key, "group": record.group} | place | {"seed": record.seed} | why
+def _cell(record: Record) -> dict[str, Any]:
+    names = record.names.model_dump(include={"dataset", "model", "hardware"})
+    return {"key": record.key, "group": record.group, **names, "seed": record.seed}
 
 
-def _why_failed(record: Record) -> dict[str, Any]:
-    assert record.error  # the schema demands it of a failed record
-    return {"kind": record.error.kind, "type": record.error.type, "message": record.error.message}
-
-
-def _plural(count: int, word: str) -> str:
-    return word if count == 1 else f"{word}s"
+def _error(record: Record) -> dict[str, Any]:
+    assert record.error  # the schema requires it of failed records
+    return record.error.model_dump(include={"kind", "type", "message"})

@@ -1,34 +1,36 @@
-"""Models over all datasets of one budget: interquartile mean, mean rank, time to a target."""
+"""Aggregates models over datasets: interquartile mean, mean rank and performance profile."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from quintain.records.schema import Record
-from quintain.report.comparisons import budget_settings
-from quintain.report.matrix import labels
-from quintain.report.rows import Row, by
-from quintain.report.variants import off_default
-from quintain.stats.aggregate import iqm_interval, mean_ranks, normalised
-from quintain.stats.profiles import Profile, Time, performance_profiles
+from quintain.report.comparisons import budget_settings, group_by
+from quintain.report.configuration_labels import non_default_settings
+from quintain.report.rows import Row, is_default
+from quintain.stats.aggregate import iqm_interval, mean_ranks, normalise
+from quintain.stats.performance_profiles import Profile, Time, performance_profiles
 
 Table = Sequence[Row]
 Runs = Mapping[tuple[str, int], Record]
-"""Group and seed → record."""
+"""(group, seed) → record."""
 
-NEAR = 0.9  # of the way from the worst reference to the best row: the target that times are to
+TARGET = 0.9
+"""Target of the time to score, normalized: the worst baseline of a table is 0, its best row 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Aggregate:
-    """One model over all tables of one budget; a table that it lacks makes the numbers missing.
+    """One model over all tables of one budget; numbers are None if it is not in every table.
 
-    `iqm` is the interquartile mean over datasets and seeds of scores on a scale where the worst
-    reference row of a table is 0 and its best row 1, with its bootstrap interval over seeds.
-    `mean_rank` is over the models that have all tables. `profile` is over the seconds of training
-    to a validation score nine tenths of the way from that 0 to that 1. `missing` says what lacks.
+    `iqm` is the interquartile mean over datasets and seeds of normalized scores (0: worst baseline
+    of the table, 1: best row), with its 95 % bootstrap interval over seeds. `mean_rank` is among
+    the models that are in every table. `profile` is the performance profile of the training time
+    until the normalized validation score reaches 0.9. `missing` lists the datasets without a row of
+    the model.
     """
 
     budget: str
@@ -42,119 +44,130 @@ class Aggregate:
     missing: str
 
 
-def overall(tables: Sequence[Table], runs: Runs) -> list[Aggregate]:
-    """Aggregates for each budget with several tables, best first; nothing where there is none."""
-    found = []
-    ranked = [table for table in tables if not all(row.reference for row in table)]
-    for same in by(ranked, lambda table: budget_settings(_first(table, runs))).values():
-        if len(same) > 1:
-            first = _first(same[0], runs)
-            told = [
-                f"{k}={v}"
-                for k, v in off_default(first, ("budget", "measure")).items()
-                if k != "budget"
-            ]
-            found += _aggregates(", ".join([first.names.budget, *told]), same, runs)
-    return found
+def aggregate_models(tables: Sequence[Table], runs: Runs) -> list[Aggregate]:
+    """Return the aggregates of every budget with more than one table, best model first."""
+    aggregates = []
+    ranked = [table for table in tables if not all(row.baseline for row in table)]
+    by_budget = group_by(ranked, lambda table: budget_settings(_first_record(table, runs)))
+    for same_budget in by_budget.values():
+        if len(same_budget) > 1:
+            record = _first_record(same_budget[0], runs)
+            settings = non_default_settings(record, ("budget", "measure"))
+            changed = [f"{k}={v}" for k, v in settings.items() if k != "budget"]
+            aggregates += _aggregate(", ".join([record.names.budget, *changed]), same_budget, runs)
+    return aggregates
 
 
-def _first(table: Table, runs: Runs) -> Record:
-    row = next(row for row in table if not row.reference)
+def rows_by_label(tables: Sequence[Table]) -> dict[str, list[Row]]:
+    """Group the rows of all tables by a label of the model; baselines come last.
+
+    The label is the model's name, with the hardware if the tables have several options, and with
+    the variant where a table has several rows of the same name. Of those, a single row with default
+    settings has no variant in its label.
+    """
+    rows = [row for table in tables for row in table]
+    has_several = len({row.hardware for row in rows if not row.baseline}) > 1
+
+    def name(row: Row) -> str:
+        return row.model + (f" on {row.hardware}" if has_several and not row.baseline else "")
+
+    counts = [Counter((name(row), is_default(row)) for row in table) for table in tables]
+
+    def label(row: Row) -> str:
+        key, default_key = (name(row), is_default(row)), (name(row), True)
+        is_ambiguous = any(
+            count[key] > 1 or (key != default_key and count[key] and count[default_key])
+            for count in counts
+        )
+        return name(row) + (f" ({row.variant})" if row.variant and is_ambiguous else "")
+
+    return group_by(sorted(rows, key=lambda row: row.baseline), label)
+
+
+def find_row(rows: Sequence[Row], table: Table) -> Row | None:
+    """Return the first of these rows that belongs to the table."""
+    in_table = {id(row) for row in table}
+    return next((row for row in rows if id(row) in in_table), None)
+
+
+def _first_record(table: Table, runs: Runs) -> Record:
+    row = next(row for row in table if not row.baseline)
     return runs[row.group, row.seeds[0]]
 
 
-def _aggregates(budget: str, tables: Sequence[Table], runs: Runs) -> list[Aggregate]:
-    models = {name: rows for name, rows in labels(tables).items() if not rows[0].reference}
-    grid = [[_row(rows, table) for table in tables] for rows in models.values()]
+def _aggregate(budget: str, tables: Sequence[Table], runs: Runs) -> list[Aggregate]:
+    models = {name: rows for name, rows in rows_by_label(tables).items() if not rows[0].baseline}
+    grid = [[find_row(rows, table) for table in tables] for rows in models.values()]
     scales = [_scale(table) for table in tables]
-    signs = [1 if table[0].direction == "max" else -1 for table in tables]
-    ranks = mean_ranks([[_signed(row, sign) for row, sign in zip(line, signs, strict=True)]
-                        for line in grid])  # fmt: skip
+    ranks = mean_ranks([[None if row is None or row.mean is None else row.sign * row.mean
+                         for row in line] for line in grid])  # fmt: skip
     profiles = performance_profiles(_times(grid, tables, runs))
-    found = []
+    aggregates = []
     for name, line, rank, profile in zip(models, grid, ranks, profiles, strict=True):
-        pairs = zip(line, scales, strict=True)
-        scores = [
-            [normalised(s, *scale) for s in (row.scores if row else [])] for row, scale in pairs
-        ]
-        iqm = iqm_interval(scores)
-        lacks = [table[0].dataset for row, table in zip(line, tables, strict=True) if row is None]
-        found.append(
+        iqm = iqm_interval([
+            [normalise(score, *scale) for score in (row.scores if row else [])]
+            for row, scale in zip(line, scales, strict=True)
+        ])  # fmt: skip
+        missing = [table[0].dataset for row, table in zip(line, tables, strict=True) if row is None]
+        aggregates.append(
             Aggregate(
                 budget=budget, model=name, tables=len(tables),
                 iqm=iqm.mean, iqm_low=iqm.low, iqm_high=iqm.high,
-                mean_rank=rank, profile=profile, missing=", ".join(lacks),
+                mean_rank=rank, profile=profile, missing=", ".join(missing),
             )
         )  # fmt: skip
-    return sorted(found, key=lambda one: (one.iqm is None, -(one.iqm or 0.0), one.model))
-
-
-def _row(rows: Sequence[Row], table: Table) -> Row | None:
-    here = {id(row) for row in table}
-    return next((row for row in rows if id(row) in here), None)
-
-
-def _signed(row: Row | None, sign: int) -> float | None:
-    return None if row is None or row.mean is None else sign * row.mean
+    return sorted(aggregates, key=lambda a: (a.iqm is None, -(a.iqm or 0.0), a.model))
 
 
 def _scale(table: Table) -> tuple[float | None, float | None]:
-    """The scores that count as 0 and 1."""
-    best = max if table[0].direction == "max" else min
-    worst = min if table[0].direction == "max" else max
-    means = [row.mean for row in table if row.mean is not None]
-    references = [row.mean for row in table if row.reference and row.mean is not None]
-    return (worst(references) if references else None), (best(means) if means else None)
+    """Return the scores that are normalized to 0 (worst baseline) and 1 (best row)."""
+    sign = table[0].sign
+    means = [sign * row.mean for row in table if row.mean is not None]
+    baselines = [sign * row.mean for row in table if row.baseline and row.mean is not None]
+    return (sign * min(baselines) if baselines else None), (sign * max(means) if means else None)
 
 
 def _times(
     grid: Sequence[Sequence[Row | None]], tables: Sequence[Table], runs: Runs
 ) -> list[list[Time]]:
-    """For each model the seconds to the target of each table and seed."""
-    problems = [(i, seed) for i, table in enumerate(tables) for seed in _seeds(table)]
-    targets = [_target(table, runs) for table in tables]
-    return [
-        [_time(line[i], seed, targets[i], runs) for i, seed in problems] if problems else []
-        for line in grid
+    """Return for each model its training times until the target, one per table and seed."""
+    problems = [
+        (i, seed)
+        for i, table in enumerate(tables)
+        for seed in sorted({seed for row in table if not row.baseline for seed in row.seeds})
     ]
-
-
-def _seeds(table: Table) -> list[int]:
-    return sorted({seed for row in table if not row.reference for seed in row.seeds})
+    targets = [_target(table, runs) for table in tables]
+    return [[_time(line[i], seed, targets[i], runs) for i, seed in problems] for line in grid]
 
 
 def _target(table: Table, runs: Runs) -> float | None:
-    found = [(row.reference, _validated(row, runs)) for row in table]
-    best = max if table[0].direction == "max" else min
-    worst = min if table[0].direction == "max" else max
-    zero = [value for reference, value in found if reference and value is not None]
-    known = [value for _, value in found if value is not None]
-    if not zero:
+    """Return the validation score of the target; None if the table has no baseline."""
+    sign = table[0].sign
+    scores = [(row.baseline, _validation_mean(row, runs)) for row in table]
+    known = [(baseline, sign * score) for baseline, score in scores if score is not None]
+    zero = min((score for baseline, score in known if baseline), default=None)
+    if zero is None:
         return None
-    return worst(zero) + NEAR * (best(known) - worst(zero))
+    return sign * (zero + TARGET * (max(score for _, score in known) - zero))
 
 
-def _validated(row: Row, runs: Runs) -> float | None:
-    """Mean validation score of a row's runs."""
-    found = [_run(row, seed, runs) for seed in row.seeds]
-    values = [r.quality.scores[r.quality.main].val for r in found if r and r.quality]
+def _validation_mean(row: Row, runs: Runs) -> float | None:
+    """Return the mean main validation score of a row; None if a seed has none."""
+    records = [runs.get((row.group, seed)) for seed in row.seeds]
+    values = [r.quality.main_score.val for r in records if r and r.quality]
     known = [value for value in values if value is not None]
     return math.fsum(known) / len(known) if known and len(known) == len(row.seeds) else None
 
 
 def _time(row: Row | None, seed: int, target: float | None, runs: Runs) -> Time:
-    record = _run(row, seed, runs) if row else None
-    if row is None or target is None or record is None or record.quality is None:
+    if row is None or target is None or seed not in row.seeds:
         return None
-    if row.train_seconds is None:  # of another class of machines than the others' times
+    record = runs.get((row.group, seed))
+    is_timed = row.train_seconds is not None  # on the same hardware class as the other rows
+    if record is None or record.quality is None or not is_timed:
         return None
-    sign = 1 if row.direction == "max" else -1
     for point in record.quality.curve:
         value = point.val.get(row.metric)
-        if value is not None and sign * value >= sign * target:
+        if value is not None and row.sign * value >= row.sign * target:
             return point.seconds
     return math.inf
-
-
-def _run(row: Row, seed: int, runs: Runs) -> Record | None:
-    return runs.get((row.group, seed)) if seed in row.seeds else None

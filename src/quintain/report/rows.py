@@ -1,40 +1,36 @@
-"""Leaderboard rows: one configuration over its seeds, ranked among those it compares with."""
+"""The rows of a leaderboard: one configuration over its seeds, ranked within its table."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from quintain.contracts import Direction
-from quintain.records.machines import HardwareClass, hardware_class, usual_classes
-from quintain.records.schema import Cost, Data, Quality, Record
-from quintain.report.comparisons import by_content, comparisons
-from quintain.report.tuning import tuning_notes
-from quintain.report.variants import spokesman, variants
+from quintain.records.cost import Cost
+from quintain.records.hardware_classes import HardwareClass, hardware_class, most_common_classes
+from quintain.records.schema import DataDescription, Quality, Record, TrustCheck, TuningResult
+from quintain.report.comparisons import group_by, group_comparisons, split_by_content
+from quintain.report.configuration_labels import describe_variants, representative
 from quintain.stats.intervals import mean_interval
 
-Item = TypeVar("Item")
-Key = TypeVar("Key", bound=Hashable)
-
-_SHOWS = ("stem", "head", "model", "optimizer", "hardware")
-"""Parts whose settings off their defaults a row shows; its comparison has the others."""
-_REFERENCE_SHOWS = ("stem", "head")
+_SHOWN_PARTS = ("stem", "head", "model", "optimizer", "hardware")
+"""Config groups whose non-default settings a row shows; the title of the table shows the others."""
+_SHOWN_PARTS_OF_BASELINES = ("stem", "head")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One configuration over its seeds: mean of the main score on the test split.
+    """One configuration over its seeds, with the mean of its main score on the test split.
 
-    `ci_low`, `ci_high` bound the 95 % interval by Student's t; None for a single seed. Means are
-    None where a seed's value is missing. `trust` holds the worst of each check over the seeds.
-    `comparison` says which settings of budget and data are off their defaults or set these rows
-    apart from others of the dataset, empty where there are none; ranks are within it, and equal
-    means have equal ranks: 1, 1, 3. `variant` says the same of the other parts. `changed` holds
-    all settings off their defaults, None where the records do not tell. `notes` say what differed
-    between the seeds, and which search fed them. `tie_group`, `rank_low`, `rank_high` and `p_best`
-    come from tests paired by seed, see `report.standing`; None where there are none.
+    `comparison` lists the settings of dataset and budget that are non-default or differ between the
+    tables of the dataset, `variant` those of the other config groups that are non-default or differ
+    between rows of the same names; `changed` holds all non-default settings (None if the records do
+    not list them). Ranks are those within the table; equal means have equal ranks (1, 1, 3).
+    `ci_low` and `ci_high` are the bounds of the 95 % interval of the mean (Student's t). Means are
+    None where a seed has no value. `trust` holds the worst result of each check over the seeds. For
+    `tie_group` and the following fields see `stats.multiple_comparisons.RankSummary`.
     """
 
     dataset: str
@@ -45,102 +41,107 @@ class Row:
     direction: Direction
     unit: str
     comparison: str
-    rank: int | None  # among the models of a comparison; references, missing means have none
+    rank: int | None  # None for baselines and missing means
     model: str
     hardware: str
     budget: str
     variant: str
     changed: dict[str, Any] | None
-    reference: bool
+    baseline: bool
     mean: float | None
     ci_low: float | None
     ci_high: float | None
     n: int
     seeds: list[int]
-    scores: list[float | None]  # one a seed
+    scores: list[float | None]  # in the order of `seeds`
     params: int | None
     params_asked: int | None
     train_seconds: float | None
     samples_per_second: float | None
-    host: str  # that the times are of
+    host: str  # machine on which the times were measured
     trust: dict[str, dict[str, Any]]
     group: str
-    notes: list[str]
+    notes: list[str]  # about differences between the seeds and about hyperparameter search
     tie_group: int | None = None
     rank_low: int | None = None
     rank_high: int | None = None
     p_best: float | None = None
 
+    @property
+    def sign(self) -> int:
+        """1 if more is better, -1 if less is better."""
+        return 1 if self.direction == "max" else -1
 
-def rows(groups: Sequence[list[Record]]) -> list[Row]:
-    """One row for each group of ok records and content of data, by comparison, best first.
 
-    References have one in each comparison on their data.
+def build_rows(groups: Sequence[list[Record]]) -> list[Row]:
+    """Return one row per group of successful records, table by table, best first.
+
+    A group whose seeds used different data gives several rows. A baseline has a row in every table
+    on its data.
     """
-    found = []
-    for told, together in comparisons([part for group in groups for part in by_content(group)]):
-        found += _ranked(_compared(told, together))
-    return found
+    contents = [part for group in groups for part in split_by_content(group)]
+    return [
+        row
+        for comparison, table in group_comparisons(contents)
+        for row in _rank(_table_rows(comparison, table))
+    ]
 
 
-def _compared(comparison: str, groups: Sequence[list[Record]]) -> list[Row]:
-    """The rows of one comparison, with the times of one class of machines."""
-    found, classes = [], usual_classes(record for group in groups for record in group)
-    for group, variant in _with_variants(groups):
-        timed, notes = _timed(group, classes[group[0].names.hardware])
-        notes += tuning_notes(group, groups)
-        found.append(_row(group, comparison, variant, timed, notes))
-    return found
-
-
-def by(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
-    """Items by what `key` says of them, in the order they came."""
-    found: dict[Key, list[Item]] = defaultdict(list)
-    for item in items:
-        found[key(item)].append(item)
-    return found
-
-
-def column(row: Row) -> tuple[str, str, str, str]:
-    """What rows of one table share."""
+def table_key(row: Row) -> tuple[str, str, str, str]:
+    """Return a key that is equal for the rows of one table."""
     return row.dataset, row.metric, row.direction, row.comparison
 
 
-def usual(row: Row) -> bool:
-    """Whether all settings that a row itself shows are at their defaults, as far as is known."""
-    shows = _REFERENCE_SHOWS if row.reference else _SHOWS
-    return row.changed is not None and not any(k.split(".")[0] in shows for k in row.changed)
+def is_default(row: Row) -> bool:
+    """Return whether all settings that the row would show are known to be defaults."""
+    shown = _SHOWN_PARTS_OF_BASELINES if row.baseline else _SHOWN_PARTS
+    return row.changed is not None and not any(k.split(".")[0] in shown for k in row.changed)
+
+
+def measurements(record: Record) -> tuple[DataDescription, Quality, Cost]:
+    """Return data, quality and cost of a successful record, which always has them."""
+    assert record.data and record.quality and record.cost  # the schema requires them
+    return record.data, record.quality, record.cost
+
+
+def host_name(record: Record) -> str:
+    """Return the host name of the machine that the record was measured on."""
+    return str(record.machine.get("host"))
+
+
+def _table_rows(comparison: str, groups: Sequence[list[Record]]) -> list[Row]:
+    """Build the rows of one table; all times of a hardware option are of one hardware class."""
+    rows, classes = [], most_common_classes(record for group in groups for record in group)
+    for group, variant in _with_variants(groups):
+        timed, notes = _select_timed(group, classes[group[0].names.hardware])
+        notes += _tuning_notes(group, groups)
+        rows.append(_row(group, comparison, variant, timed, notes))
+    return rows
 
 
 def _with_variants(groups: Sequence[list[Record]]) -> list[tuple[list[Record], str]]:
-    """Each group and what sets it apart from its defaults and from others of its names."""
-    found = []
-    for together in by(groups, _place).values():
-        shows = _REFERENCE_SHOWS if together[0][0].reference else _SHOWS
-        told = variants([spokesman(group) for group in together], always=shows)
-        found += list(zip(together, told, strict=True))
-    return found
+    """Return each group with its `Row.variant`."""
+    pairs = []
+    for same_names in group_by(groups, _display_names).values():
+        shown = _SHOWN_PARTS_OF_BASELINES if same_names[0][0].baseline else _SHOWN_PARTS
+        labels = describe_variants([representative(group) for group in same_names], always=shown)
+        pairs += list(zip(same_names, labels, strict=True))
+    return pairs
 
 
-def _place(group: list[Record]) -> tuple[str, str, str]:
-    first = group[0]
-    return first.names.dataset, first.names.model, "" if first.reference else first.names.hardware
-
-
-def parts(record: Record) -> tuple[Data, Quality, Cost]:
-    """What an ok record is sure to have."""
-    assert record.data and record.quality and record.cost  # the schema demands them of an ok record
-    return record.data, record.quality, record.cost
+def _display_names(group: list[Record]) -> tuple[str, str, str]:
+    names = group[0].names
+    return names.dataset, names.model, "" if group[0].baseline else names.hardware
 
 
 def _row(
     group: list[Record], comparison: str, variant: str, timed: list[Record], notes: list[str]
 ) -> Row:
     first = group[0]
-    data, quality, cost = parts(first)
-    score = quality.scores[quality.main]
-    interval = mean_interval(record.main_test() for record in group)
-    costs = [parts(record)[2] for record in timed]
+    data, quality, cost = measurements(first)
+    score = quality.main_score
+    interval = mean_interval(record.main_test_score() for record in group)
+    costs = [measurements(record)[2] for record in timed]
     return Row(
         dataset=first.names.dataset,
         modality=data.modality,
@@ -155,82 +156,100 @@ def _row(
         hardware=first.names.hardware,
         budget=first.names.budget,
         variant=variant,
-        changed=spokesman(group).changed,
-        reference=first.reference,
+        changed=representative(group).changed,
+        baseline=first.baseline,
         mean=interval.mean,
         ci_low=interval.low,
         ci_high=interval.high,
         n=interval.n,
         seeds=[record.seed for record in group],
-        scores=[record.main_test() for record in group],
+        scores=[record.main_test_score() for record in group],
         params=cost.params,
         params_asked=cost.params_asked,
-        train_seconds=mean_interval(each.seconds.training for each in costs).mean,
-        samples_per_second=mean_interval(each.samples_per_second for each in costs).mean,
-        host=_host((timed or group)[0]),
-        trust=_worst(group),
+        train_seconds=mean_interval(cost.seconds.training for cost in costs).mean,
+        samples_per_second=mean_interval(cost.samples_per_second for cost in costs).mean,
+        host=host_name((timed or group)[0]),
+        trust=_worst_checks(group),
         group=first.group,
         notes=notes,
     )
 
 
-def _timed(group: list[Record], usual: HardwareClass) -> tuple[list[Record], list[str]]:
-    """The records whose times compare; and what differs between the seeds.
+def _select_timed(group: list[Record], usual: HardwareClass) -> tuple[list[Record], list[str]]:
+    """Return the records whose times are comparable with other rows, and notes about the others.
 
-    Those of one machine, which is of the class that the others' times are of; it may be none.
+    These are the records of one machine, of the hardware class `usual` in the table; maybe none.
     """
     notes = []
-    for name in ("quintain", "torch"):
-        found = sorted({record.versions.get(name, "unknown") for record in group})
-        if len(found) > 1:
-            notes.append(f"the seeds ran under different versions of {name}: {', '.join(found)}")
-    hosts = Counter(_host(record) for record in group if _class(record) == usual)
+    for package in ("quintain", "torch"):
+        versions = sorted({record.versions.get(package, "unknown") for record in group})
+        if len(versions) > 1:
+            notes.append(
+                f"the seeds ran under different versions of {package}: {', '.join(versions)}"
+            )
+    candidates = [record for record in group if hardware_class(record.machine) == usual]
+    hosts = Counter(map(host_name, candidates))
     if not hosts:
-        notes.append(f"times left out: they are of {_class(group[0])}, the others' of {usual}")
+        notes.append(
+            f"times left out: measured on {hardware_class(group[0].machine)}, those of the other"
+            f" rows on {usual}"
+        )
         return [], notes
-    ((most, count),) = hosts.most_common(1)
+    ((host, count),) = hosts.most_common(1)
     if count < len(group):
         notes.append(
-            f"the seeds ran on {len({_host(record) for record in group})} machines; "
+            f"the seeds ran on {len({host_name(record) for record in group})} machines; "
             f"times are over the {count} of {len(group)} on one of them"
         )
-    timed = [r for r in group if _host(r) == most and _class(r) == usual]
-    return timed, notes
+    return [record for record in candidates if host_name(record) == host], notes
 
 
-def _host(record: Record) -> str:
-    return str(record.machine.get("host"))
+def _tuning_notes(group: Sequence[Record], table: Sequence[Sequence[Record]]) -> list[str]:
+    """Describe the hyperparameter search of one row, and whether it differs from other rows."""
+    if group[0].baseline:
+        return []
+    notes = [_describe_search(record.tuned) for record in group if record.tuned]
+    searches = {_searches(rows) for rows in table if not rows[0].baseline} - {frozenset()}
+    if searches and not notes:
+        notes = ["not tuned, unlike other rows of this table"]
+    elif len(searches) > 1:
+        notes.append("other rows of this table were tuned with other trials or settings")
+    return list(dict.fromkeys(notes))
 
 
-def _class(record: Record) -> HardwareClass:
-    return hardware_class(record.machine)
+def _describe_search(tuned: TuningResult) -> str:
+    counts = f", {tuned.pruned} stopped early" if tuned.pruned else ""
+    counts += f", {tuned.failed} failed" if tuned.failed else ""
+    return (
+        f"tuned: best of {tuned.trials} trials ({tuned.steps:,} steps{counts}) over"
+        f" {', '.join(sorted(tuned.space))}; {tuned.metric} {tuned.best_value:.4g} on validation"
+    )
 
 
-def _worst(group: Sequence[Record]) -> dict[str, dict[str, Any]]:
-    """Of each check the worst seed's: doubtful before unknown before good."""
+def _searches(group: Sequence[Record]) -> frozenset[tuple[int, tuple[str, ...]]]:
+    """Return (number of trials, names of settings) of each search of a group."""
+    return frozenset((r.tuned.trials, tuple(sorted(r.tuned.space))) for r in group if r.tuned)
+
+
+def _worst_checks(group: Sequence[Record]) -> dict[str, dict[str, Any]]:
+    """Return the worst result of each check over the seeds: failed, unknown, passed."""
     order = {False: 0, None: 1, True: 2}
-    found: dict[str, dict[str, Any]] = {}
-    for record in group:
-        for name, trust in record.trust.items():
-            if name not in found or order[trust.ok] < order[found[name]["ok"]]:
-                found[name] = {"ok": trust.ok, "note": trust.note}
-    return found
+    worst: dict[str, TrustCheck] = {}
+    for name, check in (item for record in group for item in record.trust.items()):
+        worst[name] = min(worst.get(name, check), check, key=lambda c: order[c.ok])
+    return {name: check.model_dump() for name, check in worst.items()}
 
 
-def _ranked(table: list[Row]) -> list[Row]:
-    """Best first; equal means share the better rank, and the next one counts them all."""
-    found: list[Row] = []
-    means: list[float] = []
-    for row in sorted(table, key=_standing):
-        rank = None
-        if not row.reference and row.mean is not None:
-            means.append(row.mean)
-            rank = means.index(row.mean) + 1
-        found.append(replace(row, rank=rank))
-    return found
+def _rank(table: list[Row]) -> list[Row]:
+    """Sort the rows, best first, and set the ranks of models; ties have equal ranks (1, 1, 3)."""
+    ordered = sorted(table, key=_sort_key)
+    means = [row.mean for row in ordered if not row.baseline and row.mean is not None]
+    return [
+        row if row.baseline or row.mean is None else replace(row, rank=means.index(row.mean) + 1)
+        for row in ordered
+    ]
 
 
-def _standing(row: Row) -> tuple[bool, float, str, str, str]:
-    mean = row.mean or 0.0
-    better_first = -mean if row.direction == "max" else mean
-    return row.mean is None, better_first, row.model, row.hardware, row.variant
+def _sort_key(row: Row) -> tuple[bool, float, str, str, str]:
+    best_first = -row.sign * (row.mean or 0.0)
+    return row.mean is None, best_first, row.model, row.hardware, row.variant

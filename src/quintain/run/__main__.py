@@ -1,11 +1,11 @@
 """`python -m quintain.run FILE [--key KEY] [--store FOLDER]`: run one frozen cell, here and now.
 
-With a store, SIGTERM and SIGUSR2 end the run with exit code 75 and no record: its state is kept in
-the store, and the same command goes on from there.
+With a store, SIGTERM and SIGUSR2 end the run with exit code 75 and no record: its state is saved in
+the store, and the same command resumes it.
 
-FILE is a cell, or a plan as a sweep writes it into its store (plans/*.json); `--key` then says
-which of the plan's cells, by the first digits of its key. Both name Python
-classes and are code: run only those that you made yourself.
+FILE is a cell, or a plan that a sweep wrote into its store (plans/*.json); `--key` then selects one
+of the plan's cells by the first digits of its key. Both name Python classes and are code: run only
+files that you trust.
 """
 
 from __future__ import annotations
@@ -18,123 +18,128 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from quintain.compose.cells import Cell
-    from quintain.records.store import Store
+from quintain.errors import ExitCode
 
-USAGE = 2
+if TYPE_CHECKING:
+    from quintain.plan.cell import Cell
+    from quintain.records.store import Store
 
 
 def main() -> int:
-    """Runs the cell and prints its record, or writes it into a store; 1 where the run failed."""
-    arguments = _parser().parse_args()
-    if arguments.store is not None:
-        _leave_at_once()
+    """Run the cell and print its record or write it into a store; return the exit code."""
+    arguments = _build_parser().parse_args()
     if arguments.store is None:
         return _run(arguments)
-    from quintain.records.courier import mirrored
-    from quintain.records.store import StoreError
+    _exit_on_signals()
+    from quintain.errors import StoreError
+    from quintain.records.remote.sync import synced_store
 
     try:
-        with mirrored([f"store={arguments.store}"], writes=True, say=_say) as trip:
-            arguments.store = trip.settings[0].partition("=")[2]  # a folder, also for a URL
+        with synced_store([f"store={arguments.store}"], writes=True, notify=_print) as session:
+            arguments.store = session.overrides[0].partition("=")[2]  # a folder, also for a URL
             code = _run(arguments)
     except StoreError as error:
-        _say(str(error))
-        return USAGE
-    return max(code, trip.code)
+        _print(str(error))
+        return ExitCode.USAGE
+    return max(code, session.exit_code)
 
 
-def _leave_at_once() -> None:
-    """Who is asked to leave before there is a state to keep leaves as ever; see `Keeper.hear`."""
+def _exit_on_signals() -> None:
+    """Exit at once while there is no state to save; later `FileCheckpointer` handles signals."""
     for name in ("SIGTERM", "SIGUSR2"):
         if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda *_: os._exit(75))
+            signal.signal(getattr(signal, name), lambda *_: os._exit(ExitCode.PREEMPTED))
 
 
-def _say(sentence: str) -> None:
-    print(f"quintain.run: {sentence}", file=sys.stderr)
+def _print(message: str) -> None:
+    print(f"quintain.run: {message}", file=sys.stderr)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from quintain.compose.errors import UsageError
-    from quintain.compose.thaw import thaw
-    from quintain.records.store import Store, StoreError
-    from quintain.run.attempt import attempt
+    from quintain.errors import StoreError, UsageError
+    from quintain.plan.cell_file import load_cell
+    from quintain.records.store import Store
+    from quintain.run.runner import run_to_record
 
     try:
-        cell = thaw(_choose(arguments.file, arguments.key))
+        cell = load_cell(_select_cell(arguments.file, arguments.key))
         if arguments.store is not None:
             Store(arguments.store).check_writable()
     except (OSError, ValueError, TypeError, StoreError, UsageError) as error:
-        _say(str(error))
-        return USAGE
-    from quintain.run.follower import follow_rank, place_in_run
+        _print(str(error))
+        return ExitCode.USAGE
+    from quintain.run.distributed.rank_worker import find_placement, run_rank
 
-    place = place_in_run(cell, arguments.rank, arguments.meet)
-    if place is not None:
-        return follow_rank(cell, place)
+    placement = find_placement(cell, arguments.rank, arguments.rank0_address)
+    if placement is not None:
+        return run_rank(cell, placement)
     if arguments.store is not None:
-        return _into(Store(arguments.store), cell, arguments.checkpoint_every)
-    record = attempt(cell)
+        return _run_into(Store(arguments.store), cell, arguments.checkpoint_every)
+    record = run_to_record(cell)
     print(record.to_json())
-    return 0 if record.status == "ok" else 1
+    return ExitCode.OK if record.status == "ok" else ExitCode.FAILED
 
 
-def _into(store: Store, cell: Cell, every: float) -> int:
-    """Run a cell and write its record, or keep its state where it is interrupted."""
-    from quintain.run.attempt import attempt
-    from quintain.run.checkpoint import AGAIN, Interrupted, Keeper
+def _run_into(store: Store, cell: Cell, interval: float) -> int:
+    """Run a cell and write its record, or save its state if it is preempted."""
+    from quintain.errors import Interrupted
     from quintain.run.heartbeat import Heartbeat
+    from quintain.run.runner import run_to_record
+    from quintain.run.train.checkpoint import FileCheckpointer
 
-    keeper = Keeper(store.checkpoints(cell.key), cell.key, every)
+    checkpointer = FileCheckpointer(store.checkpoints(cell.key), cell.key, interval)
     try:
-        keeper.hear()
-        with Heartbeat(store.path, cell) as beat:
-            record = attempt(cell, beat, samples=store.samples(cell.key), keeper=keeper)
+        checkpointer.install_signal_handlers()
+        with Heartbeat(store.path, cell) as heartbeat:
+            samples = store.samples(cell.key)
+            record = run_to_record(cell, heartbeat, None, samples, checkpointer)
     except Interrupted:
-        _say("interrupted; the same command goes on")
-        return AGAIN
+        _print("interrupted; run the same command again to resume")
+        return ExitCode.PREEMPTED
     store.write(record)
-    keeper.ended(record)
-    return 0 if record.status == "ok" else 1
+    checkpointer.finish(record)
+    return ExitCode.OK if record.status == "ok" else ExitCode.FAILED
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m quintain.run",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("file", type=Path, help="a cell or a plan")
-    parser.add_argument("--key", default="", help="of the cell in the plan")
-    parser.add_argument("--rank", type=int, default=0, help="of this process, in a run of several")
-    parser.add_argument("--meet", default="", help="host:port of rank 0, which gives this itself")
-    parser.add_argument("--store", help="write the record into this folder or URL, don't print it")
+    parser.add_argument("--key", default="", help="first digits of the key of a plan's cell")
+    parser.add_argument("--rank", type=int, default=0, help="set by rank 0")
+    parser.add_argument("--rank0-address", default="", help="host:port, set by rank 0")
+    parser.add_argument("--store", help="write the record there, a folder or URL; do not print it")
     parser.add_argument(
         "--checkpoint-every",
         type=float,
         default=600.0,
         metavar="SECONDS",
-        help="keep the state this often (600); a run that is killed goes on from there",
+        help="save the state this often (600); a run that is killed resumes from there",
     )
     return parser
 
 
-def _choose(file: Path, key: str) -> dict[str, Any]:
-    """The cell in a file, or the one of a plan's cells whose key begins with `key`."""
-    from quintain.compose.planfile import load, plain_cells
+def _select_cell(file: Path, key: str) -> dict[str, Any]:
+    """Return the cell in a file, or the only one of a plan's cells whose key begins with `key`."""
+    from quintain.plan.plan_file import iterate_cells, load_plan_file
 
     try:
-        content = json.loads(file.read_text())
-        cells = [c for c, _ in plain_cells(load(file))] if "cells" in content else [content]
-        found: list[dict[str, Any]] = [cell for cell in cells if cell["key"].startswith(key)]
+        cells = [json.loads(file.read_text())]
+        if "cells" in cells[0]:
+            cells = [cell for cell, _ in iterate_cells(load_plan_file(file))]
+        matches: list[dict[str, Any]] = [cell for cell in cells if cell["key"].startswith(key)]
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{file} is neither a cell nor a plan ({error!r})") from error
-    if len(found) != 1:
+    if len(matches) != 1:
         keys = ", ".join(cell["key"][:8] for cell in cells)
-        raise ValueError(f"{file}: --key {key!r} fits {len(found)} cells of {keys}; give one key")
-    return found[0]
+        raise ValueError(
+            f"{file}: --key {key!r} matches {len(matches)} cells of {keys}; give a key that"
+            " matches one"
+        )
+    return matches[0]
 
 
 if __name__ == "__main__":

@@ -1,27 +1,27 @@
-"""What a comparison fixes, so that it is fair."""
+"""The budget of size and training that all models of a comparison share."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """Equal means for every model of a comparison.
+    """Size and length of training.
 
     Attributes:
-        params: trainable parameters, embedding tables not counted; None: the model's own width.
+        params: trainable parameters, embedding tables not counted; None: the model's own size.
         steps: optimizer steps.
-        batch_size: samples a step.
-        validations: how often the validation split is read during training, evenly spread.
-        group_by_length: so many batches are drawn together and sorted by length, so that samples of
-            like length share a batch and less of it is padding; 1: batches are drawn by chance
-            alone. Without effect where samples have one length, which a note then says.
-        seconds: of training, validation not counted; None: no limit.
-        target: value of the main score on validation whose step and seconds are recorded.
+        batch_size: samples of a step.
+        validations: number of validations during training, evenly distributed.
+        group_by_length: number of batches whose samples are sorted by length together, to reduce
+            padding; 1: not sorted. If all samples have one length, a note says it has no effect.
+        seconds: limit of the training time, not counting validation; None: no limit.
+        target: value of the main score on validation; the record has the step and the seconds at
+            which it was reached.
 
     Raises:
-        ValueError: a value that cannot be, all of them in one sentence each.
+        ValueError: all values that are out of range, in one message.
     """
 
     params: int | None = None
@@ -33,17 +33,10 @@ class Budget:
     target: float | None = None
 
     def __post_init__(self) -> None:
-        wrong = [
-            f"{name} must be above 0, came {value}"
-            for name in (
-                "params",
-                "steps",
-                "batch_size",
-                "validations",
-                "group_by_length",
-                "seconds",
-            )
-            if (value := getattr(self, name)) is not None and value <= 0
+        problems = [
+            f"{name} must be above 0, got {value}"
+            for name, value in asdict(self).items()
+            if name != "target" and value is not None and value <= 0
         ]
-        if wrong:
-            raise ValueError("; ".join(wrong))
+        if problems:
+            raise ValueError("; ".join(problems))

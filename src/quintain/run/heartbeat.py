@@ -1,8 +1,7 @@
-"""Tells who looks at the store that a cell runs: `running/<key>.json`, written by the run itself.
+"""Shows in the store that a cell is running, in a file `running/<key>.json` of the run.
 
-It works wherever a run works, because nothing but the store is needed. A thread writes the file
-every few seconds with the step that was last heard of; a file that is old is of a run that has died
-or hangs so that not even a thread gets on.
+A thread writes the file every few seconds with the last reported step, so an old file means that
+the run has ended or hangs.
 """
 
 from __future__ import annotations
@@ -14,20 +13,17 @@ import platform
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-from quintain.compose.cells import Cell
+from quintain.plan.cell import Cell
 from quintain.records.schema import utc_now
 
-EVERY = 3.0  # seconds between two beats
+INTERVAL = 3.0  # seconds between two writes
 FOLDER = "running"
 
-Progress = Callable[[int, int], None]
 
-
-def remove(store: Path, key: str, pid: int | None) -> None:
-    """Take away the last beat of a run that was killed, unless another run beats there now."""
+def remove_heartbeat(store: Path, key: str, pid: int | None) -> None:
+    """Remove the file of a run that was killed, unless another run has replaced it."""
     file = store / FOLDER / f"{key}.json"
     with contextlib.suppress(OSError, ValueError, AttributeError):
         if json.loads(file.read_text()).get("pid") == pid:
@@ -35,14 +31,20 @@ def remove(store: Path, key: str, pid: int | None) -> None:
 
 
 class Heartbeat:
-    """Beats while its `with` block lasts; hand it to a run as its `progress`.
+    """Writes the file until its `with` block ends; a run calls it to report its steps.
 
-    A store that cannot be written is no reason to fail a run: then there is no beat.
+    If the store cannot be written, the run goes on without a heartbeat. `report_progress` is called
+    with the same steps.
     """
 
-    def __init__(self, store: Path, cell: Cell, then: Progress = lambda step, steps: None) -> None:
+    def __init__(
+        self,
+        store: Path,
+        cell: Cell,
+        report_progress: Callable[[int, int], None] = lambda step, steps: None,
+    ) -> None:
         self._file = store / FOLDER / f"{cell.key}.json"
-        self._then, self._ended = then, threading.Event()
+        self._report_progress, self._stopped = report_progress, threading.Event()
         self._state: dict[str, Any] = {
             "key": cell.key,
             "label": cell.label,
@@ -53,30 +55,25 @@ class Heartbeat:
             "steps": 0,
             "stepped": None,
         }
-        self._thread = threading.Thread(target=self._beat, daemon=True)
+        self._thread = threading.Thread(target=self._write_regularly, daemon=True)
 
     def __call__(self, step: int, steps: int) -> None:
         self._state |= {"step": step, "steps": steps, "stepped": utc_now()}
-        self._then(step, steps)
+        self._report_progress(step, steps)
 
     def __enter__(self) -> Heartbeat:
         self._write()
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self._ended.set()
-        self._thread.join(EVERY)
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join(INTERVAL)
         with contextlib.suppress(OSError):
             self._file.unlink(missing_ok=True)
 
-    def _beat(self) -> None:
-        while not self._ended.wait(EVERY):
+    def _write_regularly(self) -> None:
+        while not self._stopped.wait(INTERVAL):
             self._write()
 
     def _write(self) -> None:
@@ -87,4 +84,4 @@ class Heartbeat:
                 temporary.write_text(json.dumps(self._state | {"beat": utc_now()}))
                 temporary.replace(self._file)
             finally:
-                temporary.unlink(missing_ok=True)  # half-written on a disk that is full
+                temporary.unlink(missing_ok=True)  # incomplete if the disk is full

@@ -1,4 +1,4 @@
-"""One number for a model over many datasets, with what the seeds leave open."""
+"""Aggregates the scores of a model over datasets: interquartile mean and mean rank."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ import random
 from collections.abc import Sequence
 from statistics import fmean
 
-from quintain.stats.intervals import Interval, percentiles
+from quintain.stats.intervals import Interval
 
-RESAMPLES = 1000  # the 2.5 % points of an interval then lie within ± 1 % of probability
+RESAMPLES = 1000  # the error of the 2.5 % quantile is then about 1 % of probability
 
 
-def normalised(score: float | None, zero: float | None, one: float | None) -> float | None:
-    """A score on the scale where `zero` is 0 and `one` is 1, whichever of them is larger.
+def normalise(score: float | None, zero: float | None, one: float | None) -> float | None:
+    """Map a score linearly so that `zero` becomes 0 and `one` becomes 1.
 
-    Missing where any is missing, or where the two are equal.
+    None if one of the three is missing, or if `zero` and `one` are equal.
     """
     if score is None or zero is None or one is None or zero == one:
         return None
-    found = (score - zero) / (one - zero)
-    return found if math.isfinite(found) else None
+    normalised = (score - zero) / (one - zero)
+    return normalised if math.isfinite(normalised) else None
 
 
 def interquartile_mean(values: Sequence[float | None]) -> float | None:
-    """Mean of what is left without the lowest and the highest quarter, each rounded down.
+    """Return the mean without the lowest and highest n // 4 values; None if a value is missing.
 
-    Robust as the median and, on few values, steadier (Agarwal et al. 2021, section 4.3). A missing
-    value makes it missing.
+    It is as robust as the median, with a lower variance on few values (Agarwal et al. 2021, section
+    4.3).
     """
     known = [value for value in values if value is not None and math.isfinite(value)]
     if not known or len(known) < len(values):
@@ -43,53 +43,54 @@ def iqm_interval(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval:
-    """Interquartile mean over all runs of all datasets, and its percentile bootstrap interval.
+    """Return the interquartile mean over all runs of all datasets and its bootstrap interval.
 
-    Seeds are drawn again within each dataset (stratified; Agarwal et al. 2021, section 4.1): they
-    are the replication, the datasets are fixed. A dataset without a score, or with a missing one,
-    makes all of it missing; a single seed in any dataset leaves no interval. The same `seed` gives
-    the same interval on every machine.
+    The percentile bootstrap resamples the seeds within each dataset (stratified bootstrap; Agarwal
+    et al. 2021, section 4.1). The result is None if a dataset has no scores or a score is missing;
+    the interval is None if a dataset has a single seed.
 
     Args:
         strata: normalised scores of one model, a list for each dataset.
-        level: of the interval.
-        resamples: how often all seeds are drawn again.
-        seed: of the generator of this bootstrap alone.
+        level: confidence level of the interval.
+        resamples: number of bootstrap samples.
+        seed: of the random number generator; equal seeds give equal intervals on every machine.
     """
-    every = [score for stratum in strata for score in stratum]
-    mean, n = interquartile_mean(every), len(every)
+    scores = [score for stratum in strata for score in stratum]
+    mean, n = interquartile_mean(scores), len(scores)
     if mean is None or not all(strata):
         return Interval(None, None, None, n)
     if min(map(len, strata)) < 2:
         return Interval(mean, None, None, n)
+    import numpy as np
+
     draw = random.Random(seed).choices
-    means = [
+    resampled = [
         interquartile_mean([v for stratum in strata for v in draw(stratum, k=len(stratum))])
         for _ in range(resamples)
     ]
-    ends = [50 * (1 - level), 50 * (1 + level)]
-    low, high = percentiles([value for value in means if value is not None], ends)
+    means = [value for value in resampled if value is not None]
+    low, high = np.percentile(means, [50 * (1 - level), 50 * (1 + level)]).tolist()
     return Interval(mean, low, high, n)
 
 
 def mean_ranks(table: Sequence[Sequence[float | None]]) -> list[float | None]:
-    """Mean rank of each model over datasets, 1 the best; equal scores share the mean of ranks.
+    """Return the mean rank of each model over datasets; 1 is the best, ties share their mean rank.
 
-    A model without a score on a dataset has no mean rank, and is left out of the ranking of all
-    others, on every dataset: else they would be ranked among different fields.
+    A model without a score on some dataset has no mean rank, and is not ranked on any dataset, so
+    that all ranks are among the same models.
 
     Args:
-        table: for each model its scores, one a dataset in the same order, more is better.
+        table: (model, dataset) → score; more is better.
     """
-    whole = [i for i, row in enumerate(table) if row and None not in row]
-    found: list[float | None] = [None] * len(table)
-    for i in whole:
-        found[i] = fmean(_rank(table[i][d], [table[j][d] for j in whole])
+    complete = [i for i, row in enumerate(table) if row and None not in row]
+    means: list[float | None] = [None] * len(table)
+    for i in complete:
+        means[i] = fmean(_rank(table[i][d], [table[j][d] for j in complete])
                          for d in range(len(table[i])))  # fmt: skip
-    return found
+    return means
 
 
-def _rank(score: float | None, among: Sequence[float | None]) -> float:
-    assert score is not None  # mean_ranks has left such models out
-    better = sum(other is not None and other > score for other in among)
-    return better + (among.count(score) + 1) / 2
+def _rank(score: float | None, scores: Sequence[float | None]) -> float:
+    assert score is not None  # `mean_ranks` excludes such models
+    better = sum(value is not None and value > score for value in scores)
+    return better + (scores.count(score) + 1) / 2

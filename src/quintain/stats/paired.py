@@ -1,7 +1,7 @@
-"""Two models by their common seeds: difference, interval, tests and effect size.
+"""Compares two models over their common seeds: difference, interval, tests, effect size.
 
-A seed fixes order and initial weights for every model, so it pairs them. docs/decisions/
-0012-statistics.md says why the t-test decides and what the sign flips are for.
+Runs of the same seed are paired, because it determines the order of samples and the initial
+weights. See docs/decisions/0012-statistics.md for the choice of tests.
 """
 
 from __future__ import annotations
@@ -10,119 +10,104 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from quintain.stats.intervals import mean_interval
-from quintain.stats.student import student_tail
+from quintain.stats.intervals import mean_interval, t_tail
 
 Scores = Mapping[int, float | None]
-"""Seed → score; None or NaN where the run gave none."""
+"""Seed → score; None or NaN if the run has none."""
 
-RESOLUTION = 1e-6  # of a score: single precision has 1e-7; differences spread by less are equal
-MOST_FLIPPED = 12  # pairs, 2,048 sign patterns; beyond, Student's t needs no second opinion
+SCORE_RESOLUTION = 1e-6
+"""Relative to a score; differences that vary by less count as equal (float32 has 1e-7)."""
+MAX_SIGN_FLIP_PAIRS = 12  # 2,048 sign patterns; with more pairs the t-test is reliable enough
 
 
 @dataclass(frozen=True, kw_only=True)
-class Paired:
-    """Model a minus model b over the seeds that both have; None where a value cannot be had.
+class PairedTest:
+    """Model a minus model b over their common seeds; None if a value is undefined."""
 
-    `n` counts the pairs, `dropped` the seeds that only one has. `low` and `high` bound the mean
-    difference by Student's t. `p` is two-sided; `p_flips` that of the exact sign-flip test.
-    `cohen_d` is the mean difference over its standard deviation (d_z), `hedges_g` without the bias
-    of few seeds.
-    """
-
-    n: int
-    dropped: int
-    difference: float | None
-    low: float | None
-    high: float | None
-    p: float | None
-    p_flips: float | None
-    cohen_d: float | None
-    hedges_g: float | None
+    n: int  # common seeds
+    dropped: int  # seeds that only one of the models has
+    difference: float | None = None  # mean over the common seeds
+    low: float | None = None  # bounds of its confidence interval by Student's t
+    high: float | None = None
+    p: float | None = None  # two-sided, of the paired t-test
+    p_flips: float | None = None  # two-sided, of the exact sign-flip test
+    cohen_d: float | None = None  # mean difference over its standard deviation (d_z)
+    hedges_g: float | None = None  # `cohen_d` without its bias for few seeds (Hedges 1981)
 
 
-def paired(a: Scores, b: Scores, *, level: float = 0.95) -> Paired:
-    """Compare two models by their common seeds.
+def paired_test(a: Scores, b: Scores, *, level: float = 0.95) -> PairedTest:
+    """Compare two models over their common seeds.
 
-    One pair has a difference and nothing else. A common seed without a score makes all missing.
-    Where all differences are equal, their deviation says nothing about other seeds (scores move in
-    steps of one test sample): p is then that of the sign flips, 2^(1 - n), or 1 if they are zero,
-    and there is no effect size and, unless they are zero, no interval.
+    One pair has only a difference. If a common seed has no score, all results are None. If all
+    differences are equal, their variance does not describe other seeds, because scores have a
+    resolution of one test sample: then p is that of the sign-flip test, 2^(1 - n), or 1 for zero
+    differences. There is no effect size, and an interval only for zero differences.
     """
     seeds = sorted(a.keys() & b.keys())
-    dropped = len(a.keys() ^ b.keys())
-    differences = pair_differences(a, b)
-    if not differences:
-        return Paired(n=len(seeds), dropped=dropped, **_NOTHING)
-    n, interval = len(seeds), mean_interval(differences, level)
-    size = max(abs(float(score or 0)) for found in (a, b) for score in map(found.get, seeds))
+    n, dropped = len(seeds), len(a.keys() ^ b.keys())
+    differences = paired_differences(a, b)
+    interval = mean_interval(differences, level)
     mean = interval.mean
     if mean is None or n == 1:
-        return Paired(n=n, dropped=dropped, **(_NOTHING | {"difference": mean}))
-    if _equal(differences, size):
-        zero = abs(mean) <= RESOLUTION * size
-        p = 1.0 if zero else 2.0 ** (1 - n)
-        found = {"difference": mean, "low": mean, "high": mean} if zero else {"difference": mean}
-        return Paired(n=n, dropped=dropped, **(_NOTHING | found | {"p": p, "p_flips": p}))
-    d = _cohen(differences, mean)
-    return Paired(
+        return PairedTest(n=n, dropped=dropped, difference=mean)
+    largest = max(abs(float(scores[seed] or 0)) for scores in (a, b) for seed in seeds)
+    if max(differences) - min(differences) <= SCORE_RESOLUTION * largest:
+        is_zero = abs(mean) <= SCORE_RESOLUTION * largest
+        p, bound = (1.0, mean) if is_zero else (2.0 ** (1 - n), None)
+        return PairedTest(
+            n=n, dropped=dropped, difference=mean, low=bound, high=bound, p=p, p_flips=p
+        )
+    d = _cohen_d(differences, mean)
+    return PairedTest(
         n=n,
         dropped=dropped,
         difference=mean,
         low=interval.low,
         high=interval.high,
-        p=min(1.0, 2 * student_tail(abs(d) * math.sqrt(n), n - 1)),
-        p_flips=sign_flips(differences),
+        p=min(1.0, 2 * t_tail(abs(d) * math.sqrt(n), n - 1)),
+        p_flips=sign_flip_p(differences),
         cohen_d=d,
-        hedges_g=None if n == 2 else d * _unbiased(n - 1),
+        hedges_g=None if n == 2 else d * _hedges_correction(n - 1),
     )
 
 
-def pair_differences(a: Scores, b: Scores) -> list[float]:
-    """a minus b for each common seed, in the order of seeds; empty where one is missing."""
-    found = []
+def paired_differences(a: Scores, b: Scores) -> list[float]:
+    """Return a minus b for each common seed, sorted by seed; empty if a score is missing."""
+    differences = []
     for seed in sorted(a.keys() & b.keys()):
-        ours, theirs = a[seed], b[seed]
-        if ours is None or theirs is None or not math.isfinite(ours - theirs):
+        x, y = a[seed], b[seed]
+        if x is None or y is None or not math.isfinite(x - y):
             return []
-        found.append(ours - theirs)
-    return found
+        differences.append(x - y)
+    return differences
 
 
-def sign_flips(differences: Sequence[float]) -> float | None:
-    """Two-sided p of the exact sign-flip permutation test of a zero mean.
+def sign_flip_p(differences: Sequence[float]) -> float | None:
+    """Return the two-sided p value of the exact sign-flip permutation test of a zero mean.
 
-    The share of all 2^n sign patterns whose sum is at least as far from zero (Fisher 1935, The
-    Design of Experiments, §21). None for no values and for more than `MOST_FLIPPED`.
+    It is the fraction of the 2^n sign patterns whose sum is at least as far from zero as the
+    observed one (Fisher 1935, The Design of Experiments, §21). None without values, or with more
+    than `MAX_SIGN_FLIP_PAIRS`. Unlike in `scipy.stats.permutation_test`, sums that differ only by
+    rounding are ties even if the observed sum is zero.
     """
-    if not differences or len(differences) > MOST_FLIPPED:
+    if not differences or len(differences) > MAX_SIGN_FLIP_PAIRS:
         return None
-    seen = abs(math.fsum(differences))
-    enough = seen - 1e-12 * math.fsum(abs(value) for value in differences)  # sums of equal terms
-    first, *others = differences  # a pattern and its mirror image are equally far
-    sums = [first]
-    for value in others:
+    rounding = 1e-12 * math.fsum(abs(value) for value in differences)
+    threshold = abs(math.fsum(differences)) - rounding
+    first, *rest = differences
+    sums = [first]  # fixed sign: flipping all signs gives the same distance from zero
+    for value in rest:
         sums = [total + value for total in sums] + [total - value for total in sums]
-    far = sum(abs(total) >= enough for total in sums)
-    return float(far / 2 ** len(others))
+    return sum(abs(total) >= threshold for total in sums) / len(sums)
 
 
-_NOTHING: dict[str, float | None] = dict.fromkeys(
-    ("difference", "low", "high", "p", "p_flips", "cohen_d", "hedges_g")
-)
+def _cohen_d(differences: Sequence[float], mean: float) -> float:
+    largest = max(map(abs, differences))  # scaled so that no square overflows or underflows
+    squares = math.fsum(((value - mean) / largest) ** 2 for value in differences)
+    return mean / largest / math.sqrt(squares / (len(differences) - 1))
 
 
-def _equal(differences: Sequence[float], size: float) -> bool:
-    return max(differences) - min(differences) <= RESOLUTION * size
-
-
-def _cohen(differences: Sequence[float], mean: float) -> float:
-    size = max(abs(value) for value in differences)  # so that no square under- or overflows
-    squares = math.fsum(((value - mean) / size) ** 2 for value in differences)
-    return mean / size / math.sqrt(squares / (len(differences) - 1))
-
-
-def _unbiased(degrees: int) -> float:
-    """The exact factor of Hedges (1981), equation 6e, from two degrees of freedom on."""
-    log = math.lgamma(degrees / 2) - math.lgamma((degrees - 1) / 2)
-    return math.exp(log) / math.sqrt(degrees / 2)
+def _hedges_correction(degrees_of_freedom: int) -> float:
+    """Return the exact factor of Hedges (1981), equation 6e, for two or more degrees of freedom."""
+    log = math.lgamma(degrees_of_freedom / 2) - math.lgamma((degrees_of_freedom - 1) / 2)
+    return math.exp(log) / math.sqrt(degrees_of_freedom / 2)

@@ -1,9 +1,9 @@
-"""The contract tests that plugin authors run too: `quintain check`, or from their own pytest."""
+"""Contract tests for plugins: `quintain check` runs them, and a package's own tests may too."""
 
 from quintain.testing.dataset_checks import DATASET_CHECKS, Case
+from quintain.testing.model_building import build_from_classes, build_seeded
 from quintain.testing.model_checks import MODEL_CHECKS
 from quintain.testing.specs import EXAMPLE_SPECS, ExampleDataset, fake_batch
-from quintain.testing.wiring import Wired, build
 
 __all__ = [
     "DATASET_CHECKS",
@@ -11,7 +11,7 @@ __all__ = [
     "MODEL_CHECKS",
     "Case",
     "ExampleDataset",
-    "Wired",
-    "build",
+    "build_from_classes",
+    "build_seeded",
     "fake_batch",
 ]

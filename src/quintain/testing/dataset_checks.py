@@ -1,4 +1,4 @@
-"""The contract of a dataset, as checks that raise AssertionError with a text an author can use."""
+"""Checks that a dataset keeps its contract; an AssertionError tells its author what to fix."""
 
 from __future__ import annotations
 
@@ -10,178 +10,188 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
+from quintain.baselines.batches import iterate_batches
 from quintain.contracts import Batch, Dataset, DataSpec, Split
-from quintain.kit.mask import mask_of
-from quintain.kit.references.simple import batches
-from quintain.testing.specs import WRITTEN
+from quintain.nn.mask import length_mask
+from quintain.testing.specs import SYMBOL_TASKS
 
-MOST_DUPLICATES = 0.01  # share of a split whose input also stands in an earlier split
-CARD = ("about", "source", "licence", "citation")
-PIXELS = (torch.uint8, torch.float32)
-DTYPES = {"text": (torch.long,), "image": PIXELS, "video": PIXELS}
-CUT = ("next_token", "transcribe", "generate")
-COMPARED = 64  # samples of a split
+MAX_DUPLICATES = 0.01  # fraction of a split whose inputs may occur in an earlier split too
+REQUIRED_CARD_FIELDS = ("about", "source", "licence", "citation")
+PIXEL_DTYPES = (torch.uint8, torch.float32)
+DTYPES = {"text": (torch.long,), "image": PIXEL_DTYPES, "video": PIXEL_DTYPES}
+"""Accepted dtypes of x by modality; those of other modalities must be float32."""
+RAGGED_TARGET_TASKS = ("next_token", *SYMBOL_TASKS)
+COMPARED_SAMPLES = 64  # of each split, to find effects of neutral settings
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 @dataclass(frozen=True)
 class Case:
-    """A loaded dataset, how to make another, and its card (`dataset.card` of its YAML).
+    """A dataset to check."""
 
-    Where the card has `neutral` settings, `make` takes them as keyword arguments.
-    """
-
-    dataset: Dataset
-    make: Callable[..., Dataset]
-    card: Mapping[str, Any]
+    dataset: Dataset  # prepared and set up
+    make: Callable[..., Dataset]  # builds it again; takes the card's `neutral` settings as keywords
+    card: Mapping[str, Any]  # `dataset.card` of its YAML
 
     @classmethod
     def load(cls, make: Callable[..., Dataset], card: Mapping[str, Any]) -> Case:
-        """Prepare and set up a fresh dataset."""
-        return cls(_loaded(make), make, card)
+        """Build a dataset, prepare it and set it up."""
+        return cls(_load_dataset(make), make, card)
 
 
 Check = Callable[[Case], None]
 
 
-def light(case: Case) -> None:
-    """The constructor knows the spec already, before any download."""
-    fresh = case.make().spec
-    assert fresh == case.dataset.spec, f"the spec changed from {fresh} by setup; it must not"
+def check_spec_before_setup(case: Case) -> None:
+    """The spec is complete after `__init__`, before any download."""
+    before, after = case.make().spec, case.dataset.spec
+    assert before == after, (
+        f"setup changed the spec from {before} to {after}; it must be complete in __init__"
+    )
 
 
-def spec_matches(case: Case) -> None:
-    """Shapes, dtypes and ranges of what `take` gives are those of the spec."""
+def check_batches(case: Case) -> None:
+    """Shapes and dtypes of batches match the spec."""
     spec = case.dataset.spec
-    for split, batch in _all(case):
+    for split, batch in _all_batches(case):
         size = len(batch.x)
         expected = (size, *spec.shape)
-        assert _within(batch.x, expected, cut=spec.ragged), (
-            f"{split}: x is {tuple(batch.x.shape)}; the spec says {expected}"
+        assert _has_shape(batch.x, expected, ragged=spec.ragged), (
+            f"{split}: x has shape {tuple(batch.x.shape)}; the spec describes {expected}"
         )
-        assert batch.x.dtype in DTYPES.get(spec.modality, (torch.float32,)), (
-            f"{split}: x is {batch.x.dtype}; text is long, pixels are bytes or floats, all else is"
-            " float"
+        dtypes = DTYPES.get(spec.modality, (torch.float32,))
+        assert batch.x.dtype in dtypes, (
+            f"{split}: x is {batch.x.dtype}; expected {' or '.join(map(str, dtypes))} for"
+            f" {spec.modality}"
         )
-        problem = _wrong_target(spec, batch)
+        problem = _find_target_problem(spec, batch)
         assert problem is None, f"{split}: {problem}"
 
 
-def values(case: Case) -> None:
-    """Inputs are finite; sound lies in [-1, 1], tokens in the vocabulary."""
+def check_values(case: Case) -> None:
+    """Inputs are finite; audio is in [-1, 1], tokens are in the vocabulary."""
     spec = case.dataset.spec
-    for split, batch in _all(case):
-        assert not batch.x.is_floating_point() or batch.x.isfinite().all(), f"{split}: x has NaN"
+    for split, batch in _all_batches(case):
+        assert not batch.x.is_floating_point() or batch.x.isfinite().all(), (
+            f"{split}: x has NaN or infinity"
+        )
         low, high = float(batch.x.min()), float(batch.x.max())
         if spec.modality == "speech":
-            assert low >= -1 and high <= 1, f"{split}: sound in [{low:g}, {high:g}], not [-1, 1]"
+            assert low >= -1 and high <= 1, (
+                f"{split}: audio must be in [-1, 1], got [{low:g}, {high:g}]"
+            )
         if spec.modality == "text":
             assert low >= 0 and high < spec.vocabulary, (
-                f"{split}: tokens {low:g} to {high:g}, but the vocabulary has {spec.vocabulary}"
+                f"{split}: tokens are from {low:g} to {high:g}, but the vocabulary has"
+                f" {spec.vocabulary} token types"
             )
 
 
-def lengths(case: Case) -> None:
-    """Lengths come where the spec says ragged, lie within x, and leave zeros behind them."""
+def check_lengths(case: Case) -> None:
+    """Ragged data has lengths; they are not beyond x, and x is zero after them."""
     spec = case.dataset.spec
-    for split, batch in _all(case):
+    for split, batch in _all_batches(case):
         assert (batch.lengths is not None) == spec.ragged, (
-            f"{split}: the spec says ragged={spec.ragged}, lengths are {batch.lengths}"
+            f"{split}: the spec has ragged={spec.ragged}, but the lengths are {batch.lengths}"
         )
         if batch.lengths is None:
             continue
         low, high = int(batch.lengths.min()), int(batch.lengths.max())
         assert low >= 1 and high <= batch.x.shape[1], (
-            f"{split}: lengths from {low} to {high}, but x has {batch.x.shape[1]} steps"
+            f"{split}: lengths are from {low} to {high}, but x has {batch.x.shape[1]} steps"
         )
-        behind = batch.x[~mask_of(batch.lengths, batch.x.shape[1])]
-        assert not behind.any(), f"{split}: x is not zero behind its lengths"
+        padding = batch.x[~length_mask(batch.lengths, batch.x.shape[1])]
+        assert not padding.any(), f"{split}: x is not zero after its lengths"
 
 
-def splits(case: Case) -> None:
-    """No split is empty, and hardly a sample stands in two of them."""
-    seen: set[bytes] = set()
+def check_splits(case: Case) -> None:
+    """No split is empty, and at most 1 % of its inputs occur in an earlier split."""
+    earlier: set[bytes] = set()
     for split in SPLITS:
         size = case.dataset.size(split)
         assert size > 0, f"split {split} is empty"
-        mine = [_digest(x) for batch in batches(case.dataset, split) for x in batch.x]
-        assert len(mine) == size, f"size({split!r}) is {size}, but take gives {len(mine)}"
-        share = sum(digest in seen for digest in mine) / size
-        assert share <= MOST_DUPLICATES, (
-            f"{share:.1%} of {split} stands in an earlier split, bit for bit; at most "
-            f"{MOST_DUPLICATES:.0%} may: split by content, or drop duplicates first"
+        hashes = [_hash(x) for batch in iterate_batches(case.dataset, split) for x in batch.x]
+        assert len(hashes) == size, (
+            f"size({split!r}) is {size}, but its batches have {len(hashes)} samples"
         )
-        seen |= set(mine)
+        share = sum(digest in earlier for digest in hashes) / size
+        assert share <= MAX_DUPLICATES, (
+            f"{share:.1%} of the inputs of {split} occur in an earlier split, bit for bit; at most"
+            f" {MAX_DUPLICATES:.0%} may: drop duplicates before splitting"
+        )
+        earlier |= set(hashes)
 
 
-def fingerprint(case: Case) -> None:
-    """Loaded twice, the data has the same fingerprint, and it is the one on its card, if any."""
-    first, second = case.dataset.fingerprint(), _loaded(case.make).fingerprint()
-    assert first.startswith("sha256:"), f"a fingerprint starts with sha256:, not {first[:12]!r}"
-    assert first == second, f"two loads differ: {first} and {second}"
-    stated = case.card.get("fingerprint")
-    assert stated in (None, first), f"the card says {stated}, the data {first}"
+def check_fingerprint(case: Case) -> None:
+    """The fingerprint is the same if the dataset is loaded again, and equals that of the card."""
+    first, second = case.dataset.fingerprint(), _load_dataset(case.make).fingerprint()
+    assert first.startswith("sha256:"), f"a fingerprint starts with sha256:, got {first[:12]!r}"
+    assert first == second, f"the fingerprint differs between two loads: {first} and {second}"
+    expected = case.card.get("fingerprint")
+    assert expected in (None, first), f"the fingerprint is {first}; the card has {expected}"
 
 
-def neutral(case: Case) -> None:
-    """Settings that the card calls neutral change neither the data nor their lengths."""
-    others = case.card.get("neutral") or {}
-    if not others:
+def check_neutral_settings(case: Case) -> None:
+    """The card's `neutral` settings change neither the data nor their lengths."""
+    settings = case.card.get("neutral") or {}
+    if not settings:
         return
-    ours, other = case.dataset, _loaded(lambda: case.make(**others))
-    said = ", ".join(f"{name}={value}" for name, value in others.items())
-    assert other.fingerprint() == ours.fingerprint(), f"with {said} the fingerprint is another"
+    dataset, other = case.dataset, _load_dataset(lambda: case.make(**settings))
+    described = ", ".join(f"{name}={value}" for name, value in settings.items())
+    assert other.fingerprint() == dataset.fingerprint(), f"{described} changes the fingerprint"
     for split in SPLITS:
-        size = ours.size(split)
-        assert other.size(split) == size, f"with {said} {split} has another size"
-        some = torch.arange(size).flip(0)[:COMPARED]
-        pairs = [*zip(ours.take(split, some), other.take(split, some), strict=True)]
-        pairs.append((ours.lengths(split), other.lengths(split)))
-        assert all(_same(one, two) for one, two in pairs), f"with {said} {split} is another"
+        size = dataset.size(split)
+        assert other.size(split) == size, f"{described} changes the size of {split}"
+        indices = torch.arange(size).flip(0)[:COMPARED_SAMPLES]
+        pairs = [
+            *zip(dataset.batch(split, indices), other.batch(split, indices), strict=True),
+            (dataset.lengths(split), other.lengths(split)),
+        ]
+        assert all(_is_equal(a, b) for a, b in pairs), f"{described} changes {split}"
 
 
-def card_complete(case: Case) -> None:
-    """The card says what the data is, where it comes from, its licence and whom to cite."""
-    missing = [key for key in CARD if not case.card.get(key)]
+def check_card(case: Case) -> None:
+    """The card has a description, source, licence and citation, and correct counts if any."""
+    missing = [key for key in REQUIRED_CARD_FIELDS if not case.card.get(key)]
     assert not missing, f"the card lacks {', '.join(missing)}"
-    stated = case.card.get("counts")
-    counts = {split: case.dataset.size(split) for split in SPLITS}
-    assert stated is None or dict(stated) == counts, f"the card counts {stated}, the data {counts}"
+    expected = case.card.get("counts")
+    sizes = {split: case.dataset.size(split) for split in SPLITS}
+    assert expected is None or dict(expected) == sizes, (
+        f"the splits have {sizes} samples; the card has counts {expected}"
+    )
 
 
-DATASET_CHECKS: tuple[tuple[str, Check], ...] = (
-    ("light", light),
-    ("spec_matches", spec_matches),
-    ("values", values),
-    ("lengths", lengths),
-    ("splits", splits),
-    ("fingerprint", fingerprint),
-    ("neutral", neutral),
-    ("card_complete", card_complete),
-)
-"""What a dataset must pass."""
+DATASET_CHECKS: tuple[tuple[str, Check], ...] = tuple(
+    (check.__name__.removeprefix("check_"), check)
+    for check in (
+        check_spec_before_setup, check_batches, check_values, check_lengths, check_splits,
+        check_fingerprint, check_neutral_settings, check_card,
+    )
+)  # fmt: skip
+"""Names and functions of the checks, all of which a dataset must pass."""
 
 
-def _loaded(make: Callable[[], Dataset]) -> Dataset:
+def _load_dataset(make: Callable[[], Dataset]) -> Dataset:
     dataset = make()
     dataset.prepare_data()
     dataset.setup("fit")
     return dataset
 
 
-def _same(one: Tensor | None, two: Tensor | None) -> bool:
-    if one is None or two is None:
-        return one is two
-    return one.dtype == two.dtype and torch.equal(one, two)
+def _is_equal(a: Tensor | None, b: Tensor | None) -> bool:
+    if a is None or b is None:
+        return a is b
+    return a.dtype == b.dtype and torch.equal(a, b)
 
 
-def _all(case: Case) -> Iterator[tuple[Split, Batch]]:
+def _all_batches(case: Case) -> Iterator[tuple[Split, Batch]]:
     for split in SPLITS:
-        for batch in batches(case.dataset, split):
+        for batch in iterate_batches(case.dataset, split):
             yield split, batch
 
 
-def _wrong_target(spec: DataSpec, batch: Batch) -> str | None:
+def _find_target_problem(spec: DataSpec, batch: Batch) -> str | None:
+    """Return what is wrong with y, or None."""
     size = len(batch.x)
     expected = {
         "classify": (size,),
@@ -191,47 +201,48 @@ def _wrong_target(spec: DataSpec, batch: Batch) -> str | None:
         "transcribe": (size, spec.target_length),
         "generate": (size, spec.target_length),
     }[spec.task]
-    if not _within(batch.y, expected, cut=spec.task in CUT):
-        return f"y is {tuple(batch.y.shape)}; {spec.task} needs {expected}"
+    if not _has_shape(batch.y, expected, ragged=spec.task in RAGGED_TARGET_TASKS):
+        return f"y has shape {tuple(batch.y.shape)}; {spec.task} needs {expected}"
     if spec.task in ("regress", "forecast"):
-        return None if batch.y.isfinite().all() else "y has NaN"
-    if spec.task in WRITTEN and (problem := _wrong_lengths(batch)):
+        return None if batch.y.isfinite().all() else "y has NaN or infinity"
+    if spec.task in SYMBOL_TASKS and (problem := _find_y_lengths_problem(batch)):
         return problem
-    known = {"classify": len(spec.classes), "next_token": spec.vocabulary}
-    most = known.get(spec.task, spec.symbols)
+    number = {"classify": len(spec.classes), "next_token": spec.vocabulary}
+    highest = number.get(spec.task, spec.symbols) - 1
     low, high = batch.y.min(), batch.y.max()
-    if batch.y.dtype != torch.long or low < 0 or high >= most:
-        return f"y must be long from 0 to {most - 1}; it is {batch.y.dtype} from {low} to {high}"
-    if spec.task == "next_token" and not _shifted(batch):
+    if batch.y.dtype != torch.long or low < 0 or high > highest:
+        return f"y must be long, from 0 to {highest}; got {batch.y.dtype} from {low} to {high}"
+    if spec.task == "next_token" and not _is_shifted(batch):
         return "y[:, t] must be x[:, t + 1]"
     return None
 
 
-def _within(value: Tensor, expected: tuple[int, ...], *, cut: bool) -> bool:
-    """Of this shape; where `cut`, the second axis may be shorter."""
-    came = tuple(value.shape)
-    if cut and len(came) == len(expected) and came[1] <= expected[1]:
-        return came[0] == expected[0] and came[2:] == expected[2:]
-    return came == expected
+def _has_shape(value: Tensor, expected: tuple[int, ...], *, ragged: bool) -> bool:
+    """Return whether a tensor has this shape; if `ragged`, its second axis may be shorter."""
+    shape = tuple(value.shape)
+    if ragged and len(shape) == len(expected) and shape[1] <= expected[1]:
+        return shape[0] == expected[0] and shape[2:] == expected[2:]
+    return shape == expected
 
 
-def _wrong_lengths(batch: Batch) -> str | None:
+def _find_y_lengths_problem(batch: Batch) -> str | None:
     lengths, longest = batch.y_lengths, batch.y.shape[1]
     if lengths is None or tuple(lengths.shape) != (len(batch.y),):
-        return f"y_lengths must count the symbols of each y; they are {lengths}"
+        return f"y_lengths must count the symbols of each y, got {lengths}"
     if lengths.min() < 0 or lengths.max() > longest:
-        return f"y_lengths go from {lengths.min()} to {lengths.max()}, but y has {longest} columns"
-    behind = batch.y[~mask_of(lengths, longest)]
-    return "y is not zero behind its y_lengths" if behind.any() else None
+        return f"y_lengths are from {lengths.min()} to {lengths.max()}, but y has {longest} columns"
+    padding = batch.y[~length_mask(lengths, longest)]
+    return "y is not zero after its y_lengths" if padding.any() else None
 
 
-def _shifted(batch: Batch) -> bool:
-    now, following = batch.y[:, :-1], batch.x[:, 1:]
+def _is_shifted(batch: Batch) -> bool:
+    """Return whether y[:, t] is x[:, t + 1] at valid steps."""
+    targets, next_tokens = batch.y[:, :-1], batch.x[:, 1:]
     if batch.lengths is None:
-        return torch.equal(now, following)
-    real = mask_of(batch.lengths - 1, now.shape[1])
-    return torch.equal(now[real], following[real])
+        return torch.equal(targets, next_tokens)
+    mask = length_mask(batch.lengths - 1, targets.shape[1])
+    return torch.equal(targets[mask], next_tokens[mask])
 
 
-def _digest(x: Tensor) -> bytes:
+def _hash(x: Tensor) -> bytes:
     return hashlib.blake2b(x.contiguous().numpy().tobytes(), digest_size=16).digest()

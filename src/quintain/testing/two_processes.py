@@ -1,4 +1,4 @@
-"""One process against two: the gradients of a batch are those of its two halves, put together."""
+"""A check of data parallelism: two processes must compute the same gradients as one."""
 
 from __future__ import annotations
 
@@ -14,159 +14,156 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, distributed
 from torch.distributed import FileStore  # type: ignore[attr-defined]
 from torch.nn.parallel import DistributedDataParallel
 
 from quintain.contracts import Batch, DataSpec
+from quintain.model import Model
+from quintain.testing.model_building import build_seeded
 from quintain.testing.specs import fake_batch
-from quintain.testing.wiring import Whole, module, seeded
 
-WORLD = 2
-LIMIT = timedelta(seconds=200)  # that a process waits for the other, on a machine under load
-CLOSE = 1e-8  # float64: sums in another order
+WORLD_SIZE = 2
+TIMEOUT = timedelta(seconds=200)  # for one process to wait for the other, on a busy machine
+TOLERANCE = 1e-8  # relative, in float64; the order of summation differs
 
 Gradients = dict[str, Tensor]
+Build = Callable[[], Model]
 
 
-def two_processes(make: Callable[[], Whole], spec: DataSpec) -> None:
-    """DDP over two processes gives the gradients of one, in float64; needs gloo and fork.
+def check_two_processes(make: Callable[[], Model], spec: DataSpec) -> None:
+    """DDP over two processes gives the gradients of one process, in float64.
 
-    It fails where samples of a batch look at each other in training, where the graph differs from
-    batch to batch, and where `head.weight` is not what `head.loss` is a mean over.
+    The check fails if samples of a batch influence each other in training, if the graph differs
+    from batch to batch, or if `head.num_targets` does not count what `head.loss` averages over. It
+    passes without a test if processes cannot be forked or gloo is missing.
     """
-    if not can_be_checked():
+    if not can_fork_processes():
         return
-    batch = _doubled(fake_batch(spec))
-    quiet = _draws(make, batch)
-    one = _gradients(_made(make, quiet), batch, 1.0)
-    two = _over_ranks(make, batch, quiet)
-    assert one.keys() == two.keys(), f"gradients reach {sorted(one)} alone, {sorted(two)} in two"
-    for name, gradient in one.items():
-        far = (gradient - two[name]).abs().max()
-        assert far <= CLOSE * (1 + gradient.abs().max()), (
-            f"the gradient of {name} in two processes is off by up to {far:.2g}: in training"
-            " samples of a batch look at each other (BatchNorm?), or head.weight is not what"
-            " head.loss is a mean over"
+    batch = _to_double(fake_batch(spec))
+    is_random = _is_random(lambda: build_seeded(make).double(), batch)
+
+    def build() -> Model:  # without dropout, because two ranks would draw different numbers
+        return build_seeded(make).double().train(not is_random)
+
+    single = _gradients(build(), batch)
+    double = _gradients_of_two_ranks(build, batch)
+    assert single.keys() == double.keys(), (
+        f"one process has gradients of {sorted(single)}, two processes of {sorted(double)}; every"
+        " parameter must be used for every batch"
+    )
+    for name, gradient in single.items():
+        difference = (gradient - double[name]).abs().max()
+        assert difference <= TOLERANCE * (1 + gradient.abs().max()), (
+            f"the gradient of {name} in two processes differs by up to {difference:.2g}: either"
+            " samples of a batch influence each other in training (BatchNorm does this), or"
+            " head.num_targets is not the number of targets that head.loss averages over"
         )
 
 
-def can_be_checked() -> bool:
-    """Processes can be forked here and talk through gloo; autograd's threads of GPUs forbid it."""
-    forks = "fork" in multiprocessing.get_all_start_methods()
-    return forks and distributed.is_gloo_available() and not torch.cuda.is_available()
+def can_fork_processes() -> bool:
+    """Return whether the check is possible here; with a GPU autograd's threads forbid a fork."""
+    can_fork = "fork" in multiprocessing.get_all_start_methods()
+    return can_fork and distributed.is_gloo_available() and not torch.cuda.is_available()
 
 
-def _made(make: Callable[[], Whole], quiet: bool) -> nn.Module:
-    """In double precision and, where it draws at random in training, without that."""
-    return module(seeded(make)).double().train(not quiet)
-
-
-def _draws(make: Callable[[], Whole], batch: Batch) -> bool:
-    """Whether training draws at random: two ranks would draw apart."""
-    found = []
+def _is_random(build: Build, batch: Batch) -> bool:
+    """Return whether the gradients depend on random numbers."""
+    gradients = []
     for seed in (1, 2):
         with torch.random.fork_rng(devices=[]):
-            model = _made(make, False)
+            model = build()
             torch.manual_seed(seed)
-            found.append(_gradients(model, batch, 1.0))
-    return any(not torch.equal(value, found[1][name]) for name, value in found[0].items())
+            gradients.append(_gradients(model, batch))
+    first, second = gradients
+    return any(not torch.equal(gradient, second[name]) for name, gradient in first.items())
 
 
-def _gradients(model: nn.Module, batch: Batch, factor: float) -> Gradients:
-    inner = cast(Whole, getattr(model, "module", model))
+def _gradients(
+    model: Model | DistributedDataParallel, batch: Batch, factor: float = 1.0
+) -> Gradients:
+    inner = cast(Model, model.module) if isinstance(model, DistributedDataParallel) else model
     torch.autograd.backward(inner.head.loss(model(batch), batch) * factor)
-    named = module(inner).named_parameters()
-    return {name: p.grad for name, p in named if p.grad is not None}
+    return {name: p.grad for name, p in inner.named_parameters() if p.grad is not None}
 
 
-def _over_ranks(make: Callable[[], Whole], batch: Batch, quiet: bool) -> Gradients:
-    """What rank 0 of two forks of this process finds."""
+def _gradients_of_two_ranks(build: Build, batch: Batch) -> Gradients:
+    """Return the gradients of rank 0 of two forks of this process."""
     context = multiprocessing.get_context("fork")
     with tempfile.TemporaryDirectory(prefix="quintain-check-") as folder:
-        pipes = [context.Pipe(duplex=False) for _ in range(WORLD)]  # two writers to one would mix
-        file = Path(folder) / "store"
+        pipes = [context.Pipe(duplex=False) for _ in range(WORLD_SIZE)]
+        store = Path(folder) / "store"
         ranks = [
-            context.Process(target=_rank, args=(rank, file, make, batch, quiet, theirs))
-            for rank, (_, theirs) in enumerate(pipes)
+            context.Process(target=_run_rank, args=(rank, store, build, batch, end))
+            for rank, (_, end) in enumerate(pipes)
         ]
-        with _ended(ranks):
-            for _, theirs in pipes:
-                theirs.close()
-            for said in _answers([ours for ours, _ in pipes]):
-                assert not isinstance(said, str), f"in two processes: {said}"
-                if said is not None:
-                    return {name: torch.from_numpy(value) for name, value in said.items()}
+        with _started(ranks):
+            for _, child_end in pipes:
+                child_end.close()
+            for answer in _receive_answers([parent_end for parent_end, _ in pipes]):
+                assert not isinstance(answer, str), f"in two processes: {answer}"
+                if answer is not None:
+                    return {name: torch.from_numpy(value) for name, value in answer.items()}
     raise AssertionError("rank 0 of two processes has no gradients")
 
 
-def _answers(pipes: list[Connection]) -> Iterator[Any]:
-    """What each process says, as it says it."""
-    waiting: list[Any] = list(pipes)
-    while waiting:
-        ready = connection.wait(waiting, patience := 2 * LIMIT.total_seconds())
-        assert ready, f"two processes gave no answer within {patience:.0f} s"
+def _receive_answers(pipes: list[Connection]) -> Iterator[Any]:
+    """Yield the answer of each process, the first one to answer first."""
+    pending: list[Any] = list(pipes)
+    timeout = 2 * TIMEOUT.total_seconds()
+    while pending:
+        ready = connection.wait(pending, timeout)
+        assert ready, f"two processes gave no answer within {timeout:.0f} s"
         for pipe in ready:
-            waiting.remove(pipe)
+            pending.remove(pipe)
             try:
                 yield cast(Connection, pipe).recv()
             except EOFError:
-                raise AssertionError("a process of two ended without a word") from None
+                raise AssertionError("one of two processes ended without an answer") from None
 
 
 @contextlib.contextmanager
-def _ended(ranks: list[Any]) -> Iterator[None]:
+def _started(processes: list[Any]) -> Iterator[None]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of fork and threads
-        for rank in ranks:
-            rank.start()
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: a fork with threads
+        for process in processes:
+            process.start()
     try:
         yield
-        for rank in ranks:
-            rank.join(LIMIT.total_seconds())
+        for process in processes:
+            process.join(TIMEOUT.total_seconds())
     finally:
-        for rank in ranks:
-            rank.kill()
-            rank.join()
+        for process in processes:
+            process.kill()
+            process.join()
 
 
-def _rank(
-    rank: int,
-    file: Path,
-    make: Callable[[], Whole],
-    batch: Batch,
-    quiet: bool,
-    answer: Connection,
-) -> None:
-    """Tells the gradients (rank 0), None (the other), or in words what went wrong."""
-    torch.set_num_threads(1)  # OpenMP's threads did not come along, and it would wait for them
-    store = FileStore(str(file), WORLD)
+def _run_rank(rank: int, store: Path, build: Build, batch: Batch, pipe: Connection) -> None:
+    """Send the gradients (rank 0), None (rank 1), or the message of an error."""
+    torch.set_num_threads(1)  # a fork has none of OpenMP's threads, and would wait for them
     try:
         distributed.init_process_group(
-            "gloo", store=store, rank=rank, world_size=WORLD, timeout=LIMIT
-        )
-        found = _share(rank, make, batch, quiet)
-        answer.send({k: v.numpy() for k, v in found.items()} if rank == 0 else None)
+            "gloo", store=FileStore(str(store), WORLD_SIZE), rank=rank, world_size=WORLD_SIZE,
+            timeout=TIMEOUT,
+        )  # fmt: skip
+        parts = [_part_of_batch(batch, k) for k in range(WORLD_SIZE)]
+        model = build()
+        counts = [model.head.num_targets(part) for part in parts]
+        factor = WORLD_SIZE * counts[rank] / sum(counts)
+        gradients = _gradients(DistributedDataParallel(model), parts[rank], factor)
+        pipe.send({k: v.numpy() for k, v in gradients.items()} if rank == 0 else None)
         distributed.destroy_process_group()
     except Exception as error:
-        answer.send(f"{type(error).__name__}: {error}")
+        pipe.send(f"{type(error).__name__}: {error}")
 
 
-def _share(rank: int, make: Callable[[], Whole], batch: Batch, quiet: bool) -> Gradients:
-    parts = [_part(batch, k) for k in range(WORLD)]
-    model = _made(make, quiet)
-    weights = [cast(Whole, model).head.weight(part) for part in parts]
-    together = DistributedDataParallel(model)
-    return _gradients(together, parts[rank], WORLD * weights[rank] / sum(weights))
-
-
-def _part(batch: Batch, rank: int) -> Batch:
-    """Two thirds for rank 0 and the rest for rank 1, so that weights matter."""
+def _part_of_batch(batch: Batch, rank: int) -> Batch:
+    """Return two thirds of the samples for rank 0, the rest for rank 1: unequal weights."""
     cut = 2 * len(batch.x) // 3
-    share = slice(cut, None) if rank else slice(cut)
-    return Batch(*(None if t is None else t[share] for t in batch))  # type: ignore[arg-type]
+    rows = slice(cut, None) if rank else slice(cut)
+    return Batch(*(None if t is None else t[rows] for t in batch))  # type: ignore[arg-type]
 
 
-def _doubled(batch: Batch) -> Batch:
+def _to_double(batch: Batch) -> Batch:
     x, y = (t.double() if t.is_floating_point() else t for t in batch[:2])
     return batch._replace(x=x, y=y)

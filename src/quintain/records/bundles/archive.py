@@ -1,7 +1,7 @@
-"""Reads a zip that anybody may have made: nothing is unpacked by its name or before it is measured.
+"""Reads the zip of a bundle, which is not trusted.
 
-Everything that the zip says of itself (names, sizes, how packed) is checked against the limits and
-against the manifest before a byte is unpacked, and what is unpacked against the manifest's hashes.
+Names, sizes and compression of the members are checked before anything is unpacked; the unpacked
+content is checked against the hashes in the manifest. No path in the zip is ever written to.
 """
 
 from __future__ import annotations
@@ -16,172 +16,160 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from quintain.errors import BundleError, StoreError
 from quintain.records.bundles.manifest import (
     FORMAT,
     MANIFEST,
-    MOST_BYTES,
-    MOST_LINE,
-    MOST_MANIFEST,
-    MOST_MEMBERS,
-    MOST_RATIO,
-    BundleError,
+    MAX_BYTES,
+    MAX_LINE_BYTES,
+    MAX_MANIFEST_BYTES,
+    MAX_MEMBERS,
+    MAX_RATIO,
     Manifest,
-    is_member,
+    is_member_name,
 )
-from quintain.records.bundles.strict import strict_json
-from quintain.records.faults import StoreError
+from quintain.records.bundles.strict_json import parse_strict_json
+from quintain.records.record_file import shorten_error
 
-CHUNK = 2**20  # bytes
-RATIO_FROM = 2**20  # bytes; below, a high ratio costs nobody anything
-_END = struct.Struct("<4s4H2LH")  # a zip's end: PK56, disks, members, directory's size, comment
-_END_MARK, _LONGEST_COMMENT = b"PK\5\6", 2**16
-_ENTRY = 46 + 70 + 64  # bytes of a member in the directory: head, our longest name, extra fields
-_ZIP64_MARK, _ZIP64_LOCATOR = b"PK\6\7", 20  # bytes before a zip's end, in its 64-bit form
-_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+MIN_RATIO_BYTES = 2**20  # the compression ratio of smaller members is not limited
+_END = struct.Struct("<4s4H2LH")  # end of central directory: signature, disks, members, sizes
+_END_SIGNATURE, _MAX_COMMENT = b"PK\5\6", 2**16
+_ENTRY_BYTES = 46 + 70 + 64  # one entry of the central directory: header, longest name, extras
+_ZIP64_SIGNATURE, _ZIP64_LOCATOR_BYTES = b"PK\6\7", 20  # precedes the end record of a ZIP64 file
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
-_DAMAGED = (ValueError, zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError)
-"""What `zipfile` raises for a zip that is damaged or of a kind that it does not read."""
+_ZIP_ERRORS = (ValueError, zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError)
+"""What `zipfile` raises for a zip that is damaged or uses a feature that it does not support."""
 
 
 class Archive:
-    """An open bundle whose outside and whose hashes are right. Members are read as streams."""
+    """An open bundle. The names, sizes and hashes of its members have been checked."""
 
-    def __init__(self, zipped: zipfile.ZipFile, manifest: Manifest) -> None:
-        self._zip = zipped
+    def __init__(self, zip_file: zipfile.ZipFile, manifest: Manifest) -> None:
+        self._zip = zip_file
         self.manifest = manifest
 
     def __contains__(self, name: str) -> bool:
         return name in self.manifest.members
 
-    def read(self, name: str, most: int) -> bytes:
-        """A whole member; raises ValueError where it is missing or has more than `most` bytes."""
+    def read(self, name: str, max_bytes: int) -> bytes:
+        """Return the content of a member; ValueError if it is missing or exceeds `max_bytes`."""
         if name not in self:
-            raise ValueError(f"{name} is spoken of and not there")
-        if self.manifest.members[name].bytes > most:
-            raise ValueError(f"{name} has over {most:,} bytes")
+            raise ValueError(f"{name} is missing, although another member refers to it")
+        if self.manifest.members[name].bytes > max_bytes:
+            raise ValueError(f"{name} has over {max_bytes:,} bytes")
         return self._zip.read(name)
 
     def lines(self, name: str) -> Iterator[bytes]:
-        """The lines of a member, without their ends; raises ValueError for one that is too long."""
+        """Yield the lines of a member without line breaks; ValueError if one is too long."""
         with self._zip.open(name) as stream:
-            while line := stream.readline(MOST_LINE + 1):
-                if len(line) > MOST_LINE:
-                    raise ValueError(f"a line of {name} has over {MOST_LINE:,} bytes")
+            while line := stream.readline(MAX_LINE_BYTES + 1):
+                if len(line) > MAX_LINE_BYTES:
+                    raise ValueError(f"a line of {name} has over {MAX_LINE_BYTES:,} bytes")
                 yield line.rstrip(b"\n")
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Archive]:
-    """The archive of a bundle, checked.
+def open_archive(path: Path) -> Iterator[Archive]:
+    """Open and check the archive of a bundle.
 
     Raises:
-        BundleError: one sentence: not there, no bundle, damaged, of a newer format, or not such as
-            Quintain writes.
+        BundleError: it does not exist, is not a bundle, is damaged, has a newer format, or differs
+            from what Quintain writes. ValueErrors in the `with` block become BundleErrors too.
     """
     if not path.is_file():
-        raise BundleError(f"there is no bundle {path}; quintain export --to {path} makes one")
+        raise BundleError(f"there is no bundle {path}; quintain export --to {path} creates one")
     try:
-        with path.open("rb") as handle:
-            _check_end(handle)
-            with zipfile.ZipFile(handle) as zipped:
-                _check_members(zipped.infolist())
-                manifest = _manifest(zipped)
-                _check_contents(zipped, manifest)
-                yield Archive(zipped, manifest)
+        with path.open("rb") as file:
+            _check_end(file)
+            with zipfile.ZipFile(file) as zip_file:
+                _check_members(zip_file.infolist())
+                manifest = _read_manifest(zip_file)
+                _check_contents(zip_file, manifest)
+                yield Archive(zip_file, manifest)
     except StoreError:
         raise
     except OSError as error:
         raise BundleError(f"{path} cannot be read ({error.strerror or error})") from error
-    except _DAMAGED as error:
-        raise BundleError(f"{path} is not taken: {_first_line(error)}") from error
+    except _ZIP_ERRORS as error:
+        raise BundleError(f"{path} is not accepted: {shorten_error(error)}") from error
 
 
-def sha256_of(path: Path) -> str:
-    """Of a file's content, in hex: what `sha256sum` prints."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _check_end(handle: BinaryIO) -> None:
-    """Before `zipfile` reads the directory into memory: is there one, and is it small?"""
-    size = handle.seek(0, 2)
-    if size > MOST_BYTES:
-        raise ValueError(f"it has {size:,} bytes; at most {MOST_BYTES:,} are taken")
-    handle.seek(max(0, size - _END.size - _LONGEST_COMMENT))
-    tail = handle.read()
-    at = tail.rfind(_END_MARK)
-    if at < 0 or len(tail) - at < _END.size:
-        raise ValueError("it is neither a folder nor a bundle (no zip, or cut short)")
-    _, _, _, _, members, directory, _, _ = _END.unpack_from(tail, at)
-    if tail[max(0, at - _ZIP64_LOCATOR) : at].startswith(_ZIP64_MARK):
-        raise ValueError("it is a zip in 64-bit form, which no bundle is")
-    if members > MOST_MEMBERS or directory > MOST_MEMBERS * _ENTRY:
-        raise ValueError(f"it has over {MOST_MEMBERS:,} members")
-    handle.seek(0)
+def _check_end(file: BinaryIO) -> None:
+    """Check the end record, before `zipfile` reads the whole central directory into memory."""
+    size = file.seek(0, 2)
+    if size > MAX_BYTES:
+        raise ValueError(f"it has {size:,} bytes; at most {MAX_BYTES:,} are allowed")
+    file.seek(max(0, size - _END.size - _MAX_COMMENT))
+    tail = file.read()
+    start = tail.rfind(_END_SIGNATURE)
+    if start < 0 or len(tail) - start < _END.size:
+        raise ValueError("it is neither a folder nor a bundle (not a zip file, or truncated)")
+    _, _, _, _, members, directory_bytes, _, _ = _END.unpack_from(tail, start)
+    if tail[max(0, start - _ZIP64_LOCATOR_BYTES) : start].startswith(_ZIP64_SIGNATURE):
+        raise ValueError("it is a ZIP64 file; bundles are ordinary zip files")
+    if members > MAX_MEMBERS or directory_bytes > MAX_MEMBERS * _ENTRY_BYTES:
+        raise ValueError(f"it has over {MAX_MEMBERS:,} members")
+    file.seek(0)
 
 
 def _check_members(members: list[zipfile.ZipInfo]) -> None:
-    """Only members that a bundle has, each once, and no more than the limits allow."""
-    if len(members) > MOST_MEMBERS:
-        raise ValueError(f"it has {len(members):,} members; at most {MOST_MEMBERS:,} are taken")
+    """Check that all names are expected and unique, and that no limit is exceeded."""
+    if len(members) > MAX_MEMBERS:
+        raise ValueError(f"it has {len(members):,} members; at most {MAX_MEMBERS:,} are allowed")
     if len({member.filename for member in members}) < len(members):
-        raise ValueError("it has the same member twice")
+        raise ValueError("it contains a member twice")
     for member in members:
-        if problem := _wrong(member):
+        if problem := _find_problem(member):
             raise ValueError(f"its member {member.filename[:80]!r} {problem}")
-    if (total := sum(member.file_size for member in members)) > MOST_BYTES:
-        raise ValueError(f"it unpacks to {total:,} bytes; at most {MOST_BYTES:,} are taken")
+    if (total := sum(member.file_size for member in members)) > MAX_BYTES:
+        raise ValueError(f"it unpacks to {total:,} bytes; at most {MAX_BYTES:,} are allowed")
     if not any(member.filename == MANIFEST for member in members):
-        raise ValueError(f"it has no {MANIFEST}: make bundles with quintain export")
+        raise ValueError(f"it has no {MANIFEST}: create bundles with quintain export")
 
 
-def _wrong(member: zipfile.ZipInfo) -> str | None:
-    kind = stat.S_IFMT(member.external_attr >> 16)
-    if not is_member(member.filename) or member.orig_filename != member.filename:
-        return "is none that a bundle has"
-    if kind not in (0, stat.S_IFREG):
+def _find_problem(member: zipfile.ZipInfo) -> str | None:
+    """Return why a member is rejected, as the end of a sentence; None if it is accepted."""
+    if not is_member_name(member.filename) or member.orig_filename != member.filename:
+        return "is not expected in a bundle"
+    if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
         return "is a link or another special file"
-    if member.flag_bits & 1 or member.compress_type not in _PACKED:
-        return "is encrypted, or packed in another way than a bundle's"
-    if member.file_size > RATIO_FROM and member.file_size > MOST_RATIO * member.compress_size:
-        return f"unpacks to over {MOST_RATIO} times its size"
+    if member.flag_bits & 1 or member.compress_type not in _COMPRESSIONS:
+        return "is encrypted, or its compression method is not allowed"
+    if member.file_size > MIN_RATIO_BYTES and member.file_size > MAX_RATIO * member.compress_size:
+        return f"unpacks to over {MAX_RATIO} times its compressed size"
     return None
 
 
-def _manifest(zipped: zipfile.ZipFile) -> Manifest:
-    if zipped.getinfo(MANIFEST).file_size > MOST_MANIFEST:
-        raise ValueError(f"its {MANIFEST} has over {MOST_MANIFEST:,} bytes")
-    value = strict_json(zipped.read(MANIFEST))
-    asked = value.get("format") if isinstance(value, dict) else None
-    if type(asked) is int and asked > FORMAT:
+def _read_manifest(zip_file: zipfile.ZipFile) -> Manifest:
+    if zip_file.getinfo(MANIFEST).file_size > MAX_MANIFEST_BYTES:
+        raise ValueError(f"its {MANIFEST} has over {MAX_MANIFEST_BYTES:,} bytes")
+    value = parse_strict_json(zip_file.read(MANIFEST))
+    version = value.get("format") if isinstance(value, dict) else None
+    if type(version) is int and version > FORMAT:
         raise ValueError(
-            f"it is of format {asked}, this quintain knows up to {FORMAT}: update quintain"
+            f"it has format {version}; this quintain reads up to {FORMAT}: update quintain"
         )
-    if type(asked) is not int or asked != FORMAT:
-        raise ValueError(f"its {MANIFEST} has no format that was ever written")
+    if type(version) is not int or version != FORMAT:
+        raise ValueError(f"the format in its {MANIFEST} is unknown")
     return Manifest.model_validate(value)
 
 
-def _check_contents(zipped: zipfile.ZipFile, manifest: Manifest) -> None:
-    """Every member is in the manifest with this size and this content, and no other is."""
-    found = {m.filename: m for m in zipped.infolist() if m.filename != MANIFEST}
-    if set(found) != set(manifest.members):
-        raise ValueError(f"its members are not those that its {MANIFEST} lists")
-    for name, promised in manifest.members.items():
-        if found[name].file_size != promised.bytes or _hash(zipped, name) != promised.sha256:
-            raise ValueError(f"{name} is not what its {MANIFEST} says (wrong size or checksum)")
-        if "/" in name and name.partition("/")[2] != promised.sha256:
-            raise ValueError(f"{name} is not named by its content")
-
-
-def _hash(zipped: zipfile.ZipFile, name: str) -> str:
-    hasher = hashlib.sha256()
-    with zipped.open(name) as stream:
-        while chunk := stream.read(CHUNK):
-            hasher.update(chunk)
-    return hasher.hexdigest()
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return ": ".join(lines[1:3]) if len(lines) > 2 else " ".join(lines) or type(error).__name__
+def _check_contents(zip_file: zipfile.ZipFile, manifest: Manifest) -> None:
+    """Check that the manifest lists exactly the members, with the right sizes and hashes."""
+    members = {m.filename: m for m in zip_file.infolist() if m.filename != MANIFEST}
+    if set(members) != set(manifest.members):
+        raise ValueError(f"its members differ from the list in its {MANIFEST}")
+    for name, listed in manifest.members.items():
+        with zip_file.open(name) as stream:
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+        if members[name].file_size != listed.bytes or sha256 != listed.sha256:
+            raise ValueError(f"{name} differs from its {MANIFEST} (wrong size or checksum)")
+        if "/" in name and name.partition("/")[2] != listed.sha256:
+            raise ValueError(f"the name of {name} is not the hash of its content")

@@ -1,11 +1,11 @@
-"""What a bundle says of itself, and how large anything in it may be.
+"""The manifest of a bundle, the names of its members, and how large they may be.
 
-    manifest.json     format, counts, what was chosen, size and SHA-256 of every other member
-    records.jsonl     a record a line
-    samples.jsonl     {"key", "files": {"0.png": SHA-256}} a line, where samples were kept
-    media/<SHA-256>   the files that it names
+    manifest.json     format, counts, filters, and size and SHA-256 of every other member
+    records.jsonl     one record per line
+    samples.jsonl     {"key", "files": {"0.png": SHA-256}} per line, for records with samples
+    media/<SHA-256>   the files that samples.jsonl lists
 
-No name in it is anybody's choice: members are these four, media are named by their content.
+A bundle is not trusted, so names in it are fixed or, for media, the hash of the content.
 """
 
 from __future__ import annotations
@@ -13,63 +13,55 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
-from quintain.records.faults import StoreError
+from quintain.records.field_types import FrozenModel
 
 FORMAT = 1
 MANIFEST, RECORDS, SAMPLES, MEDIA = "manifest.json", "records.jsonl", "samples.jsonl", "media/"
 
-MOST_BYTES = 2**30  # of a bundle, packed or unpacked
-MOST_MEMBERS = 50_000  # below the 65,535 beyond which a zip needs its 64-bit form
-MOST_RATIO = 200  # unpacked to packed, of a member above 1 MiB; a store's records reach some 25
-MOST_MANIFEST = 16 * 2**20  # bytes; 50,000 members take 8 MiB
-MOST_LINE = 16 * 2**20  # bytes of one record; ours have some 50 KB, a million step times 8 MB
-MOST_MEDIUM = 16 * 2**20  # bytes of one picture or sound; ours have some 100 KB
-MOST_DEPTH = 64  # of lists and objects in one another
-MOST_TEXT = 2**18  # characters of one text; the longest is the end of a failed run's log
-MOST_NAME = 200  # characters of a name
+MAX_BYTES = 2**30  # of a bundle, compressed or not
+MAX_MEMBERS = 50_000  # a zip with over 65,535 would be a ZIP64 file
+MAX_RATIO = 200  # size to compressed size, for members above 1 MiB; records reach about 25
+MAX_MANIFEST_BYTES = 16 * 2**20  # 50,000 members take 8 MiB
+MAX_LINE_BYTES = 16 * 2**20  # one record; usually 50 KB, with a million step times 8 MB
+MAX_MEDIA_BYTES = 16 * 2**20  # one image or recording; usually 100 KB
+MAX_DEPTH = 64  # of nested lists and objects
+MAX_TEXT_LENGTH = 2**18  # characters; the longest text is the end of a failed run's log
+MAX_NAME_LENGTH = 200  # characters
 
-Text = Annotated[str, StringConstraints(max_length=MOST_NAME)]
-Sha = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Size = Annotated[int, Field(ge=0, le=MOST_BYTES)]
+Name = Annotated[str, StringConstraints(max_length=MAX_NAME_LENGTH)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Size = Annotated[int, Field(ge=0, le=MAX_BYTES)]
 
-_MEDIUM = re.compile(r"media/[0-9a-f]{64}")
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+_MEDIA_NAME = re.compile(r"media/[0-9a-f]{64}")
 
 
-class Counts(_Part):
-    """How many records, how many of them with samples, and how many pictures and sounds."""
+class Counts(FrozenModel):
+    """The number of records, of records with samples, and of images and recordings."""
 
     records: Size
     samples: Size
     media: Size
 
 
-class Member(_Part):
-    """Bytes and content hash of a member, unpacked."""
+class Member(FrozenModel):
+    """Size in bytes and hash of a member, uncompressed."""
 
     bytes: Size
-    sha256: Sha
+    sha256: Sha256
 
 
-class Manifest(_Part):
-    """The page that describes a bundle. `chosen` are the words by which records were chosen."""
+class Manifest(FrozenModel):
+    """The content of manifest.json; `chosen` are the filters that selected the records."""
 
     format: int
-    quintain: Text
+    quintain: Name
     counts: Counts
-    chosen: list[str] = []
-    members: dict[Text, Member]
+    chosen: list[str] = Field(default_factory=list)
+    members: dict[Name, Member]
 
 
-class BundleError(StoreError):
-    """A file that is no bundle, or one that is not taken; one sentence says why."""
-
-
-def is_member(name: str) -> bool:
-    """Whether a bundle may hold a member of this name."""
-    return name in (MANIFEST, RECORDS, SAMPLES) or _MEDIUM.fullmatch(name) is not None
+def is_member_name(name: str) -> bool:
+    """Return whether a bundle may have a member of this name."""
+    return name in (MANIFEST, RECORDS, SAMPLES) or _MEDIA_NAME.fullmatch(name) is not None

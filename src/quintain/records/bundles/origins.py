@@ -1,8 +1,8 @@
-"""Where imported records came from: beside the records, because a record is its run's alone.
+"""The origins of imported records: which bundle each came with, and when.
 
-imports/<SHA-256 of the bundle>.json    when, by which quintain made, key → hash of each record
+imports/<SHA-256 of the bundle>.json    time, version of quintain, key → hash of each record
 
-A record that a run of one's own has since replaced has another hash, and no origin.
+If a local run replaces an imported record, its hash differs, and it no longer has an origin.
 """
 
 from __future__ import annotations
@@ -12,87 +12,81 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field, ValidationError
 
-from quintain.records import disk, faults
-from quintain.records.rank import digest
+from quintain.records import filesystem
+from quintain.records.field_types import FrozenModel
+from quintain.records.filesystem import translate_os_errors
+from quintain.records.precedence import content_hash
 from quintain.records.store import Store
 
 
-class Import(BaseModel):
-    """One bundle that was taken into a store.
+class ImportEntry(FrozenModel):
+    """One imported bundle."""
 
-    `records` holds key → hash of each record's file; `unverified` the keys that nothing could be
-    computed from, because a secret had been taken out of the cell.
-    """
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    bundle: str
+    bundle: str  # SHA-256
     imported_at: str
-    quintain: str
-    records: dict[str, str]
-    unverified: list[str] = []
+    quintain: str  # version that exported the bundle
+    records: dict[str, str]  # key → hash of the record's file
+    unverified: list[str] = Field(default_factory=list)  # keys, see `ImportResult`
 
 
 class Origin(NamedTuple):
-    """The bundle that a record came with, and when it was imported."""
+    """The SHA-256 of the bundle that a record was imported from, and when."""
 
     bundle: str
     imported_at: str
     verified: bool
 
 
-def origins(store: Store) -> dict[str, Origin]:
-    """Key → origin, of every record of the store that came with a bundle and is still that one."""
-    found: dict[str, Origin] = {}
+def read_origins(store: Store) -> dict[str, Origin]:
+    """Return key → origin of every imported record that has not been replaced since."""
+    origins: dict[str, Origin] = {}
     for file in sorted((store.path / "imports").glob("*.json")):
         try:
-            taken = Import.model_validate_json(file.read_bytes())
+            entry = ImportEntry.model_validate_json(file.read_bytes())
         except (OSError, ValidationError) as error:
-            store.note(f"{file} tells no origin ({type(error).__name__}); ignored")
+            store.add_problem(f"{file} is not valid ({type(error).__name__}); ignored")
             continue
-        for key, text in taken.records.items():
-            if _digest(store.file(key)) == text:
-                origin = Origin(taken.bundle, taken.imported_at, key not in taken.unverified)
-                found.setdefault(key, origin)
-    return found
+        for key, expected in entry.records.items():
+            if _hash_record(store.file(key)) == expected:
+                origin = Origin(entry.bundle, entry.imported_at, key not in entry.unverified)
+                origins.setdefault(key, origin)
+    return origins
 
 
-def note_import(store: Store, taken: Import) -> None:
-    """Keep an import; of a bundle that was imported before, add what is new now.
+def write_import_entry(store: Store, entry: ImportEntry) -> None:
+    """Write the entry of an import; if the bundle was imported before, extend that entry.
 
     Raises:
         StoreError: the store cannot be written.
     """
-    file = store.path / "imports" / f"{taken.bundle}.json"
-    with faults.explained(store.path):
+    file = store.path / "imports" / f"{entry.bundle}.json"
+    with translate_os_errors(store.path):
         file.parent.mkdir(parents=True, exist_ok=True)
         if file.exists():
-            taken = _merged(_read(file), taken)
-        text = json.dumps(taken.model_dump(), indent=1, sort_keys=True).encode()
-        part = disk.write_beside(file, text)
-        os.replace(part, file)
-        disk.sync_folder(file.parent)
+            entry = _extend_entry(file, entry)
+        text = json.dumps(entry.model_dump(), indent=1, sort_keys=True).encode()
+        os.replace(filesystem.write_temporary(file, text), file)
+        filesystem.sync_folder(file.parent)
 
 
-def _read(file: Path) -> Import | None:
+def _extend_entry(file: Path, entry: ImportEntry) -> ImportEntry:
     try:
-        return Import.model_validate_json(file.read_bytes())
+        earlier = ImportEntry.model_validate_json(file.read_bytes())
     except ValidationError:
-        return None  # damaged: what it said is lost, and the import goes on
+        return entry  # the file is damaged; it is replaced
+    return entry.model_copy(
+        update={
+            "records": earlier.records | entry.records,
+            "unverified": sorted({*earlier.unverified, *entry.unverified}),
+            "imported_at": earlier.imported_at,
+        }
+    )
 
 
-def _merged(before: Import | None, now: Import) -> Import:
-    if before is None:
-        return now
-    unverified = sorted({*before.unverified, *now.unverified})
-    merged = {"records": before.records | now.records, "unverified": unverified}
-    return now.model_copy(update=merged | {"imported_at": before.imported_at})
-
-
-def _digest(file: Path) -> str | None:
+def _hash_record(file: Path) -> str | None:
     try:
-        return digest(file.read_bytes())
+        return content_hash(file.read_bytes())
     except OSError:
         return None

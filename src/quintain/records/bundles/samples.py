@@ -1,97 +1,98 @@
-"""The samples in a bundle: only the files that a run writes, known by their first bytes.
-
-They are looked at, never decoded: a picture's size stands in its first bytes, and whoever shows it
-decodes it then.
-"""
+"""Checks and unpacks the samples in a bundle. Media are never decoded, only their headers read."""
 
 from __future__ import annotations
 
 import re
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from quintain.records import disk, faults
+from pydantic import Field
+
+from quintain.records import filesystem
 from quintain.records.bundles.archive import Archive
-from quintain.records.bundles.manifest import MEDIA, MOST_MEDIUM, SAMPLES
-from quintain.records.bundles.strict import strict_json
-from quintain.records.media import MOST, read_samples
+from quintain.records.bundles.manifest import MAX_MEDIA_BYTES, MEDIA, SAMPLES, Sha256
+from quintain.records.bundles.strict_json import parse_strict_json
+from quintain.records.field_types import FrozenModel
+from quintain.records.filesystem import translate_os_errors
+from quintain.records.samples import MAX_BYTES, SAMPLES_FILE, read_samples
 from quintain.records.store import Store
 
-ROWS = "samples.json"
-MOST_FILES = 64  # of one run; ours keep four samples, of at most two files each
-MOST_PIXELS = 2**25  # of a picture; ours have some 10,000
-NAME = re.compile(r"\d{1,3}\.(png|wav)")
+MAX_FILES = 64  # of one run; runs keep four samples of at most two files each
+MAX_PIXELS = 2**25  # of an image; runs keep about 10,000
+_MEDIA_FILE = re.compile(r"\d{1,3}\.(png|wav)")
+_PNG_HEADER = struct.Struct(">8sI4sII")  # signature, chunk length, "IHDR", width, height
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
-_PNG_HEAD = struct.Struct(">8sI4sII")  # mark, length, "IHDR", width, height
-_PNG_MARK = b"\x89PNG\r\n\x1a\n"
-_HEX = re.compile(r"[0-9a-f]{64}")
+
+class SampleEntry(FrozenModel):
+    """A line of samples.jsonl: a cell key, and the files (name → SHA-256) of its samples."""
+
+    key: str
+    files: Annotated[dict[str, Sha256], Field(min_length=1, max_length=MAX_FILES)]
 
 
 def unpack_samples(archive: Archive, store: Store, keys: set[str]) -> int:
-    """Write the samples of every cell into the store; how many cells had some.
+    """Write the samples of every cell to the store; return the number of cells with samples.
 
     Raises:
-        ValueError: they are of no record of the bundle, or not such files.
+        ValueError: a cell is not among `keys`, or a file is not of the expected type.
     """
     if SAMPLES not in archive:
         return 0
-    done: set[str] = set()
+    unpacked: set[str] = set()
     for line in archive.lines(SAMPLES):
-        key, names = _entry(strict_json(line), keys - done)
-        files = {name: archive.read(MEDIA + sha, MOST_MEDIUM) for name, sha in names.items()}
+        key, hashes = _parse_entry(line, keys - unpacked)
+        files = {n: archive.read(MEDIA + sha, MAX_MEDIA_BYTES) for n, sha in hashes.items()}
         for name, content in files.items():
             check_file(name, content)
-        with faults.explained(store.path):
-            disk.write_folder(store.samples(key), files)
+        with translate_os_errors(store.path):
+            filesystem.write_folder(store.samples(key), files)
         if not read_samples(store.samples(key)):
-            raise ValueError(f"the samples of {key} are none that can be shown")
-        done.add(key)
-    return len(done)
+            raise ValueError(f"no sample of {key} is valid")
+        unpacked.add(key)
+    return len(unpacked)
 
 
-def files_of(folder: Path) -> dict[str, Path]:
-    """The files of a run's samples that a bundle takes along; {} where there are none to show."""
+def list_sample_files(folder: Path) -> dict[str, Path]:
+    """Return the files (name → path) in a folder of samples that a bundle may contain."""
     if not read_samples(folder):
         return {}
-    names = sorted(p.name for p in folder.iterdir() if p.is_file() and not p.is_symlink())
-    return {name: folder / name for name in names if name == ROWS or NAME.fullmatch(name)}
+    files = sorted(p for p in folder.iterdir() if p.is_file() and not p.is_symlink())
+    return {file.name: file for file in files if _is_sample_name(file.name)}
 
 
 def check_file(name: str, content: bytes) -> None:
-    """Raises ValueError where the content is not of the kind that the name says."""
-    if name == ROWS:
-        if len(content) > MOST:
-            raise ValueError(f"{ROWS} has over {MOST:,} bytes")
-        strict_json(content)
+    """Raise ValueError if the content does not have the type that the name implies."""
+    if name == SAMPLES_FILE:
+        if len(content) > MAX_BYTES:
+            raise ValueError(f"{SAMPLES_FILE} has over {MAX_BYTES:,} bytes")
+        parse_strict_json(content)
     elif name.endswith(".png"):
         _check_png(content)
     elif content[:4] != b"RIFF" or content[8:12] != b"WAVE":
-        raise ValueError("a sound among the samples is no WAV file")
+        raise ValueError("a recording in the samples is not a WAV file")
 
 
-def _entry(value: Any, free: set[str]) -> tuple[str, dict[str, str]]:
-    """Key and files (name → SHA-256) of a line."""
-    if not isinstance(value, dict) or set(value) != {"key", "files"}:
-        raise ValueError(f"a line of {SAMPLES} has not key and files")
-    key, files = value["key"], value["files"]
-    if not isinstance(key, str) or key not in free:
-        raise ValueError(f"{SAMPLES} has a key twice, or one without a record: {str(key)[:40]!r}")
-    if not isinstance(files, dict) or not 0 < len(files) <= MOST_FILES:
-        raise ValueError(f"the samples of {key} are no list of 1 to {MOST_FILES} files")
-    for name, sha in files.items():
-        if not (name == ROWS or NAME.fullmatch(name)):
-            raise ValueError(f"the samples of {key} have a file {name[:40]!r}, which no run writes")
-        if not isinstance(sha, str) or not _HEX.fullmatch(sha):
-            raise ValueError(f"the samples of {key} name a file by no hash")
-    return key, files
+def _is_sample_name(name: str) -> bool:
+    return name == SAMPLES_FILE or _MEDIA_FILE.fullmatch(name) is not None
+
+
+def _parse_entry(line: bytes, keys: set[str]) -> tuple[str, dict[str, str]]:
+    """Return key and files (name → SHA-256) of a line, whose key must be one of `keys`."""
+    entry = SampleEntry.model_validate(parse_strict_json(line))
+    if entry.key not in keys:
+        raise ValueError(f"{SAMPLES} repeats a key or has one without a record: {entry.key[:40]!r}")
+    for name in entry.files:
+        if not _is_sample_name(name):
+            raise ValueError(f"the samples of {entry.key} have an unexpected file {name[:40]!r}")
+    return entry.key, entry.files
 
 
 def _check_png(content: bytes) -> None:
-    if len(content) < _PNG_HEAD.size:
-        raise ValueError("a picture among the samples is no PNG file")
-    mark, _, kind, width, height = _PNG_HEAD.unpack_from(content)
-    if mark != _PNG_MARK or kind != b"IHDR":
-        raise ValueError("a picture among the samples is no PNG file")
-    if not 0 < width * height <= MOST_PIXELS:
-        raise ValueError(f"a picture of {width} × {height}; at most {MOST_PIXELS:,} are taken")
+    header = content[: _PNG_HEADER.size].ljust(_PNG_HEADER.size, b"\0")
+    signature, _, chunk, width, height = _PNG_HEADER.unpack(header)
+    if signature != _PNG_SIGNATURE or chunk != b"IHDR":
+        raise ValueError("an image in the samples is not a PNG file")
+    if not 0 < width * height <= MAX_PIXELS:
+        raise ValueError(f"an image of {width} × {height}; at most {MAX_PIXELS:,} pixels allowed")

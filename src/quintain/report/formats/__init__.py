@@ -1,1 +1,1 @@
-"""The leaderboard for other programs: Markdown, LaTeX, CSV, JSON. All say the same numbers."""
+"""The leaderboard in formats for documents and other programs; all show the same numbers."""

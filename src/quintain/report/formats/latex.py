@@ -1,12 +1,12 @@
-"""A leaderboard as LaTeX tables, to be set with `\\usepackage{booktabs}`."""
+"""A leaderboard as LaTeX tables, which need `\\usepackage{booktabs}`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from quintain.report.formats.sheets import Sheet, remarks, sheets
-from quintain.report.leaderboard import Board
-from quintain.report.text import plain
+from quintain.report.formats.text_tables import TextTable, remarks, text_tables
+from quintain.report.leaderboard import Leaderboard
+from quintain.report.terminal.console import safe_text
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -26,44 +26,40 @@ _ESCAPES = {
 } | {character: "\\" + character for character in "&%$#_{}"}
 
 
-def latex(board: Board) -> str:
-    """One `table` a comparison, best model in bold, footnotes below; packages named on top."""
-    parts = ["% needs \\usepackage{booktabs}\n", *(_table(sheet) for sheet in sheets(board))]
-    parts += [f"% {_comment(said)}\n" for said in remarks(board)]
+def to_latex(board: Leaderboard) -> str:
+    """Return a `table` environment per table with footnotes, the best model in bold."""
+    parts = ["% needs \\usepackage{booktabs}\n", *(_table(table) for table in text_tables(board))]
+    parts += [f"% {safe_text(' '.join(text.split())).plain}\n" for text in remarks(board)]
     return "\n".join(parts)
 
 
-def escaped(text: str) -> str:
-    """Every character that LaTeX reads otherwise as a command of its own; no control character."""
-    return "".join(_ESCAPES.get(character, character) for character in plain(text).plain)
+def escape_latex(text: str) -> str:
+    """Escape text so that LaTeX shows it literally, without control characters."""
+    return "".join(_ESCAPES.get(character, character) for character in safe_text(text).plain)
 
 
-def _table(sheet: Sheet) -> str:
-    columns = "".join("l" if left else "r" for left in sheet.left)
-    body = [_line(words, best) for words, best in zip(sheet.lines, sheet.best, strict=True)]
+def _table(table: TextTable) -> str:
+    columns = "".join("l" if left else "r" for left in table.left_aligned)
+    body = [_line(cells, best) for cells, best in zip(table.rows, table.best, strict=True)]
     return "\n".join(
         [
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{escaped(sheet.title)}}}",
+            rf"\caption{{{escape_latex(table.title)}}}",
             rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
-            _line(sheet.heads, False),
+            _line(table.header, False),
             r"\midrule",
             *body,
             r"\bottomrule",
             r"\end{tabular}",
-            *(rf"\par\footnotesize {escaped(text)}" for text in sheet.footer),
+            *(rf"\par\footnotesize {escape_latex(text)}" for text in table.footnotes),
             r"\end{table}",
             "",
         ]
     )
 
 
-def _line(words: Iterable[str], best: bool) -> str:
-    shown = [escaped(word) for word in words]
-    return " & ".join(rf"\textbf{{{word}}}" if best else word for word in shown) + r" \\"
-
-
-def _comment(text: str) -> str:
-    return plain(" ".join(text.split())).plain
+def _line(cells: Iterable[str], best: bool) -> str:
+    escaped = [escape_latex(cell) for cell in cells]
+    return " & ".join(rf"\textbf{{{cell}}}" if best else cell for cell in escaped) + r" \\"

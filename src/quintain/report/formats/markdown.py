@@ -1,43 +1,45 @@
-"""A leaderboard as Markdown, with the tables of GitHub."""
+"""A leaderboard as GitHub-flavored Markdown."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
 
-from quintain.report.formats.sheets import Sheet, remarks, sheets
-from quintain.report.leaderboard import Board
-from quintain.report.text import plain
+from quintain.report.formats.text_tables import TextTable, remarks, text_tables
+from quintain.report.leaderboard import Leaderboard
+from quintain.report.terminal.console import safe_text
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~>-])")
 
 
-def markdown(board: Board) -> str:
-    """One table a comparison, best model in bold; what is said below it as a list."""
-    parts = [_table(sheet) for sheet in sheets(board)]
-    if said := remarks(board):
-        parts.append(_list(said))
+def to_markdown(board: Leaderboard) -> str:
+    """Return all tables with footnotes, the best model in bold, then the general remarks."""
+    parts = [_table(table) for table in text_tables(board)]
+    if texts := remarks(board):
+        parts.append(_list(texts))
     return "\n".join(parts) if parts else "No finished results to rank.\n"
 
 
-def escaped(text: str) -> str:
-    """Shown as it is: no markup, no HTML, one line, nothing that a terminal obeys."""
-    marked = _SPECIAL.sub(r"\\\1", plain(text).plain.replace("\n", ", "))
-    return marked.replace("&", "&amp;").replace("<", "&lt;")
+def escape_markdown(text: str) -> str:
+    """Escape text so that it is shown literally, on one line, without control characters."""
+    escaped = _SPECIAL.sub(r"\\\1", safe_text(text).plain.replace("\n", ", "))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;")
 
 
-def _table(sheet: Sheet) -> str:
-    rule = [":--" if left else "--:" for left in sheet.left]
-    lines = [f"### {escaped(sheet.title)}", "", _line(map(escaped, sheet.heads)), _line(rule)]
-    for words, best in zip(sheet.lines, sheet.best, strict=True):
-        shown = [escaped(word) for word in words]
-        lines.append(_line(f"**{word}**" for word in shown) if best else _line(shown))
-    return "\n".join(lines) + "\n\n" + (_list(sheet.footer) if sheet.footer else "")
+def _table(table: TextTable) -> str:
+    delimiters = [":--" if left else "--:" for left in table.left_aligned]
+    lines = [f"### {escape_markdown(table.title)}", ""]
+    lines += [table_line(map(escape_markdown, table.header)), table_line(delimiters)]
+    for cells, best in zip(table.rows, table.best, strict=True):
+        escaped = [escape_markdown(cell) for cell in cells]
+        lines.append(table_line(f"**{cell}**" for cell in escaped) if best else table_line(escaped))
+    return "\n".join(lines) + "\n\n" + (_list(table.footnotes) if table.footnotes else "")
 
 
-def _line(words: Iterable[str]) -> str:
-    return f"| {' | '.join(words)} |"
+def table_line(cells: Iterable[str]) -> str:
+    """Return one line of a table; `cells` must be escaped."""
+    return f"| {' | '.join(cells)} |"
 
 
-def _list(sentences: Sequence[str]) -> str:
-    return "".join(f"- {escaped(sentence)}\n" for sentence in sentences)
+def _list(texts: Sequence[str]) -> str:
+    return "".join(f"- {escape_markdown(text)}\n" for text in texts)

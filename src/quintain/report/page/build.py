@@ -1,4 +1,4 @@
-"""Puts the page together: its parts in one file, and a policy that lets it load nothing else."""
+"""Assembles the HTML page: one file whose content security policy allows no other resources."""
 
 from __future__ import annotations
 
@@ -6,100 +6,73 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
 from quintain.records.store import Store
-from quintain.report.page.data import page_data
+from quintain.report.page.data import collect_page_data
 
 SCRIPTS = (
     "dom", "state", "svg", "lines", "scatter", "bars", "heat", "save",
     "table", "matrix", "figures", "samples", "dataset", "overall", "about", "main",
 )  # fmt: skip
-"""The page's scripts in the order in which they are joined; each is one idea."""
-MOST = 5_500_000  # bytes of the page's data; the page stays below 6 MB
-REFRESH = 10  # seconds between two looks at a page that is being rebuilt
+"""The scripts of the page, which are concatenated in this order."""
+_REMOVABLE: tuple[tuple[str, str, Any], ...] = (
+    ("samples", "samples", []),
+    ("confusion matrices", "confusion", None),
+    ("curves", "curves", []),
+    ("notes of each check", "trust", {}),
+    ("settings", "changed", None),
+)
+"""What a large page omits: name, field of a row (or table), and the value that replaces it."""
+MAX_DATA_BYTES = 5_500_000  # then the page with scripts and styles is below 6 MB
+REFRESH_SECONDS = 10  # interval at which the page reloads itself
 
 
-def page(store: Store, *, refresh: bool = False) -> str:
-    """The whole page; with `refresh` it loads itself again every `REFRESH` seconds."""
-    style, script = _read("page.css"), _script()
-    data = page_data(store) | {"refresh": REFRESH if refresh else 0}
-    policy = "; ".join(
-        [
-            "default-src 'none'",
-            f"style-src '{_hash(style)}'",
-            f"script-src '{_hash(script)}'",
-            "img-src data:",
-            "media-src data:",
-            "base-uri 'none'",
-            "form-action 'none'",
-        ]
-    )
-    again = f'<meta http-equiv="refresh" content="{REFRESH}">' if refresh else ""
+def build_page(store: Store, *, refresh: bool = False) -> str:
+    """Return the HTML page; with `refresh` it reloads itself every `REFRESH_SECONDS`."""
+    style, scripts = _read("page.css"), "\n".join(_read(f"{name}.js") for name in SCRIPTS)
+    script = f"(() => {{\n'use strict';\n{scripts}}})();\n"
+    data = collect_page_data(store) | {"refresh": REFRESH_SECONDS if refresh else 0}
     parts = {
-        "policy": policy,
-        "refresh": again,
+        "policy": f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+        "img-src data:; media-src data:; base-uri 'none'; form-action 'none'",
+        "refresh": f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">' if refresh else "",
         "style": style,
-        "data": as_script(fitted(data)),
+        "data": to_script_json(fit_to_limit(data)),
         "script": script,
     }
-    # In one pass: a record may hold `{{script}}` too.
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _read("page.html"))
+    # One pass for all parts, because data may contain the text `{{script}}`.
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _read("page.html"))
 
 
-def as_script(data: dict[str, Any]) -> str:
-    """JSON that ends no script element, whatever it holds (and no line of JavaScript)."""
+def to_script_json(data: dict[str, Any]) -> str:
+    """Return JSON that is safe inside a script element."""
     text = json.dumps(data, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
 
 
-def fitted(data: dict[str, Any]) -> dict[str, Any]:
-    """The data without what a large store has too much of, the least important first; it says so.
+def fit_to_limit(data: dict[str, Any]) -> dict[str, Any]:
+    """Remove parts of the data in the order of `_REMOVABLE` until the page is small enough.
 
-    Rows are never dropped: a table of some rows would rank among those alone.
+    `left_out` lists them. Rows are never removed, because that would change the ranking.
     """
-    dropped = []
-    for what, drop in _DROPS:
-        if len(as_script(data).encode()) <= MOST:
+    removed = []
+    for name, field, empty in _REMOVABLE:
+        if len(to_script_json(data).encode()) <= MAX_DATA_BYTES:
             break
-        drop(data)
-        dropped.append(what)
-    if dropped:
-        said = f"left out, for the page to stay below 6 MB: {', '.join(dropped)}"
-        data["left_out"] = "; ".join(filter(None, (data["left_out"], said)))
-    return data
-
-
-def _samples(data: dict[str, Any]) -> None:
-    data["media"] = {}
-    for table in data["tables"]:
-        table["samples"] = []
-
-
-def _emptied(name: str, empty: Any) -> Callable[[dict[str, Any]], None]:
-    def drop(data: dict[str, Any]) -> None:
         for table in data["tables"]:
-            for row in table["rows"]:
-                row[name] = empty
-
-    return drop
-
-
-_DROPS: tuple[tuple[str, Callable[[dict[str, Any]], None]], ...] = (
-    ("samples", _samples),
-    ("confusion matrices", _emptied("confusion", None)),
-    ("curves", _emptied("curves", [])),
-    ("notes of each check", _emptied("trust", {})),
-    ("settings", _emptied("changed", None)),
-)
-
-
-def _script() -> str:
-    return "(() => {\n'use strict';\n" + "\n".join(_read(f"{n}.js") for n in SCRIPTS) + "})();\n"
+            for owner in [table] if field == "samples" else table["rows"]:
+                owner[field] = empty
+        if field == "samples":
+            data["media"] = {}
+        removed.append(name)
+    if removed:
+        note = f"left out to keep the page below 6 MB: {', '.join(removed)}"
+        data["left_out"] = "; ".join(filter(None, (data["left_out"], note)))
+    return data
 
 
 def _read(name: str) -> str:

@@ -1,74 +1,98 @@
-"""What the page shows, as plain values: the board's rows with their curves, costs and samples."""
+"""Collects the data of the page as plain values: tables with rows, curves, costs and samples."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-import quintain
-from quintain.records.machines import HardwareClass, usual_classes
+from quintain._version import __version__
+from quintain.records.cost import Cost
+from quintain.records.hardware_classes import HardwareClass, hardware_class, most_common_classes
 from quintain.records.schema import Record
 from quintain.records.store import Store
-from quintain.report.comparisons import by_content
-from quintain.report.leaderboard import Board, leaderboard
-from quintain.report.live import live
-from quintain.report.page import costs
-from quintain.report.page.media import Album
-from quintain.report.rows import Row, by, column, parts
-from quintain.report.table import TIMING
-from quintain.report.text import decimals
+from quintain.report.comparisons import group_by, split_by_content
+from quintain.report.current_records import load_current_records
+from quintain.report.formatting import decimal_places
+from quintain.report.leaderboard import Leaderboard, build_leaderboard
+from quintain.report.page.media import SampleCollector
+from quintain.report.rows import Row, host_name, measurements, table_key
+from quintain.report.terminal.table import TIMING_CHECKS
 from quintain.stats.intervals import mean_interval
 
 Json = dict[str, Any]
-POINTS = 60  # of a seed's curve; more could not be told apart on a screen
+CURVE_POINTS = 60  # per seed, at most
+
+COSTS = [
+    {"name": "params", "label": "parameters", "over": "largest"},
+    {"name": "train_seconds", "label": "training s", "over": "sum"},
+    {"name": "total_seconds", "label": "whole run s", "over": "sum"},
+    {"name": "samples_per_second", "label": "samples/s", "over": "smallest"},
+    {"name": "latency_ms", "label": "latency ms", "over": "largest"},
+    {"name": "memory_mb", "label": "memory MiB", "over": "largest"},
+    {"name": "device_mb", "label": "device MiB", "over": "largest"},
+    {"name": "energy_wh", "label": "energy Wh", "over": "sum"},
+    {"name": "mflops", "label": "MFLOPs a sample", "over": "largest"},
+]
+"""The costs that the page offers: key, label, and how values are combined over datasets."""
+_COST_GETTERS: dict[str, Callable[[Cost], float | None]] = {
+    "total_seconds": lambda cost: cost.seconds.total,
+    "latency_ms": lambda cost: cost.latency_ms["1"].p50 if "1" in cost.latency_ms else None,
+    "memory_mb": lambda cost: cost.memory_mb.host_peak,
+    "device_mb": lambda cost: cost.memory_mb.device_peak,
+    "energy_wh": lambda cost: None if cost.energy_kwh is None else 1e3 * cost.energy_kwh,
+    "mflops": lambda cost: None if cost.flops_per_sample is None else cost.flops_per_sample / 1e6,
+}
+_MACHINE_DEPENDENT = ("total_seconds", "latency_ms", "energy_wh")
 
 
-def page_data(store: Store) -> Json:
-    """Everything that stands on the page."""
-    records, older = live(store)
-    board = leaderboard(records, older)
-    shown = {row.group for row in board.rows}
-    done = [record for record in records if record.status == "ok" and record.group in shown]
-    found = by(done, lambda record: record.group)
-    album = Album(store)
+def collect_page_data(store: Store) -> Json:
+    """Return the data that the scripts of the page show."""
+    records, older = load_current_records(store)
+    board = build_leaderboard(records, older)
+    groups = {row.group for row in board.rows}
+    ranked = [record for record in records if record.status == "ok" and record.group in groups]
+    by_group = group_by(ranked, lambda record: record.group)
+    collector = SampleCollector(store)
+    tables = group_by(board.rows, table_key).values()
     return {
         "built": datetime.now(UTC).isoformat(timespec="minutes"),
-        "quintain": quintain.__version__,
-        "counts": _counts(board, done),
-        "costs": costs.COSTS,
-        "tables": [_table(rows, found, album) for rows in by(board.rows, column).values()],
-        "machines": _machines(done),
-        "trust": _trust(board.rows),
-        "overall": [asdict(one) for one in board.overall],
+        "quintain": __version__,
+        "counts": _counts(board, ranked),
+        "costs": COSTS,
+        "tables": [_table(rows, by_group, collector) for rows in tables],
+        "machines": _machines(ranked),
+        "trust": _checks(board.rows),
+        "overall": [asdict(aggregate) for aggregate in board.overall],
         "sentences": board.sentences,
         "notes": board.notes,
         "failed": board.failed,
         "skipped": board.skipped,
-        "media": album.media,
-        "left_out": album.left_out(),
+        "media": collector.media,
+        "left_out": collector.left_out_note(),
     }
 
 
-def _counts(board: Board, records: Sequence[Record]) -> Json:
-    """Of what the page shows."""
-    models = [row for row in board.rows if not row.reference]
+def _counts(board: Leaderboard, records: Sequence[Record]) -> Json:
+    models = [row for row in board.rows if not row.baseline]
     return {
         "models": len({row.model for row in models}),
         "datasets": len({row.dataset for row in board.rows}),
         "modalities": len({row.modality for row in board.rows}),
         "seeds": max((row.n for row in models), default=0),
         "runs": len(records),
-        "machines": len({str(r.machine.get("host")) for r in records}),
+        "machines": len(set(map(host_name, records))),
     }
 
 
-def _table(rows: Sequence[Row], found: Mapping[str, Sequence[Record]], album: Album) -> Json:
-    """One comparison: its rows, and the samples that their first seeds answered."""
+def _table(
+    rows: Sequence[Row], by_group: Mapping[str, Sequence[Record]], collector: SampleCollector
+) -> Json:
+    """Return one table: its rows, and samples with the predictions of each row's first seed."""
     first = rows[0]
-    seeds = [_records(row, found) for row in rows]
-    usual = usual_classes(record for of in seeds for record in of)
+    records = [_find_records(row, by_group) for row in rows]
+    classes = most_common_classes(record for seeds in records for record in seeds)
     return {
         "dataset": first.dataset,
         "modality": first.modality,
@@ -78,84 +102,102 @@ def _table(rows: Sequence[Row], found: Mapping[str, Sequence[Record]], album: Al
         "direction": first.direction,
         "unit": "" if first.unit == "1" else first.unit,
         "comparison": first.comparison,
-        "places": decimals(row.mean for row in rows),
-        "rows": [_row(row, of, usual) for row, of in zip(rows, seeds, strict=True)],
-        "samples": album.samples([of[0] if of else None for of in seeds], first.task),
+        "places": decimal_places(row.mean for row in rows),
+        "rows": [_row(row, seeds, classes) for row, seeds in zip(rows, records, strict=True)],
+        "samples": collector.collect([seeds[0] if seeds else None for seeds in records]),
     }
 
 
-def _records(row: Row, found: Mapping[str, Sequence[Record]]) -> list[Record]:
-    """Those a row is the mean of, seeds in order; a group may be of several contents of data."""
-    for of in by_content(list(found.get(row.group, ()))):
-        mine = sorted((r for r in of if r.seed in row.seeds), key=lambda r: r.seed)
-        same = [r.seed for r in mine] == sorted(row.seeds)
-        if same and mean_interval(r.main_test() for r in mine).mean == row.mean:
-            return mine
+def _find_records(row: Row, by_group: Mapping[str, Sequence[Record]]) -> list[Record]:
+    """Return the records of a row, sorted by seed; its group may have others, on other data."""
+    for records in split_by_content(list(by_group.get(row.group, ()))):
+        seeds = sorted((r for r in records if r.seed in row.seeds), key=lambda r: r.seed)
+        has_all = [r.seed for r in seeds] == sorted(row.seeds)
+        if has_all and mean_interval(r.main_test_score() for r in seeds).mean == row.mean:
+            return seeds
     return []
 
 
-def _row(row: Row, records: Sequence[Record], usual: Mapping[str, HardwareClass]) -> Json:
-    """The board's row, the costs one can choose, the seeds' curves, the confusion."""
+def _row(row: Row, records: Sequence[Record], classes: Mapping[str, HardwareClass]) -> Json:
+    """Return the fields of a row with its costs, curves and confusion matrix."""
+    targets = (measurements(record)[1].target for record in records)
     return asdict(row) | {
-        "costs": costs.of(records, row, usual.get(row.hardware)),
+        "costs": _costs(row, records, classes.get(row.hardware)),
         "curves": [_curve(record) for record in records],
-        "target": next((q.target.value for q in (parts(r)[1] for r in records) if q.target), None),
+        "target": next((target.value for target in targets if target), None),
         "confusion": _confusion(records),
     }
 
 
+def _costs(
+    row: Row, records: Sequence[Record], usual: HardwareClass | None
+) -> dict[str, float | None]:
+    """Return cost → mean over the seeds whose times count; None if it is missing for a seed.
+
+    `usual` is the hardware class of the times in the table, see `rows.build_rows`.
+    """
+    same_host = [r for r in records if host_name(r) == row.host]
+    timed = [r for r in same_host if hardware_class(r.machine) == usual]
+    costs = [measurements(r)[2] for r in timed or same_host]
+    means = {name: mean_interval(map(get, costs)).mean for name, get in _COST_GETTERS.items()}
+    if row.train_seconds is None:  # no seed ran on the hardware class of the other rows
+        means |= dict.fromkeys(_MACHINE_DEPENDENT)
+    row_costs = ("params", "train_seconds", "samples_per_second")
+    return {name: getattr(row, name) for name in row_costs} | means
+
+
 def _curve(record: Record) -> list[list[float | None]]:
-    """[step, seconds, main score on validation], thinned to `POINTS`; the last one stays."""
-    quality = parts(record)[1]
-    every = [[p.step, round(p.seconds, 4), _short(p.val.get(quality.main))] for p in quality.curve]
-    stride = -(-len(every) // POINTS) or 1
-    return every[::-1][::stride][::-1]
-
-
-def _short(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.6g}")
+    """Return [step, seconds, main validation score] of at most `CURVE_POINTS` points."""
+    quality = measurements(record)[1]
+    stride = -(-len(quality.curve) // CURVE_POINTS) or 1
+    points: list[list[float | None]] = []
+    for point in quality.curve[::-1][::stride][::-1]:  # with the last point
+        value = point.val.get(quality.main)
+        rounded = None if value is None else float(f"{value:.6g}")
+        points.append([point.step, round(point.seconds, 4), rounded])
+    return points
 
 
 def _confusion(records: Sequence[Record]) -> Json | None:
-    """Counts summed over seeds; None where a seed has none, or the classes differ."""
-    every = [parts(record)[1].confusion for record in records]
-    given = [one for one in every if one is not None]
-    if not given or len(given) < len(every) or len({tuple(one.classes) for one in given}) > 1:
+    """Return the confusion matrix summed over seeds; None if one is missing or classes differ."""
+    matrices = [m for record in records if (m := measurements(record)[1].confusion) is not None]
+    if len(matrices) < len(records) or len({tuple(m.classes) for m in matrices}) != 1:
         return None
     counts = [[sum(cell) for cell in zip(*line, strict=True)]
-              for line in zip(*(one.counts for one in given), strict=True)]  # fmt: skip
-    return {"classes": given[0].classes, "counts": counts}
+              for line in zip(*(m.counts for m in matrices), strict=True)]  # fmt: skip
+    return {"classes": matrices[0].classes, "counts": counts}
 
 
 def _machines(records: Iterable[Record]) -> list[Json]:
-    """Each machine once, with the number of runs on it and the versions they had."""
-    found: dict[str, list[Record]] = by(records, lambda r: str(r.machine.get("host")))
+    """Return each machine: host, number of runs, properties and package versions."""
     return [
         {
             "host": host,
-            "runs": len(of),
-            "facts": {k: v for k, v in of[-1].machine.items() if k != "host" and v is not None},
-            "versions": {k: ", ".join(sorted({r.versions[k] for r in of if k in r.versions}))
-                         for k in of[-1].versions},
+            "runs": len(runs),
+            "facts": {k: v for k, v in runs[-1].machine.items() if k != "host" and v is not None},
+            "versions": {
+                package: ", ".join(sorted({v for r in runs if (v := r.versions.get(package))}))
+                for package in runs[-1].versions
+            },
         }
-        for host, of in found.items()
-    ]  # fmt: skip
+        for host, runs in group_by(records, host_name).items()
+    ]
 
 
-def _trust(rows: Sequence[Row]) -> list[Json]:
-    """Of each check how many rows passed, are doubtful, are not known; and what the first said."""
-    found: dict[str, list[tuple[Row, Json]]] = {}
-    for row in rows:
-        for name, said in row.trust.items():
-            found.setdefault(name, []).append((row, said))
+def _checks(rows: Sequence[Row]) -> list[Json]:
+    """Return each check: number of rows that passed, notes about those that failed."""
+    checks = [(name, row, check) for row in rows for name, check in row.trust.items()]
     return [
         {
             "check": name,
-            "about": "times and costs" if name in TIMING else "the result",
-            "good": sum(said["ok"] is True for _, said in of),
-            "doubtful": [f"{row.dataset}/{row.model}: {said['note']}" for row, said in of
-                         if said["ok"] is False],
-            "unknown": sum(said["ok"] is None for _, said in of),
+            "about": "times and costs" if name in TIMING_CHECKS else "the result",
+            "good": sum(check["ok"] is True for _, _, check in cases),
+            "doubtful": [
+                f"{row.dataset}/{row.model}: {check['note']}"
+                for _, row, check in cases
+                if check["ok"] is False
+            ],
+            "unknown": sum(check["ok"] is None for _, _, check in cases),
         }
-        for name, of in found.items()
-    ]  # fmt: skip
+        for name, cases in group_by(checks, lambda check: check[0]).items()
+    ]

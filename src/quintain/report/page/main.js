@@ -1,33 +1,35 @@
-// Begins the page.
+// Starts the page.
 
-const themes = ['auto', 'light', 'dark'];
+const THEMES = ['auto', 'light', 'dark'];
 let theme = 'auto';
 
-const setTheme = (chosen) => {
-  theme = chosen;
-  document.documentElement.dataset.theme = chosen;
-  byId('theme').textContent = { auto: '◐ auto', light: '☀ light', dark: '☾ dark' }[chosen];
-  byId('theme').setAttribute('aria-label', `colours: ${chosen}; change`);
-  try { localStorage.setItem('quintain-theme', chosen); } catch { /* storage may be off */ }
+const setTheme = (name) => {
+  theme = name;
+  document.documentElement.dataset.theme = name;
+  byId('theme').textContent = { auto: '◐ auto', light: '☀ light', dark: '☾ dark' }[name];
+  byId('theme').setAttribute('aria-label', `colours: ${name}; change`);
+  try { localStorage.setItem('quintain-theme', name); } catch { /* storage may be off */ }
 };
 
-const show = () => { showMatrix(); showDatasets(); };
+const savedTheme = () => {
+  try { return localStorage.getItem('quintain-theme'); } catch { return null; }
+};
 
-const summary = () => {
+const summaryText = () => {
   const { models, datasets, modalities, seeds, runs, machines } = data.counts;
-  const again = data.refresh ? ` · rebuilt while the sweep runs, loaded again every ${data.refresh} s` : '';
+  const refresh = data.refresh ? ` · rebuilt while the sweep runs, reloaded every ${data.refresh} s` : '';
   return `${plural(models, 'model')} × ${plural(datasets, 'dataset')} of ${modalities} ${modalities === 1 ? 'kind' : 'kinds'} of data, `
-    + `up to ${plural(seeds, 'seed')} · ${plural(runs, 'run')} on ${plural(machines, 'machine')}${again}`;
+    + `up to ${plural(seeds, 'seed')} · ${plural(runs, 'run')} on ${plural(machines, 'machine')}${refresh}`;
 };
 
-recall();
-let kept = 'auto';
-try { kept = localStorage.getItem('quintain-theme') || 'auto'; } catch { /* storage may be off */ }
-setTheme(themes.includes(kept) ? kept : 'auto');
-byId('theme').addEventListener('click', () => setTheme(themes[(themes.indexOf(theme) + 1) % themes.length]));
-byId('summary').textContent = summary();
-showFilters(show);
-show();
-showWords();
+const showResults = () => { showMatrix(); showDatasets(); };
+
+restoreChoices();
+setTheme(THEMES.includes(savedTheme()) ? savedTheme() : 'auto');
+byId('theme').addEventListener('click', () => setTheme(THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length]));
+byId('summary').textContent = summaryText();
+showFilters(showResults);
+showResults();
+showSentences();
 showOverall();
 showAbout();

@@ -1,91 +1,96 @@
-// All models × all datasets: the first thing to see. And what is shown of them.
+// All models × all datasets, and the filters of the page.
 
-const ARROW = { max: '↑', min: '↓' };
-
-// Models by name; each with the row it has in every table that is shown, or none. Reference rows
-// have names of their own in each task: of each table the best one stands in one line for all.
-const matrixRows = (tables) => {
-  const names = new Map();
-  tables.forEach((table, place) => table.rows.filter((row) => !row.reference).forEach((row) => {
-    if (!names.has(label(row))) names.set(label(row), { name: label(row), reference: false, cells: tables.map(() => null) });
-    names.get(label(row)).cells[place] = row;
+// One line per model, with its row in each shown table, or null. Baselines have different names in each
+// task, so a single line has the best baseline of each table.
+const matrixLines = (tables) => {
+  const lines = new Map();
+  tables.forEach((table, index) => rankedRows(table).forEach((row) => {
+    if (!lines.has(label(row))) lines.set(label(row), { name: label(row), baseline: false, cells: tables.map(() => null) });
+    lines.get(label(row)).cells[index] = row;
   }));
-  const best = tables.map((table) => table.rows.find((row) => row.reference && row.mean !== null) || null);
-  const simple = { name: 'best reference', reference: true, cells: best };
-  return [...names.values(), ...(byId('references').checked && best.some(Boolean) ? [simple] : [])];
+  const baselines = tables.map((table) => table.rows.find((row) => row.baseline && row.mean !== null) || null);
+  const isShown = byId('baselines').checked && baselines.some(Boolean);
+  return [...lines.values(), ...(isShown ? [{ name: 'best baseline', baseline: true, cells: baselines }] : [])];
 };
 
-// The number of seeds where it is the same everywhere; else each cell says its own.
-const sameSeeds = (rows) => {
-  const every = new Set(rows.filter((one) => !one.reference).flatMap((one) => one.cells.filter(Boolean).map((cell) => cell.n)));
-  return every.size === 1 ? [...every][0] : null;
+// The number of seeds if all cells have the same; otherwise null, and each cell shows its number.
+const commonSeedCount = (lines) => {
+  const counts = new Set(lines.filter((line) => !line.baseline).flatMap((line) => line.cells.filter(Boolean).map((row) => row.n)));
+  return counts.size === 1 ? [...counts][0] : null;
 };
 
-// Sums and extremes are missing where a part is: a hole makes nobody better.
-const together = (values, over) => {
+// Sums and extremes over datasets are null if a value is missing; otherwise a model would look too cheap.
+const combine = (values, how) => {
   if (!values.length || values.some((value) => value === null || value === undefined)) return null;
-  return { sum: (v) => v.reduce((a, b) => a + b, 0), largest: (v) => Math.max(...v), smallest: (v) => Math.min(...v) }[over](values);
+  return { sum, largest: (v) => Math.max(...v), smallest: (v) => Math.min(...v) }[how](values);
 };
 
-const complete = (one) => !one.reference && one.cells.every((cell) => cell && cell.rank !== null);
+const isComplete = (line) => !line.baseline && line.cells.every((row) => row && row.rank !== null);
 
-// Over the datasets shown, among the models that have all of them; equal ones share their mean.
-const meanRanks = (rows) => {
-  const whole = rows.filter(complete);
-  const rank = (mine, place) => {
-    const [better, same] = [(r) => r < mine, (r) => r === mine].map((test) => whole.filter((one) => test(one.cells[place].rank)).length);
+// Mean ranks over the shown datasets, among the models with results on all of them; ties share a mean rank.
+const meanRanks = (lines) => {
+  const complete = lines.filter(isComplete);
+  const rankAmong = (rank, index) => {
+    const [better, same] = [(other) => other < rank, (other) => other === rank].map((test) => complete.filter((line) => test(line.cells[index].rank)).length);
     return better + (same + 1) / 2;
   };
-  return new Map(whole.map((one) => [one, mean(one.cells.map((cell, place) => rank(cell.rank, place)))]));
+  return new Map(complete.map((line) => [line, mean(line.cells.map((row, index) => rankAmong(row.rank, index)))]));
 };
 
-const matrixColumns = (tables, seeds, ranks) => {
-  const model = { name: 'model', head: 'model', left: true, low: true, value: (one) => one.name, cell: (one) => one.name };
-  const rank = { name: 'rank', head: 'mean rank', low: true, about: 'over the datasets shown, among the models that have all of them',
-    value: (one) => ranks.get(one), cell: (one) => fixed(ranks.get(one), 2) };
-  const scores = tables.map((table, place) => ({
-    name: `table${table.id}`, low: table.direction === 'min',
-    head: [el('span', { class: 'dataset' }, table.dataset), el('span', { class: 'metric' }, `${table.metric} ${ARROW[table.direction]}`), ownParts(table) ? el('span', { class: 'metric' }, ownParts(table).replaceAll(/[/=,]/g, '$&\u200b')) : null], // long paths may break
-    about: `sort by ${table.metric} on ${table.dataset}${table.comparison ? `, ${table.comparison}` : ''}`,
-    value: (one) => one.cells[place] && one.cells[place].mean,
-    cell: (one) => {
-      const row = one.cells[place];
-      if (!row) return el('span', { class: 'faint' }, ABSENT);
-      const words = `${label(row)} on ${table.dataset}: n = ${row.n}, seeds ${row.seeds.join(', ')}`;
-      return el('span', { class: row.rank === 1 ? 'best' : '', title: words }, scoreCell(row, table.places),
-        row.reference || !seeds ? el('span', { class: 'n' }, row.reference ? row.model : `n = ${row.n}`) : null);
-    },
-  }));
-  const spent = costs.filter(({ name }) => shownCosts.has(name)).map(({ name, label: head, over }) => {
-    const value = (one) => (one.reference ? null : together(one.cells.map((cell) => cell && cell.costs[name]), over));
-    return { name, low: name !== 'samples_per_second', value, about: `${over} over the datasets shown; missing where one is`,
-      head: [el('span', { class: 'dataset' }, head), el('span', { class: 'metric' }, over)],
-      cell: (one) => (name === 'params' ? count(value(one)) : short(value(one))) };
-  });
-  return [model, ...(tables.length > 1 && ranks.size ? [rank] : []), ...scores, ...spent];
+const scoreColumn = (table, index, numSeeds) => ({
+  name: `table${table.id}`, ascending: table.direction === 'min',
+  head: [el('span', { class: 'dataset' }, table.dataset), el('span', { class: 'metric' }, `${table.metric} ${ARROW[table.direction]}`),
+    ownSettings(table) ? el('span', { class: 'metric' }, ownSettings(table).replaceAll(/[/=,]/g, '$&\u200b')) : null], // long paths may break
+  about: `sort by ${table.metric} on ${table.dataset}${table.comparison ? `, ${table.comparison}` : ''}`,
+  value: (line) => line.cells[index] && line.cells[index].mean,
+  cell: (line) => {
+    const row = line.cells[index];
+    if (!row) return el('span', { class: 'faint' }, ABSENT);
+    const title = `${label(row)} on ${table.dataset}: n = ${row.n}, seeds ${row.seeds.join(', ')}`;
+    return el('span', { class: row.rank === 1 ? 'best' : '', title }, scoreCell(row, table.places),
+      row.baseline || !numSeeds ? el('span', { class: 'n' }, row.baseline ? row.model : `n = ${row.n}`) : null);
+  },
+});
+
+const costColumn = ({ name, label: head, over }) => {
+  const value = (line) => (line.baseline ? null : combine(line.cells.map((row) => row && row.costs[name]), over));
+  return { name, ascending: name !== 'samples_per_second', value, about: `${over} over the shown datasets; missing if one value is`,
+    head: [el('span', { class: 'dataset' }, head), el('span', { class: 'metric' }, over)],
+    cell: (line) => (name === 'params' ? formatCount(value(line)) : formatShort(value(line))) };
+};
+
+const matrixColumns = (tables, numSeeds, ranks) => {
+  const model = { name: 'model', head: 'model', left: true, ascending: true, value: (line) => line.name, cell: (line) => line.name };
+  const rank = { name: 'rank', head: 'mean rank', ascending: true, about: 'over the shown datasets, among the models that have all of them',
+    value: (line) => ranks.get(line), cell: (line) => formatFixed(ranks.get(line), 2) };
+  return [model, ...(tables.length > 1 && ranks.size ? [rank] : []),
+    ...tables.map((table, index) => scoreColumn(table, index, numSeeds)),
+    ...availableCosts.filter(({ name }) => shownCosts.has(name)).map(costColumn)];
 };
 
 const showMatrix = () => {
-  const tables = shownTables(), rows = matrixRows(tables);
+  const tables = shownTables();
   if (!tables.length) {
     byId('matrix').replaceChildren(el('p', { class: 'note' }, data.tables.length ? 'The filters leave nothing to show.' : 'The store has no finished results to rank.'));
     return;
   }
-  const ranked = tables.length > 1 && rows.every((one) => one.reference || complete(one));
-  const seeds = sameSeeds(rows), columns = matrixColumns(tables, seeds, meanRanks(rows)), first = `table${tables[0].id}`;
-  const sort = ranked ? 'rank' : first;
-  const down = sort === first && tables[0].direction === 'max';
-  byId('matrix').replaceChildren(
-    sortable(['mean on the test split ± half of its 95 % interval; best in bold', seeds ? `${plural(seeds, 'seed')} each` : 'n: seeds', ...(tables.some((table) => table.rows.some(tieLetter)) ? ['rows that share a letter are tied'] : []), ...sharedParts].join('; '), columns, rows, { sort, down, last: (one) => one.reference, mark: (one) => (one.reference ? 'reference' : '') }));
+  const lines = matrixLines(tables), numSeeds = commonSeedCount(lines), columns = matrixColumns(tables, numSeeds, meanRanks(lines));
+  const sortByRank = tables.length > 1 && lines.every((line) => line.baseline || isComplete(line));
+  const hasTies = tables.some((table) => table.rows.some(tieLetter));
+  const caption = ['mean on the test split ± half of its 95 % interval; best in bold', numSeeds ? `${plural(numSeeds, 'seed')} each` : 'n: number of seeds',
+    ...(hasTies ? [TIE_LEGEND] : []), ...sharedSettings].join('; ');
+  byId('matrix').replaceChildren(sortableTable(caption, columns, lines, {
+    sort: sortByRank ? 'rank' : `table${tables[0].id}`, descending: !sortByRank && tables[0].direction === 'max',
+    isLast: (line) => line.baseline, rowClass: (line) => (line.baseline ? 'baseline' : '') }));
 };
 
-const showFilters = (changed) => {
-  const box = (words, checked, change, id = null) => el('label', { class: 'chip' },
-    el('input', { type: 'checkbox', checked, id, onchange: (event) => { change(event.target.checked); remember(); changed(); } }), el('span', {}, words));
-  const toggle = (set, value, on) => (on ? set.add(value) : set.delete(value));
-  const groupsOf = FILTERS.filter((name) => valuesOf[name].length > 1).map((name) => el('fieldset', {}, el('legend', {}, name),
-    valuesOf[name].map((value) => box(value.replaceAll('_', ' '), !hidden[name].has(value), (on) => toggle(hidden[name], value, !on)))));
-  byId('filters').replaceChildren(...groupsOf, el('fieldset', {}, el('legend', {}, 'columns'),
-    box('best reference', true, () => {}, 'references'),
-    costs.map(({ name, label: words }) => box(words, shownCosts.has(name), (on) => toggle(shownCosts, name, on)))));
+const showFilters = (onChange) => {
+  const checkbox = (text, checked, update, id = null) => el('label', { class: 'chip' },
+    el('input', { type: 'checkbox', checked, id, onchange: (event) => { update(event.target.checked); saveChoices(); onChange(); } }), el('span', {}, text));
+  const toggle = (set, value, isMember) => (isMember ? set.add(value) : set.delete(value));
+  const filters = FILTERS.filter((name) => filterValues[name].length > 1).map((name) => el('fieldset', {}, el('legend', {}, name),
+    filterValues[name].map((value) => checkbox(value.replaceAll('_', ' '), !hidden[name].has(value), (isShown) => toggle(hidden[name], value, !isShown)))));
+  byId('filters').replaceChildren(...filters, el('fieldset', {}, el('legend', {}, 'columns'),
+    checkbox('best baseline', true, () => {}, 'baselines'),
+    availableCosts.map(({ name, label: text }) => checkbox(text, shownCosts.has(name), (isShown) => toggle(shownCosts, name, isShown)))));
 };

@@ -1,56 +1,63 @@
 // The models over all datasets of one budget: interquartile mean, mean rank, time to a target.
 
-const scoreOver = (one) => (one.iqm === null ? ABSENT
-  : `${one.iqm.toFixed(3)}${one.iqm_low === null ? '' : ` [${one.iqm_low.toFixed(3)}, ${one.iqm_high.toFixed(3)}]`}`);
+const iqmText = (model) => (model.iqm === null ? ABSENT
+  : `${model.iqm.toFixed(3)}${model.iqm_low === null ? '' : ` [${model.iqm_low.toFixed(3)}, ${model.iqm_high.toFixed(3)}]`}`);
 
-// The share of runs that came there within so many times the fastest one's seconds.
-const within = (profile, ratio) => {
-  const place = profile.ratio.findLastIndex((value) => value <= ratio);
-  return place < 0 ? 0 : profile.share[place];
+// The share of runs that reached the target within `ratio` times the best time.
+const shareWithin = (profile, ratio) => {
+  const index = profile.ratio.findLastIndex((value) => value <= ratio);
+  return index < 0 ? 0 : profile.share[index];
 };
 
-const percent = (one, value) => (one.profile ? `${(100 * value(one.profile)).toFixed(0)} %` : ABSENT);
+const percent = (share) => `${(100 * share).toFixed(0)} %`;
 
 const overallTable = (budget, models) => {
-  const share = (name, head, about, value) => ({ name, head, about, value: (one) => one.profile && value(one.profile), cell: (one) => percent(one, value) });
-  return sortable(`over ${models[0].tables} datasets${budget ? `, ${budget}` : ''}; score: interquartile mean over datasets and seeds [95 %], 0 the worst reference, 1 the best row`, [
-    { name: 'model', head: 'model', left: true, low: true, value: (one) => one.model, cell: (one) => [one.model, one.missing ? el('span', { class: 'tag', title: one.missing }, 'lacks datasets') : null] },
-    { name: 'iqm', head: 'score, 0 to 1', value: (one) => one.iqm, cell: scoreOver },
-    { name: 'mean_rank', head: 'mean rank', low: true, value: (one) => one.mean_rank, cell: (one) => fixed(one.mean_rank, 2) },
-    share('fastest', 'fastest', 'share of runs that were first at the target', (profile) => within(profile, 1)),
-    share('reached', 'reached', 'share of runs that came to the target', (profile) => 1 - profile.never),
-  ], models, { sort: 'iqm', down: true });
+  const shareColumn = (name, about, read) => ({ name, head: name, about, value: (model) => model.profile && read(model.profile),
+    cell: (model) => (model.profile ? percent(read(model.profile)) : ABSENT) });
+  const caption = `over ${models[0].tables} datasets${budget ? `, ${budget}` : ''}; score: interquartile mean over datasets and seeds [95 % interval], `
+    + 'where 0 is the worst baseline and 1 the best row of a table';
+  return sortableTable(caption, [
+    { name: 'model', head: 'model', left: true, ascending: true, value: (model) => model.model, cell: (model) => [model.model, model.missing ? el('span', { class: 'tag', title: model.missing }, 'datasets missing') : null] },
+    { name: 'iqm', head: 'score, 0 to 1', value: (model) => model.iqm, cell: iqmText },
+    { name: 'mean_rank', head: 'mean rank', ascending: true, value: (model) => model.mean_rank, cell: (model) => formatFixed(model.mean_rank, 2) },
+    shareColumn('fastest', 'share of runs that were the first to reach the target', (profile) => shareWithin(profile, 1)),
+    shareColumn('reached', 'share of runs that reached the target', (profile) => 1 - profile.never),
+  ], models, { sort: 'iqm', descending: true });
 };
 
-const steps = (profile, last) => {
+// The points of the step function of a profile, up to the ratio `last`.
+const profileSteps = (profile, last) => {
   const points = [];
-  profile.ratio.forEach((ratio, place) => {
-    if (place) points.push([ratio, profile.share[place - 1]]);
-    points.push([ratio, profile.share[place]]);
+  profile.ratio.forEach((ratio, index) => {
+    if (index) points.push([ratio, profile.share[index - 1]]);
+    points.push([ratio, profile.share[index]]);
   });
   return [...points, [last, profile.share.at(-1) ?? 0]];
 };
 
 const profileFigure = (models) => {
-  const known = models.filter((one) => one.profile && one.profile.ratio.length);
-  if (!known.length) return null;
-  const last = 1.1 * Math.max(...known.map((one) => one.profile.ratio.at(-1)));
-  const style = (name) => ({ colour: `c${Math.max(0, labels.indexOf(name)) % STYLES}`, dash: '', mark: Math.max(0, labels.indexOf(name)) % 5 });
+  const shown = models.filter((model) => model.profile && model.profile.ratio.length);
+  if (!shown.length) return null;
+  const last = 1.1 * Math.max(...shown.map((model) => model.profile.ratio.at(-1)));
+  const style = (name) => {
+    const index = Math.max(0, labels.indexOf(name));
+    return { colour: `c${index % NUM_COLOURS}`, dash: '', mark: index % 5 };
+  };
   return figure('Performance profile', 'performance-profile', () => [], (width) => {
-    const series = known.map((one) => ({ label: one.model, style: style(one.model), marks: false,
-      points: steps(one.profile, last).map(([x, y]) => ({ x, mean: y, low: y, high: y, text: `${one.model}: ${(100 * y).toFixed(0)} % within ${short(x)}× the fastest` })) }));
+    const series = shown.map(({ model, profile }) => ({ label: model, style: style(model), marks: false,
+      points: profileSteps(profile, last).map(([x, y]) => ({ x, mean: y, low: y, high: y, text: `${model}: ${percent(y)} within ${formatShort(x)}× the fastest` })) }));
     return {
-      svg: lineFigure({ width, title: 'Share of runs at the target over the ratio to the fastest', x: { name: 'seconds of training, × those of the fastest', log: true }, y: { name: 'share of runs' }, series }),
-      below: [legend(series), el('p', { class: 'note' }, 'Target: nine tenths of the way from the worst reference to the best row, on validation (Dolan and Moré 2002).')],
-      lines: [['model', 'ratio', 'share'], ...series.flatMap((one) => one.points.map((p) => [one.label, p.x, p.mean]))],
+      svg: lineFigure({ width, title: 'Share of runs that reached the target over the time relative to the fastest', x: { name: 'seconds of training, × those of the fastest', log: true }, y: { name: 'share of runs' }, series }),
+      below: [legend(series), el('p', { class: 'note' }, 'Target: a score of 0.9 on validation, where 0 is the worst baseline and 1 the best row (Dolan and Moré 2002).')],
+      lines: [['model', 'ratio', 'share'], ...series.flatMap((line) => line.points.map((p) => [line.label, p.x, p.mean]))],
     };
   });
 };
 
 const showOverall = () => {
-  const names = [...new Set(data.overall.map((one) => one.budget))];
-  const budgets = names.map((name) => [name, data.overall.filter((one) => one.budget === name)]);
-  const whole = budgets.filter(([, models]) => models.some((one) => !one.missing));
-  byId('overall').hidden = !whole.length;
-  byId('aggregates').replaceChildren(...whole.flatMap(([budget, models]) => [el('div', { class: 'aside' }, overallTable(budget, models), profileFigure(models))]));
+  const budgets = [...new Set(data.overall.map((model) => model.budget))]
+    .map((budget) => [budget, data.overall.filter((model) => model.budget === budget)])
+    .filter(([, models]) => models.some((model) => !model.missing));
+  byId('overall').hidden = !budgets.length;
+  byId('aggregates').replaceChildren(...budgets.flatMap(([budget, models]) => [el('div', { class: 'aside' }, overallTable(budget, models), profileFigure(models))]));
 };

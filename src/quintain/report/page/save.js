@@ -1,69 +1,71 @@
-// A figure as SVG or PNG, its data as CSV. Classes become attributes: a file has no style sheet.
+// A figure with buttons that save it as SVG or PNG, and its data as CSV.
 
-const KEPT = ['fill', 'fill-opacity', 'stroke', 'stroke-width', 'stroke-dasharray', 'stroke-linejoin', 'opacity',
+// The saved file has no style sheet, so computed styles become attributes.
+const STYLE_ATTRIBUTES = ['fill', 'fill-opacity', 'stroke', 'stroke-width', 'stroke-dasharray', 'stroke-linejoin', 'opacity',
   'font-size', 'font-family', 'font-weight', 'visibility'];
 
-const asSvg = (svg) => {
+const toSvg = (svg) => {
   const copy = svg.cloneNode(true);
-  const pairs = [[svg, copy], ...[...svg.querySelectorAll('*')].map((node, i) => [node, copy.querySelectorAll('*')[i]])];
-  for (const [node, mine] of pairs) {
+  const copies = [copy, ...copy.querySelectorAll('*')];
+  [svg, ...svg.querySelectorAll('*')].forEach((node, i) => {
     const style = getComputedStyle(node);
-    for (const name of KEPT) mine.setAttribute(name, style.getPropertyValue(name));
-    mine.removeAttribute('class'); mine.removeAttribute('tabindex');
-  }
+    for (const name of STYLE_ATTRIBUTES) copies[i].setAttribute(name, style.getPropertyValue(name));
+    copies[i].removeAttribute('class'); copies[i].removeAttribute('tabindex');
+  });
   copy.setAttribute('xmlns', SVG);
-  const ground = document.createElementNS(SVG, 'rect');
-  const all = { width: '100%', height: '100%', fill: getComputedStyle(document.body).backgroundColor };
-  for (const [name, value] of Object.entries(all)) ground.setAttribute(name, value);
-  copy.prepend(ground);
+  const background = document.createElementNS(SVG, 'rect');
+  const attributes = { width: '100%', height: '100%', fill: getComputedStyle(document.body).backgroundColor };
+  for (const [name, value] of Object.entries(attributes)) background.setAttribute(name, value);
+  copy.prepend(background);
   return new XMLSerializer().serializeToString(copy);
 };
 
 const download = (name, content) => {
   const address = URL.createObjectURL(content);
-  const link = el('a', { href: address, download: name });
-  link.click();
+  el('a', { href: address, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(address), 10000);
 };
 
 const savePng = (svg, name) => {
-  const picture = new Image(), box = svg.viewBox.baseVal, by = 2; // twice, for print
-  picture.onload = () => {
-    const sheet = el('canvas', { width: box.width * by, height: box.height * by });
-    sheet.getContext('2d').drawImage(picture, 0, 0, sheet.width, sheet.height);
-    sheet.toBlob((blob) => download(`${name}.png`, blob), 'image/png');
+  const image = new Image(), box = svg.viewBox.baseVal, zoom = 2; // twice the size, for print
+  image.onload = () => {
+    const canvasNode = el('canvas', { width: box.width * zoom, height: box.height * zoom });
+    canvasNode.getContext('2d').drawImage(image, 0, 0, canvasNode.width, canvasNode.height);
+    canvasNode.toBlob((blob) => download(`${name}.png`, blob), 'image/png');
   };
-  picture.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(asSvg(svg))}`;
+  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(toSvg(svg))}`;
 };
 
-// Text that a spreadsheet would take for a formula begins with an apostrophe.
+// Text that a spreadsheet would interpret as a formula is prefixed by an apostrophe.
 const csvCell = (value) => {
   if (value === null || value === undefined) return '';
   const text = typeof value === 'string' && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
   return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 };
 
-const asCsv = (lines) => lines.map((line) => line.map(csvCell).join(',')).join('\n') + '\n';
+const toCsv = (lines) => lines.map((line) => line.map(csvCell).join(',')).join('\n') + '\n';
 
-const saveCsv = (lines, name) => download(`${name}.csv`, new Blob([asCsv(lines)], { type: 'text/csv' }));
+const saveCsv = (lines, name) => download(`${name}.csv`, new Blob([toCsv(lines)], { type: 'text/csv' }));
 
-const fileName = (...words) => words.join('-').replace(/[^\w.-]+/g, '_').slice(0, 80);
+const fileName = (...parts) => parts.join('-').replace(/[^\w.-]+/g, '_').slice(0, 80);
 
-// A figure with its title, controls, and ways to save it. `draw(width)` gives {svg, lines, below}.
-const figure = (title, name, controls, drawn) => {
-  const place = el('div', { class: 'plot' }), below = el('div', {});
-  let now = null;
+// `controls(redraw)` returns input elements; `render(width)` returns {svg, below, lines}: the SVG element, the
+// elements below it, and the rows of the CSV file.
+const figure = (title, name, controls, render) => {
+  const plot = el('div', { class: 'plot' }), below = el('div', {});
+  const plotWidth = () => Math.max(280, Math.min(720, plot.clientWidth || 520));
+  let current = null;
   const redraw = () => {
-    now = drawn(Math.max(280, Math.min(720, place.clientWidth || 520)));
-    place.replaceChildren(now.svg);
-    below.replaceChildren(...[now.below].flat().filter(Boolean));
+    current = render(plotWidth());
+    plot.replaceChildren(current.svg);
+    below.replaceChildren(...[current.below].flat().filter(Boolean));
   };
-  const button = (words, act) => el('button', { type: 'button', class: 'save', onclick: act,
-    'aria-label': `save ${title} as ${words}` }, words);
-  const made = el('figure', {}, el('figcaption', {}, title), el('div', { class: 'controls' }, ...controls(redraw)), place, below,
-    el('div', { class: 'saves' }, button('SVG', () => download(`${name}.svg`, new Blob([asSvg(now.svg)], { type: 'image/svg+xml' }))),
-      button('PNG', () => savePng(now.svg, name)), button('CSV', () => saveCsv(now.lines, name))));
-  new ResizeObserver(() => { if (now && now.svg.viewBox.baseVal.width !== Math.max(280, Math.min(720, place.clientWidth))) redraw(); }).observe(place);
+  const button = (format, save) => el('button', { type: 'button', class: 'save', onclick: save,
+    'aria-label': `save ${title} as ${format}` }, format);
+  const node = el('figure', {}, el('figcaption', {}, title), el('div', { class: 'controls' }, ...controls(redraw)), plot, below,
+    el('div', { class: 'saves' }, button('SVG', () => download(`${name}.svg`, new Blob([toSvg(current.svg)], { type: 'image/svg+xml' }))),
+      button('PNG', () => savePng(current.svg, name)), button('CSV', () => saveCsv(current.lines, name))));
+  new ResizeObserver(() => { if (current && current.svg.viewBox.baseVal.width !== plotWidth()) redraw(); }).observe(plot);
   requestAnimationFrame(redraw);
-  return made;
+  return node;
 };

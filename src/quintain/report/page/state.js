@@ -1,70 +1,72 @@
-// What the page shows, and what its reader has chosen; the address keeps the choice over reloads.
+// The data of the page and the user's choices, which are stored in the URL fragment.
 
 const data = JSON.parse(byId('data').textContent);
 
 const FILTERS = ['modality', 'task', 'hardware', 'budget'];
-const OF_TABLE = ['modality', 'task']; // the others are of rows
-const STYLES = 7; // colours of the palette; further models repeat them with other dashes and marks
+const TABLE_FILTERS = ['modality', 'task']; // the others filter rows
+const NUM_COLOURS = 7; // more models reuse the colours with other dashes and marks
 
-const rowsOf = (name) => data.tables.flatMap((table) =>
-  (OF_TABLE.includes(name) ? [table] : table.rows.filter((row) => !row.reference)));
+const rankedRows = (table) => table.rows.filter((row) => !row.baseline);
 
-const valuesOf = Object.fromEntries(
-  FILTERS.map((name) => [name, [...new Set(rowsOf(name).map((one) => one[name]))].sort()]));
+const filterValues = Object.fromEntries(FILTERS.map((name) => {
+  const items = data.tables.flatMap((table) => (TABLE_FILTERS.includes(name) ? [table] : rankedRows(table)));
+  return [name, [...new Set(items.map((item) => item[name]))].sort()];
+}));
 
 const hidden = Object.fromEntries(FILTERS.map((name) => [name, new Set()]));
 const shownCosts = new Set(['params', 'train_seconds']);
-const open = new Set();
+const openTables = new Set();
 
-const several = valuesOf.hardware.length > 1;
+const hasSeveralHardware = filterValues.hardware.length > 1;
 
-// The name of a row wherever it stands: model, and what tells it from others of the model.
-const label = (row) => row.model + (several && !row.reference ? ` on ${row.hardware}` : '')
+// The label of a row in tables and figures: the model, hardware and variant where needed.
+const label = (row) => row.model + (hasSeveralHardware && !row.baseline ? ` on ${row.hardware}` : '')
   + (row.variant ? ` (${row.variant})` : '');
 
-const labels = [...new Set(data.tables.flatMap((table) =>
-  table.rows.filter((row) => !row.reference).map(label)))].sort();
+const labels = [...new Set(data.tables.flatMap((table) => rankedRows(table).map(label)))].sort();
 
 const styleOf = (row) => {
-  if (row.reference) return { colour: 'ref', dash: '2 3', mark: 0 };
-  const place = labels.indexOf(label(row));
+  if (row.baseline) return { colour: 'neutral', dash: '2 3', mark: 0 };
+  const index = labels.indexOf(label(row));
   return {
-    colour: `c${place % STYLES}`,
-    dash: ['', '6 3', '2 2', '8 3 2 3'][Math.floor(place / STYLES) % 4],
-    mark: place % 5,
+    colour: `c${index % NUM_COLOURS}`,
+    dash: ['', '6 3', '2 2', '8 3 2 3'][Math.floor(index / NUM_COLOURS) % 4],
+    mark: index % 5,
   };
 };
 
-// What all tables have in common is said once, above them.
-const sharedParts = data.tables.length < 2 ? [] : data.tables[0].comparison.split(', ')
-  .filter((part) => part && data.tables.every((table) => table.comparison.split(', ').includes(part)));
-const ownParts = (table) => table.comparison.split(', ').filter((part) => part && !sharedParts.includes(part)).join(', ');
+// Settings that all tables share are shown once, in the caption of the matrix.
+const settingsOf = (table) => table.comparison.split(', ').filter(Boolean);
+const sharedSettings = data.tables.length < 2 ? [] : settingsOf(data.tables[0])
+  .filter((setting) => data.tables.every((table) => settingsOf(table).includes(setting)));
+const ownSettings = (table) => settingsOf(table).filter((setting) => !sharedSettings.includes(setting)).join(', ');
 
-const rowShown = (row) => row.reference
+const isRowShown = (row) => row.baseline
   || (!hidden.hardware.has(row.hardware) && !hidden.budget.has(row.budget));
 
-// The tables that are shown, with the rows that are; a table of reference rows alone is not.
+// The tables and rows that pass the filters. A table without remaining models is hidden, unless it has only
+// baselines anyway.
 const shownTables = () => data.tables
-  .map((table, id) => ({ ...table, id, rows: table.rows.filter(rowShown) }))
-  .filter((table) => OF_TABLE.every((name) => !hidden[name].has(table[name]))
-    && (table.rows.some((row) => !row.reference) || data.tables[table.id].rows.every((r) => r.reference)));
+  .map((table, id) => ({ ...table, id, rows: table.rows.filter(isRowShown) }))
+  .filter((table) => TABLE_FILTERS.every((name) => !hidden[name].has(table[name]))
+    && (rankedRows(table).length || !rankedRows(data.tables[table.id]).length));
 
-const costs = data.costs.filter(({ name }) =>
+const availableCosts = data.costs.filter(({ name }) =>
   data.tables.some((table) => table.rows.some((row) => row.costs[name] !== null)));
 
-const remember = () => {
-  const words = new URLSearchParams();
-  for (const name of FILTERS) if (hidden[name].size) words.set(`no_${name}`, [...hidden[name]].join('\n'));
-  words.set('costs', [...shownCosts].join('\n'));
-  words.set('open', [...open].join('\n'));
-  try { history.replaceState(null, '', `#${words}`); } catch { /* a frame without an address */ }
+const saveChoices = () => {
+  const choices = new URLSearchParams();
+  for (const name of FILTERS) if (hidden[name].size) choices.set(`no_${name}`, [...hidden[name]].join('\n'));
+  choices.set('costs', [...shownCosts].join('\n'));
+  choices.set('open', [...openTables].join('\n'));
+  try { history.replaceState(null, '', `#${choices}`); } catch { /* not allowed in some frames */ }
 };
 
-const recall = () => {
-  const words = new URLSearchParams(location.hash.slice(1));
-  const list = (name) => (words.get(name) || '').split('\n').filter(Boolean);
-  for (const name of FILTERS) list(`no_${name}`).forEach((value) => hidden[name].add(value));
-  if (words.has('costs')) { shownCosts.clear(); list('costs').forEach((name) => shownCosts.add(name)); }
-  if (words.has('open')) list('open').forEach((id) => open.add(Number(id)));
-  else if (data.tables.length) open.add(0);
+const restoreChoices = () => {
+  const choices = new URLSearchParams(location.hash.slice(1));
+  const values = (name) => (choices.get(name) || '').split('\n').filter(Boolean);
+  for (const name of FILTERS) values(`no_${name}`).forEach((value) => hidden[name].add(value));
+  if (choices.has('costs')) { shownCosts.clear(); values('costs').forEach((name) => shownCosts.add(name)); }
+  if (choices.has('open')) values('open').forEach((id) => openTables.add(Number(id)));
+  else if (data.tables.length) openTables.add(0);
 };

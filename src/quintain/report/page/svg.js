@@ -1,67 +1,77 @@
-// What all figures are made of: an SVG with axes, scales and marks. Colours are classes of page.css.
+// The parts of all figures: SVG elements, scales, axes, marks, tooltips. Colours are classes of page.css.
 
 const SVG = 'http://www.w3.org/2000/svg';
 
 const draw = (parent, tag, attributes = {}, text = null) => {
-  const made = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  if (text !== null) made.textContent = text;
-  parent.append(made);
-  return made;
+  const node = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  if (text !== null) node.textContent = text;
+  parent.append(node);
+  return node;
 };
 
-// Steps of 1, 2 or 5 times a power of ten, about `wanted` of them.
-const ticks = (low, high, wanted) => {
-  const raw = (high - low) / wanted || 1;
+// About `number` ticks at steps of 1, 2 or 5 times a power of ten.
+const linearTicks = (low, high, number) => {
+  const raw = (high - low) / number || 1;
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((by) => by * power).find((by) => by >= raw);
-  const found = [];
-  for (let at = Math.ceil(low / step - 1e-9); at * step <= high + step * 1e-9; at += 1) found.push(at * step);
-  return found;
+  const step = [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= raw);
+  const ticks = [];
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i += 1) ticks.push(i * step);
+  return ticks;
 };
 
 const logTicks = (low, high) => {
-  const found = [];
+  const ticks = [];
   for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power += 1) {
-    for (const by of [1, 2, 5]) found.push(by * 10 ** power);
+    for (const factor of [1, 2, 5]) ticks.push(factor * 10 ** power);
   }
-  const within = found.filter((value) => value >= low * 0.999 && value <= high * 1.001);
-  return within.length > 7 ? within.filter((value) => Number.isInteger(Math.log10(value) + 1e-12)) : within;
+  const inside = ticks.filter((value) => value >= low * 0.999 && value <= high * 1.001);
+  return inside.length > 7 ? inside.filter((value) => Number.isInteger(Math.log10(value) + 1e-12)) : inside;
 };
 
-// A scale over values, with room at the ends; logarithmic where they span more than a factor of 20.
+// A function from values to pixels with margins at both ends; with `log` it is logarithmic if the
+// values span more than a factor of 20, with `zero` it includes zero.
 const scale = (values, from, to, { log = false, zero = false } = {}) => {
   let low = Math.min(...values), high = Math.max(...values);
   if (zero) low = Math.min(0, low);
-  const apart = log && low > 0 && high / low > 20;
-  if (apart) { low /= 1.15; high *= 1.15; } else {
-    const room = (high - low || Math.abs(high) || 1) * 0.06;
-    if (!zero || low < 0) low -= room;
-    high += room;
+  const isLog = log && low > 0 && high / low > 20;
+  if (isLog) { low /= 1.15; high *= 1.15; } else {
+    const margin = (high - low || Math.abs(high) || 1) * 0.06;
+    if (!zero || low < 0) low -= margin;
+    high += margin;
   }
-  const part = apart ? (v) => Math.log(v / low) / Math.log(high / low) : (v) => (v - low) / (high - low);
-  const place = (value) => from + part(value) * (to - from);
-  place.ticks = apart ? logTicks(low, high) : ticks(low, high, Math.max(3, Math.abs(to - from) / 56));
-  return place;
+  const share = isLog ? (v) => Math.log(v / low) / Math.log(high / low) : (v) => (v - low) / (high - low);
+  const toPixels = (value) => from + share(value) * (to - from);
+  toPixels.ticks = isLog ? logTicks(low, high) : linearTicks(low, high, Math.max(3, Math.abs(to - from) / 56));
+  return toPixels;
 };
 
 const tickText = (value) => {
   const size = Math.abs(value);
-  if (size >= 1000) return count(value).replace('.0', '');
+  if (size >= 1000) return formatCount(value).replace('.0', '');
   return size && size < 1e-3 ? value.toExponential(0) : String(Number(value.toPrecision(6)));
 };
 
-const canvas = (width, height, title, words) => {
+// `description` is read by screen readers after the title.
+const canvas = (width, height, title, description) => {
   const svg = document.createElementNS(SVG, 'svg');
-  const all = { viewBox: `0 0 ${width} ${height}`, width, height, role: 'img', tabindex: '0' };
-  for (const [name, value] of Object.entries(all)) svg.setAttribute(name, value);
-  svg.setAttribute('aria-label', `${title}. ${words}`);
+  const attributes = { viewBox: `0 0 ${width} ${height}`, width, height, role: 'img', tabindex: '0' };
+  for (const [name, value] of Object.entries(attributes)) svg.setAttribute(name, value);
+  svg.setAttribute('aria-label', `${title}. ${description}`);
+  return svg;
+};
+
+// A small drawing that screen readers and the keyboard skip, because there is equivalent text beside it.
+const decoration = (width, height) => {
+  const svg = canvas(width, height, '', '');
+  svg.removeAttribute('tabindex');
+  svg.setAttribute('aria-hidden', 'true');
   return svg;
 };
 
 const BOX = { left: 52, right: 14, top: 12, bottom: 40 };
 
-// Axes with their ticks, lines and names; gives the scales.
+// Draws axes with ticks, grid lines and names; returns the scales of x and y.
 const axes = (svg, width, height, x, y) => {
   const sx = scale(x.values, BOX.left, width - BOX.right, x);
   const sy = scale(y.values, height - BOX.bottom, BOX.top, y);
@@ -70,18 +80,17 @@ const axes = (svg, width, height, x, y) => {
     draw(svg, 'text', { class: 'tick', x: BOX.left - 6, y: sy(value) + 4, 'text-anchor': 'end' }, tickText(value));
   }
   for (const value of sx.ticks) {
-    const at = { class: 'tick', x: sx(value), y: height - BOX.bottom + 16, 'text-anchor': 'middle' };
     draw(svg, 'line', { class: 'axis', x1: sx(value), x2: sx(value), y1: height - BOX.bottom, y2: height - BOX.bottom + 4 });
-    draw(svg, 'text', at, tickText(value));
+    draw(svg, 'text', { class: 'tick', x: sx(value), y: height - BOX.bottom + 16, 'text-anchor': 'middle' }, tickText(value));
   }
   draw(svg, 'line', { class: 'axis', x1: BOX.left, x2: width - BOX.right, y1: height - BOX.bottom, y2: height - BOX.bottom });
   draw(svg, 'text', { class: 'name', x: (BOX.left + width - BOX.right) / 2, y: height - 6, 'text-anchor': 'middle' }, x.name);
-  draw(svg, 'text', { class: 'name', x: 12, y: BOX.top + (height - BOX.bottom - BOX.top) / 2, 'text-anchor': 'middle',
-    transform: `rotate(-90 12 ${BOX.top + (height - BOX.bottom - BOX.top) / 2})` }, y.name);
+  const middle = BOX.top + (height - BOX.bottom - BOX.top) / 2;
+  draw(svg, 'text', { class: 'name', x: 12, y: middle, 'text-anchor': 'middle', transform: `rotate(-90 12 ${middle})` }, y.name);
   return [sx, sy];
 };
 
-// Marks of several shapes, so that no model is told by its colour alone.
+// Marks have several shapes, so that models do not differ in colour only.
 const mark = (svg, style, x, y, size = 4.5) => {
   const s = size;
   const shapes = [
@@ -94,37 +103,37 @@ const mark = (svg, style, x, y, size = 4.5) => {
   return draw(svg, 'path', { class: `mark ${style.colour}`, d: shapes[style.mark] });
 };
 
-// Says what is under the pointer, or what the arrow keys have reached. `spots`: {x, y, text}.
-const hover = (svg, spots) => {
+// Shows the text of the spot nearest to the pointer, or selected with the arrow keys. spots: {x, y, text}.
+const addTooltips = (svg, spots) => {
   if (!spots.length) return;
   const ring = draw(svg, 'circle', { class: 'ring', r: 8, visibility: 'hidden' });
-  let at = -1;
+  let index = -1;
   const show = (spot) => {
     ring.setAttribute('cx', spot.x); ring.setAttribute('cy', spot.y); ring.setAttribute('visibility', 'visible');
-    const box = svg.getBoundingClientRect(), by = box.width / svg.viewBox.baseVal.width;
-    tell(spot.text, box.left + spot.x * by, box.top + spot.y * by);
+    const box = svg.getBoundingClientRect(), zoom = box.width / svg.viewBox.baseVal.width;
+    showTip(spot.text, box.left + spot.x * zoom, box.top + spot.y * zoom);
   };
-  const hide = () => { ring.setAttribute('visibility', 'hidden'); untell(); };
+  const hide = () => { ring.setAttribute('visibility', 'hidden'); hideTip(); };
   svg.addEventListener('pointermove', (event) => {
-    const box = svg.getBoundingClientRect(), by = box.width / svg.viewBox.baseVal.width;
-    const px = (event.clientX - box.left) / by, py = (event.clientY - box.top) / by;
-    const far = (spot) => Math.hypot(spot.x - px, spot.y - py);
-    const near = spots.reduce((best, spot) => (far(spot) < far(best) ? spot : best));
-    if (far(near) < 60) { at = spots.indexOf(near); show(near); } else hide();
+    const box = svg.getBoundingClientRect(), zoom = box.width / svg.viewBox.baseVal.width;
+    const px = (event.clientX - box.left) / zoom, py = (event.clientY - box.top) / zoom;
+    const distance = (spot) => Math.hypot(spot.x - px, spot.y - py);
+    const nearest = spots.reduce((best, spot) => (distance(spot) < distance(best) ? spot : best));
+    if (distance(nearest) < 60) { index = spots.indexOf(nearest); show(nearest); } else hide();
   });
   svg.addEventListener('pointerleave', hide);
   svg.addEventListener('blur', hide);
   svg.addEventListener('keydown', (event) => {
-    const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
     if (event.key === 'Escape') hide();
-    if (!by) return;
+    if (!step) return;
     event.preventDefault();
-    at = (at + by + spots.length) % spots.length;
-    show(spots[at]);
+    index = (index + step + spots.length) % spots.length;
+    show(spots[index]);
   });
 };
 
-const tell = (text, x, y) => {
+const showTip = (text, x, y) => {
   const tip = byId('tip');
   tip.textContent = text;
   tip.hidden = false;
@@ -133,4 +142,4 @@ const tell = (text, x, y) => {
   tip.style.top = `${Math.max(4, y - tip.offsetHeight - 10)}px`;
 };
 
-const untell = () => { byId('tip').hidden = true; };
+const hideTip = () => { byId('tip').hidden = true; };

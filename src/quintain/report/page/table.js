@@ -1,56 +1,63 @@
-// A table whose headings sort it. columns: {name, head, about, value(row), cell(row), left, low}:
-// `low` sorts the lowest first. Rows that are `last` stay there.
+// A table that is sorted by clicking its column headers. columns: {name, head, about, value(row), cell(row), left,
+// ascending}; a column without `value` cannot be sorted, one with `ascending` is first sorted from low to high.
+// Rows for which `isLast` is true stay at the end.
 
-const sortable = (caption, columns, rows, { sort = null, down = false, last = () => false, mark: marked = () => '' } = {}) => {
-  let by = sort, descending = down;
+const sortableTable = (caption, columns, rows, { sort = null, descending = false, isLast = () => false, rowClass = () => '' } = {}) => {
+  let sortName = sort, isDescending = descending;
   const body = el('tbody', {});
   const heads = columns.map((column) => el('th', { scope: 'col', class: column.left ? 'left' : '' },
-    column.value ? el('button', { type: 'button', title: column.about, onclick: () => turn(column) }, column.head) : column.head));
+    column.value ? el('button', { type: 'button', title: column.about, onclick: () => sortBy(column) }, column.head) : column.head));
+  const rowHead = columns.findIndex((column) => column.left);
 
-  const turn = (column) => {
-    descending = by === column.name ? !descending : !column.low;
-    by = column.name;
+  const sortBy = (column) => {
+    isDescending = sortName === column.name ? !isDescending : !column.ascending;
+    sortName = column.name;
     fill();
   };
 
   const fill = () => {
-    const column = columns.find(({ name }) => name === by);
-    const known = (row) => column.value(row) !== null && column.value(row) !== undefined;
+    const sortColumn = columns.find(({ name }) => name === sortName);
+    const isKnown = (row) => sortColumn.value(row) !== null && sortColumn.value(row) !== undefined;
     const compare = (a, b) => {
-      if (last(a) !== last(b)) return last(a) ? 1 : -1;
-      if (known(a) !== known(b)) return known(a) ? -1 : 1; // what is missing is last in both directions
-      if (!known(a)) return 0;
-      const x = column.value(a), y = column.value(b);
+      if (isLast(a) !== isLast(b)) return isLast(a) ? 1 : -1;
+      if (isKnown(a) !== isKnown(b)) return isKnown(a) ? -1 : 1; // missing values are last in both directions
+      if (!isKnown(a)) return 0;
+      const x = sortColumn.value(a), y = sortColumn.value(b);
       const order = typeof x === 'string' ? x.localeCompare(y) : x - y;
-      return descending ? -order : order;
+      return isDescending ? -order : order;
     };
-    const ordered = column ? [...rows].sort(compare) : rows;
-    body.replaceChildren(...ordered.map((row) => el('tr', { class: marked(row) }, columns.map((one, place) => {
-      const cell = [one.cell(row)].flat();
-      return place === columns.findIndex((each) => each.left)
-        ? el('th', { scope: 'row', class: 'left' }, cell) : el('td', { class: one.left ? 'left' : '' }, cell);
+    const ordered = sortColumn ? [...rows].sort(compare) : rows;
+    body.replaceChildren(...ordered.map((row) => el('tr', { class: rowClass(row) }, columns.map((column, index) => {
+      const content = [column.cell(row)].flat();
+      return index === rowHead
+        ? el('th', { scope: 'row', class: 'left' }, content) : el('td', { class: column.left ? 'left' : '' }, content);
     }))));
-    heads.forEach((head, place) => {
-      if (!columns[place].value) return;
-      const mine = columns[place].name === by;
-      head.setAttribute('aria-sort', mine ? (descending ? 'descending' : 'ascending') : 'none');
+    heads.forEach((head, index) => {
+      if (!columns[index].value) return;
+      const isSorted = columns[index].name === sortName;
+      head.setAttribute('aria-sort', isSorted ? (isDescending ? 'descending' : 'ascending') : 'none');
     });
   };
 
   fill();
-  return el('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': caption },
-    el('table', {}, el('caption', {}, caption), el('thead', {}, el('tr', {}, heads)), body));
+  return scrollableTable(caption, {}, heads, body);
 };
 
-// 1 → a: a letter is not taken for a footnote or a power.
+const scrollableTable = (caption, properties, heads, body) =>
+  el('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': caption },
+    el('table', properties, el('caption', {}, caption), el('thead', {}, el('tr', {}, heads)), body));
+
+const TIE_LEGEND = 'models that share a letter are not significantly different';
+
+// 1 → a; a superscript number would look like an exponent.
 const tieLetter = (row) => (row.tie_group ? String.fromCharCode(96 + Math.min(row.tie_group, 26)) : '');
 
-// Mean and half of its interval, the letters of its tie group behind it.
+// Mean and half-width of its interval, with the letter of the tie group.
 const scoreCell = (row, places) => [
-  el('span', { class: 'mean' }, fixed(row.mean, places)),
-  el('span', { class: 'half' }, half(row) === null ? '' : ` ± ${fixed(half(row), places)}`),
-  tieLetter(row) ? el('sup', { title: 'rows that share a letter are tied' }, tieLetter(row)) : null,
+  el('span', { class: 'mean' }, formatFixed(row.mean, places)),
+  el('span', { class: 'half' }, halfWidth(row) === null ? '' : ` ± ${formatFixed(halfWidth(row), places)}`),
+  tieLetter(row) ? el('sup', { title: TIE_LEGEND }, tieLetter(row)) : null,
 ];
 
 const costCell = (name) => (row) => (name === 'params' || name === 'samples_per_second'
-  ? count(row.costs[name]) : short(row.costs[name]));
+  ? formatCount(row.costs[name]) : formatShort(row.costs[name]));

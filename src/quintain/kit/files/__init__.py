@@ -1,1 +1,0 @@
-"""Files: downloads, checks, archives, and problems with them in one message."""

@@ -1,1 +1,0 @@
-"""Images, films and sound: read, checked and varied."""

@@ -1,1 +1,0 @@
-"""A user's own files: looked into, listed, and split."""

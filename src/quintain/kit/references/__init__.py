@@ -1,1 +1,0 @@
-"""Simple predictors that every model must beat."""

@@ -1,1 +1,0 @@
-"""Tables: read, typed, and laid on a grid of time."""

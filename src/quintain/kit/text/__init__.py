@@ -1,1 +1,0 @@
-"""Texts as symbols, and symbols as texts."""

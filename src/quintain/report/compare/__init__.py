@@ -1,0 +1,1 @@
+"""`quintain compare`: two models, hardware options, versions or stores side by side."""

@@ -1,1 +1,0 @@
-"""The gate: two sets of results, judged cell by cell and together, that end in an exit code."""

@@ -1,0 +1,1 @@
+"""The leaderboard on a terminal; the other formats reuse its texts."""

@@ -1,0 +1,127 @@
+"""The key of a cell depends on the content of the user's files, but not on their location."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from quintain.compose import data_hash
+from quintain.compose.data_hash import add_content_hashes, content_hash, has_same_content
+from quintain.errors import UsageError
+from quintain.plan.cell import result_settings
+
+
+@pytest.fixture(autouse=True)
+def clear_cache():
+    content_hash.cache_clear()
+    yield
+    content_hash.cache_clear()
+
+
+def node(**settings: object) -> dict[str, object]:
+    return {"_target_": "a.B", "card": {"files": ["path", "more"]}, **settings}
+
+
+def folder_with(tmp_path: Path, name: str, **files: str) -> Path:
+    for file, text in files.items():
+        (tmp_path / name / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name / file).write_text(text)
+    return tmp_path / name
+
+
+def test_moving_a_folder_keeps_the_settings_and_editing_changes_them(tmp_path):
+    first_folder = folder_with(tmp_path, "one", a="1", b="2")
+    second_folder = folder_with(tmp_path, "two", a="1", b="2")
+    first_settings, second_settings = (
+        result_settings(add_content_hashes(node(path=str(p))))
+        for p in (first_folder, second_folder)
+    )
+    assert first_settings == second_settings and first_settings["path"].startswith("sha256:")
+    (second_folder / "b").write_text("3")
+    content_hash.cache_clear()
+    assert result_settings(add_content_hashes(node(path=str(second_folder)))) != first_settings
+
+
+def test_renamed_files_and_shifted_boundaries_change_the_hash(tmp_path):
+    hashes = {
+        content_hash(str(folder_with(tmp_path, name, **files)))
+        for name, files in (
+            ("x", {"a": "12", "b": "3"}),
+            ("y", {"a": "1", "b": "23"}),
+            ("z", {"a": "12", "c": "3"}),
+        )
+    }
+    assert len(hashes) == 3
+
+
+def test_hidden_files_and_loops_of_links_are_ignored(tmp_path):
+    folder = folder_with(tmp_path, "data", a="1")
+    before = content_hash(str(folder))
+    (folder / ".DS_Store").write_text("x")
+    os.symlink(folder, folder / "loop")
+    content_hash.cache_clear()
+    assert content_hash(str(folder)) == before
+
+
+def test_large_data_is_hashed_by_sizes_and_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr(data_hash, "FULL_HASH_LIMIT", 10)
+    monkeypatch.setattr(data_hash, "END_SIZE", 4)
+    hashes = []
+    for text in ("abcd--efgh", "abcd++efgh", "abcd--efgX", "abcd---efgh"):
+        file = tmp_path / f"{hashlib.sha256(text.encode()).hexdigest()[:5]}.csv"
+        file.write_text(text + "12345678")
+        hashes.append(content_hash(str(file)))
+    assert hashes[0] == hashes[1] and hashes[2] == hashes[0] and hashes[3] != hashes[0]
+
+
+def test_all_missing_files_are_named_in_one_error(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError) as error:
+        add_content_hashes(node(path="a.csv", more="b.csv"))
+    assert len(error.value.problems) == 2
+    assert "dataset.path=" in str(error.value) and "there is no such file" in str(error.value)
+
+
+def test_relative_paths_become_absolute_and_changes_are_noticed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a.csv").write_text("x\n1\n")
+    hashed = add_content_hashes(node(path="a.csv", more=None))
+    assert hashed["path"] == str(tmp_path / "a.csv") and has_same_content(hashed)
+    Path("a.csv").write_text("x\n2\n")
+    content_hash.cache_clear()
+    assert not has_same_content(hashed)
+
+
+def test_media_beside_a_table_are_hashed(tmp_path):
+    folder = folder_with(tmp_path, "data", **{"t.csv": "a,b", "images/a.png": "1"})
+    settings = {"card": {"files": ["path", "images", "val_path"]}, "images": None, "val_path": None}
+    before = add_content_hashes(node(path=str(folder / "t.csv"), **settings))
+    assert before["images"] is None and has_same_content(before)
+    assert set(before["card"]["content"]) == {"path", "images"}
+    (folder / "images" / "a.png").write_text("2")
+    content_hash.cache_clear()
+    assert not has_same_content(before)
+    assert result_settings(
+        add_content_hashes(node(path=str(folder / "t.csv"), **settings))
+    ) != result_settings(before)
+
+
+def test_files_behind_a_link_change_the_hash(tmp_path):
+    folder, linked = folder_with(tmp_path, "data", a="1"), folder_with(tmp_path, "far", b="1")
+    os.symlink(linked, folder / "linked")
+    before = content_hash(str(folder))
+    (linked / "b").write_text("2")
+    content_hash.cache_clear()
+    assert content_hash(str(folder)) != before
+
+
+def test_a_store_beside_the_data_does_not_change_the_hash(tmp_path):
+    folder = folder_with(tmp_path, "data", **{"a.csv": "1"})
+    before = content_hash(str(folder))
+    for name in ("results/records/00/r.json", "results/claims/c.lock", "results/logs/l.log"):
+        folder_with(tmp_path, "data", **{name: "x"})
+    content_hash.cache_clear()
+    assert content_hash(str(folder)) == before

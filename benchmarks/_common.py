@@ -1,4 +1,4 @@
-"""What the benchmark scripts share: readings with n, median and spread, and one JSON file each."""
+"""Code that the benchmark scripts share: measurements, their JSON files, and running commands."""
 
 from __future__ import annotations
 
@@ -24,48 +24,33 @@ QUINTAIN = [sys.executable, "-m", "quintain"]
 
 @dataclass
 class Reading:
-    """Values of one quantity; `judged` says which number is held against the target.
+    """The measurements of one quantity, and its target."""
 
-    Attributes:
-        what: the quantity, in words.
-        unit: of the values.
-        values: every reading, in the order taken.
-        at_most, at_least: the target; None where there is none.
-        judged: the median, or the worst value where every single one has to meet the target.
-        note: what else a reader needs.
-    """
-
-    what: str
+    what: str  # description of the quantity
     unit: str
-    values: list[float]
-    at_most: float | None = None
+    values: list[float]  # in the order of measurement
+    at_most: float | None = None  # the target, if there is one
     at_least: float | None = None
-    judged: Literal["median", "worst"] = "median"
+    judged: Literal["median", "worst"] = "median"  # the value that must meet the target
     note: str = ""
     summary: dict[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
         low, high = min(self.values), max(self.values)
-        middle = statistics.median(self.values)
+        median = statistics.median(self.values)
         worst = low if self.at_least is not None else high
-        value = worst if self.judged == "worst" else middle
-        limits = (self.at_most, self.at_least)
-        met = None if limits == (None, None) else _within(value, *limits)
-        self.summary = {
-            "n": len(self.values),
-            "median": middle,
-            "low": low,
-            "high": high,
-            "met": met,
-        }
+        value = worst if self.judged == "worst" else median
+        met = None
+        if self.at_most is not None or self.at_least is not None:
+            met = (self.at_most is None or value <= self.at_most) and (
+                self.at_least is None or value >= self.at_least
+            )
+        self.summary = {"n": len(self.values), "median": median, "low": low, "high": high,
+                        "met": met}  # fmt: skip
 
 
-def _within(value: float, at_most: float | None, at_least: float | None) -> bool:
-    return (at_most is None or value <= at_most) and (at_least is None or value >= at_least)
-
-
-def arguments(doc: str | None, **defaults: Any) -> argparse.Namespace:
-    """Command-line arguments of a script: one option a default, and `--out`."""
+def parse_arguments(doc: str | None, **defaults: Any) -> argparse.Namespace:
+    """Parse the command line of a script: one option for each default, and `--out`."""
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -76,35 +61,35 @@ def arguments(doc: str | None, **defaults: Any) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def publish(name: str, readings: Sequence[Reading], out: Path) -> None:
-    """Print the readings and write `<out>/<name>.json`."""
-    from quintain.run.machine import machine, versions
+def write_results(name: str, readings: Sequence[Reading], out: Path) -> None:
+    """Print the readings, and write them with the machine and versions to `<out>/<name>.json`."""
+    from quintain.run.measure.machine import describe_machine, read_package_versions
 
-    facts = {k: v for k, v in machine().items() if k not in ("host", "threads")}
+    machine = {k: v for k, v in describe_machine().items() if k not in ("host", "threads")}
     result = {
         "name": name,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit(),
+        "commit": current_commit(),
         "load": os.getloadavg()[0],
-        "machine": facts,
-        "versions": versions(),
+        "machine": machine,
+        "versions": read_package_versions(),
         "readings": [asdict(reading) for reading in readings],
     }
     out.mkdir(parents=True, exist_ok=True)
     (out / f"{name}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     for reading in readings:
-        print("  ".join(cells(asdict(reading))))
+        print("  ".join(table_row(asdict(reading))))
 
 
-def cells(reading: dict[str, Any]) -> list[str]:
-    """A reading as the cells of a table: what, median, range, n, target, met, note."""
+def table_row(reading: dict[str, Any]) -> list[str]:
+    """Return a reading as the cells of a table row: the `COLUMNS` of run_all.py."""
     summary, unit = reading["summary"], reading["unit"]
     at_most, at_least = reading["at_most"], reading["at_least"]
     target = "–" if at_most is None else f"≤ {at_most:g} {unit}"
     if at_least is not None:
         target = f"≥ {at_least:g} {unit}"
     if target != "–" and reading["judged"] == "worst" and summary["n"] > 1:
-        target = f"{target.strip()} each"
+        target = f"{target.strip()} each"  # strip: a unit may be empty
     return [
         reading["what"],
         f"{summary['median']:.4g} {unit}".strip(),
@@ -116,8 +101,8 @@ def cells(reading: dict[str, Any]) -> list[str]:
     ]
 
 
-def commit() -> str:
-    """Short hash of the commit, with a + where the tree has changes."""
+def current_commit() -> str:
+    """Return the short hash of the commit, and a + if tracked files have changed since."""
     try:
         head = _git("rev-parse", "--short", "HEAD")
         return head + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
@@ -125,34 +110,34 @@ def commit() -> str:
         return "unknown"
 
 
-def _git(*words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 
-def timed(words: Sequence[str], **environment: str) -> float:
-    """Seconds that a command takes from start to exit; its output is shown where it fails."""
+def time_command(command: Sequence[str], **environment: str) -> float:
+    """Return the seconds from start to exit of a command; exit with its output if it fails."""
     began = time.perf_counter()
     done = subprocess.run(
-        words, capture_output=True, text=True, env=os.environ | environment, cwd=ROOT
+        command, capture_output=True, text=True, env=os.environ | environment, cwd=ROOT
     )
     seconds = time.perf_counter() - began
     if done.returncode:
-        sys.exit(f"{' '.join(words)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        sys.exit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return seconds
 
 
-def quintain_json(*words: str) -> Any:
-    """What a quintain command prints with `--format json`."""
+def read_json(*arguments: str) -> Any:
+    """Return the JSON values that a quintain command prints with `--format json`."""
     done = subprocess.run(
-        [*QUINTAIN, *words, "--format", "json"], capture_output=True, text=True, check=True
+        [*QUINTAIN, *arguments, "--format", "json"], capture_output=True, text=True, check=True
     )
     return json.loads(done.stdout)
 
 
 @contextmanager
-def scratch(keep: str | None = None) -> Iterator[Path]:
-    """A store that is removed afterwards, or the folder to keep."""
+def temporary_store(keep: str | None = None) -> Iterator[Path]:
+    """Yield the folder `keep`, or a temporary folder, for a store."""
     if keep is not None:
         yield Path(keep)
         return
@@ -160,11 +145,11 @@ def scratch(keep: str | None = None) -> Iterator[Path]:
         yield Path(folder) / "store"
 
 
-def default_cells(*settings: str) -> list[Any]:
-    """The cells of the quick suite with other settings, preflighted, their widths solved."""
-    from quintain.compose.plan import make_plan
-    from quintain.compose.preflight import preflight
+def plan_quick_suite(*settings: str) -> list[Any]:
+    """Return the cells of the quick suite with these settings, ready to run."""
+    from quintain.launch.planning import LaunchServices
+    from quintain.plan.plan import make_plan
 
-    words = ["suite=quick", "hardware=cpu", *settings]
-    plan = make_plan(words, lambda store, keys: {}, preflight, references=False)
+    overrides = ["suite=quick", "hardware=cpu", *settings]
+    plan = make_plan(overrides, LaunchServices(), baselines=False, force=True)
     return plan.to_run()

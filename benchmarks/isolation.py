@@ -1,7 +1,7 @@
-"""What a process of its own costs a cell: wall time in the pool minus the same run in-process.
+"""Overhead of one process per cell: time in a worker process minus time in this process.
 
-Both ways train the same cell from the start, in turns, on one thread; the in-process one is warm.
-The pool's time spans claim, fork, training, record and the end of the process.
+Both train the same cell alternately, on one thread, after all imports. The time in a worker process
+includes claim, fork, training, record and the exit of the process.
 """
 
 from __future__ import annotations
@@ -12,30 +12,29 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _common import Reading, arguments, default_cells, publish
+from _common import Reading, parse_arguments, plan_quick_suite, write_results
 
-LIMIT = 0.5  # seconds a cell
+LIMIT = 0.5  # seconds per cell
 CELLS = "digits/mlp sunspots/lstm spoken_words/cnn pydoc/gru moving_digits/transformer"
 
 
 def main() -> None:
-    asked = arguments(__doc__, n=10, cells=CELLS, steps=20)
+    options = parse_arguments(__doc__, n=10, cells=CELLS, steps=20)
     torch.set_num_threads(1)
-    wanted = asked.cells.split()
-    found = {
+    cells = {
         f"{cell.names['dataset']}/{cell.names['model']}": cell
-        for cell in default_cells(f"budget.steps={asked.steps}")
+        for cell in plan_quick_suite(f"budget.steps={options.steps}")
     }
     readings = []
-    for name in wanted:
-        in_pool(found[name]), in_process(found[name])  # warm both
-        extra = [in_pool(found[name]) - in_process(found[name]) for _ in range(asked.n)]
+    for name in options.cells.split():
+        in_pool(cells[name]), in_process(cells[name])  # fills caches
+        extra = [in_pool(cells[name]) - in_process(cells[name]) for _ in range(options.n)]
         readings.append(Reading(f"isolation of {name}", "s", extra, LIMIT))
-    publish("isolation", readings, asked.out)
+    write_results("isolation", readings, options.out)
 
 
 def in_pool(cell: Any) -> float:
-    """Seconds of one cell in a pool with one worker, from claim to exit."""
+    """Return the seconds of one cell in a pool with one worker, from claim to exit."""
     from quintain.launch.local import LocalPool
     from quintain.records.store import Store
 
@@ -49,11 +48,11 @@ def in_pool(cell: Any) -> float:
 
 
 def in_process(cell: Any) -> float:
-    """Seconds of the same run, here."""
-    from quintain.run.execute import execute
+    """Return the seconds of the same run in this process."""
+    from quintain.run.session import run_cell
 
     began = time.perf_counter()
-    execute(cell)
+    run_cell(cell)
     return time.perf_counter() - began
 
 

@@ -1,12 +1,9 @@
-"""Planning ten thousand cells, and asking how far they are.
+"""Time and memory to plan ten thousand cells, and to show their status.
 
-    python benchmarks/planning.py
-
-Nine datasets × eight architectures × ten learning rates × seeds, with the reference rows, planned
-into an empty store as `quintain sweep --dry-run` does it: composing, preflight, the plan's file.
-Then the store gets a record under every second key, copies of one real record, and `quintain
-status` and the plan again are timed. Memory is the peak of the planning process, for 100, 1,000 and
-10,000 cells of the same 90 groups.
+`quintain sweep --dry-run` plans nine datasets × eight architectures × ten learning rates × seeds,
+and the baselines, for an empty store: it composes and checks the cells and writes the plan. Then
+every second cell gets a record, a copy of a real one, and `quintain status` and a second plan are
+timed. Memory is the peak of the planning process, for 90, 990 and 10,080 cells of 90 groups.
 """
 
 from __future__ import annotations
@@ -27,47 +24,47 @@ DATASETS = "digits,shape_captions,moving_digits,driving,spoken_words,pydoc,stdli
 MODELS = "mlp,cnn,rnn,lstm,gru,transformer,cnn_lstm,cnn_transformer"
 RATES = "1e-4,2e-4,3e-4,5e-4,1e-3,2e-3,3e-3,5e-3,1e-2,2e-2"
 GRID = [f"dataset={DATASETS},number_words,sunspots", f"model={MODELS}", f"optimizer.lr={RATES}"]
-FEW = ["dataset=digits,sunspots,pydoc", "model=mlp,rnn,lstm", f"optimizer.lr={RATES}"]
+SMALL_GRID = ["dataset=digits,sunspots,pydoc", "model=mlp,rnn,lstm", f"optimizer.lr={RATES}"]
 COMMON = ["hardware=cpu", "wandb.mode=disabled", "launch.workers=2"]
 
 
 def main() -> None:
-    asked = _common.arguments(__doc__, repeats=3)
-    planned, planned_cpu, looked, again, peaks = [], [], [], [], {}
-    for _ in range(asked.repeats):
-        with _common.scratch() as store:
-            words = [*GRID, "seed=range(1,15)", *COMMON, f"store={store}"]
-            seconds, cpu, _ = dry_run(words)
-            planned.append(seconds)
-            planned_cpu.append(cpu)
-            fill(store)
+    options = _common.parse_arguments(__doc__, repeats=3)
+    plan_seconds, plan_cpu, status_seconds, second_plan, peaks = [], [], [], [], {}
+    for _ in range(options.repeats):
+        with _common.temporary_store() as store:
+            overrides = [*GRID, "seed=range(1,15)", *COMMON, f"store={store}"]
+            seconds, cpu, _ = dry_run(overrides)
+            plan_seconds.append(seconds)
+            plan_cpu.append(cpu)
+            write_records(store)
             began = time.perf_counter()
-            ask(store)
-            looked.append(time.perf_counter() - began)
-            again.append(dry_run(words)[0])
+            check_status(store)
+            status_seconds.append(time.perf_counter() - began)
+            second_plan.append(dry_run(overrides)[0])
     for seeds in (1, 11, 112):
-        with _common.scratch() as store:
-            words = [*FEW, f"seed=range(1,{seeds + 1})", *COMMON, f"store={store}"]
-            peaks[90 * seeds] = dry_run([*words, "--no-references"])[2]
-    more = max(peaks.values()) - min(peaks.values())
+        with _common.temporary_store() as store:
+            overrides = [*SMALL_GRID, f"seed=range(1,{seeds + 1})", *COMMON, f"store={store}"]
+            peaks[90 * seeds] = dry_run([*overrides, "--no-baselines"])[2]
+    growth = max(peaks.values()) - min(peaks.values())
     readings = [
-        Reading("plan of 10,099 cells, 739 groups", "s", planned, at_most=20),
-        Reading("the same: CPU of all its processes", "s", planned_cpu),
-        Reading("status of them, half of them done", "s", looked, at_most=1),
-        Reading("the plan again, half of it in the store", "s", again, at_most=20),
+        Reading("plan of 10,099 cells, 739 groups", "s", plan_seconds, at_most=20),
+        Reading("the same: CPU of all its processes", "s", plan_cpu),
+        Reading("status of these cells, half of them with records", "s", status_seconds, at_most=1),
+        Reading("the plan again, half of the cells in the store", "s", second_plan, at_most=20),
     ]
     readings += [
         Reading(f"peak memory of planning {cells:,} cells of 90 groups", "MiB", [peak])
         for cells, peak in peaks.items()
     ]
     note = "keys and actions; configurations are shared"
-    readings.append(Reading("growth from 90 to 10,080 cells", "MiB", [more], note=note))
-    _common.publish("planning", readings, asked.out)
+    readings.append(Reading("growth from 90 to 10,080 cells", "MiB", [growth], note=note))
+    _common.write_results("planning", readings, options.out)
 
 
-def dry_run(words: list[str]) -> tuple[float, float, float]:
-    """Seconds, CPU seconds of the process and its children, and MiB of the process at its peak."""
-    command = [*_common.QUINTAIN, "sweep", *words, "--dry-run"]
+def dry_run(overrides: list[str]) -> tuple[float, float, float]:
+    """Return seconds, CPU seconds with all children, and the peak memory of the process in MiB."""
+    command = [*_common.QUINTAIN, "sweep", *overrides, "--dry-run"]
     began, before = time.perf_counter(), os.times()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         _, status, usage = os.wait4(process.pid, 0)
@@ -79,24 +76,24 @@ def dry_run(words: list[str]) -> tuple[float, float, float]:
     return time.perf_counter() - began, cpu, usage.ru_maxrss / 1024
 
 
-def fill(store: Path) -> None:
-    """A record under every second key of the plan: copies of a real one."""
-    with _common.scratch() as other:
-        words = ["dataset=digits", "model=mlp", "budget.steps=300", *COMMON, f"store={other}"]
-        subprocess.run([*_common.QUINTAIN, "run", *words], check=True, capture_output=True)
-        (record,) = Store(other).all()
+def write_records(store: Path) -> None:
+    """Write a record for every second key of the plan: copies of a real one."""
+    with _common.temporary_store() as source:
+        overrides = ["dataset=digits", "model=mlp", "budget.steps=300", *COMMON, f"store={source}"]
+        subprocess.run([*_common.QUINTAIN, "run", *overrides], check=True, capture_output=True)
+        (record,) = Store(source).all()
     (file,) = (store / "plans").glob("*.json")
     target = Store(store)
     for entry in json.loads(file.read_text())["cells"][::2]:
-        copy = record.model_copy(update={"key": entry["key"], "group": entry["group"]})
-        place = target.file(entry["key"])
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(copy.to_json())
+        copied = record.model_copy(update={"key": entry["key"], "group": entry["group"]})
+        path = target.file(entry["key"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(copied.to_json())
 
 
-def ask(store: Path) -> None:
-    found = _common.quintain_json("status", f"store={store}")
-    assert found["done"] > 5000 and found["waiting"] > 5000, found
+def check_status(store: Path) -> None:
+    status = _common.read_json("status", f"store={store}")
+    assert status["done"] > 5000 and status["waiting"] > 5000, status
 
 
 if __name__ == "__main__":

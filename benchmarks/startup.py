@@ -1,17 +1,17 @@
-"""How long the light commands take, from the shell, and that they import no torch."""
+"""Time of the commands that import no torch, from the shell, and a check that they do not."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-from _common import QUINTAIN, Reading, arguments, publish, timed
+from _common import QUINTAIN, Reading, parse_arguments, time_command, write_results
 
 LIMIT = 0.7  # seconds
 COMMANDS = (["--help"], ["list"])
-PROBE = """
+CHECK = """
 import contextlib, io, sys
-from quintain.cli import main
+from quintain.cli.main import main
 with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
     main(sys.argv[1:])
 sys.exit("torch was imported" if "torch" in sys.modules else 0)
@@ -19,14 +19,15 @@ sys.exit("torch was imported" if "torch" in sys.modules else 0)
 
 
 def main() -> None:
-    asked = arguments(__doc__, n=10)
+    options = parse_arguments(__doc__, n=10)
     readings = []
-    for words in COMMANDS:
-        subprocess.run([sys.executable, "-c", PROBE, *words], check=True)  # warms the disk cache
-        values = [timed([*QUINTAIN, *words]) for _ in range(asked.n)]
-        name = f"`quintain {' '.join(words)}`"
+    for arguments in COMMANDS:
+        # The check also fills the disk cache.
+        subprocess.run([sys.executable, "-c", CHECK, *arguments], check=True)
+        values = [time_command([*QUINTAIN, *arguments]) for _ in range(options.n)]
+        name = f"`quintain {' '.join(arguments)}`"
         readings.append(Reading(name, "s", values, at_most=LIMIT, note="imports no torch"))
-    publish("startup", readings, asked.out)
+    write_results("startup", readings, options.out)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""The golden runs on real data: each suite of `conf/suite/golden/` and what it has to reach.
+"""Reproduction of published numbers on real data, by the suites of `conf/suite/reproduction/`.
 
-Needs QUINTAIN_DATA (or a network for those that can be downloaded), and hours where all are asked.
-`--suites` names some; `--store` keeps their records and takes what it holds already. The score is
-the mean over seeds on the test split, and the note gives its spread, parameters and seconds.
+Needs QUINTAIN_DATA, or a network for the data that can be downloaded; all suites take hours.
+`--suites` selects some. `--store` is a folder for their records, which are used again. The score is
+the mean over seeds on the test split; the note has its standard deviation, the number of parameters
+and the seconds.
 """
 
 from __future__ import annotations
@@ -15,19 +16,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from _common import QUINTAIN, ROOT, Reading, arguments, publish, scratch
+from _common import QUINTAIN, ROOT, Reading, parse_arguments, temporary_store, write_results
 
-FOLDER = ROOT / "conf" / "suite" / "golden"
+FOLDER = ROOT / "conf" / "suite" / "reproduction"
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What the best (or a named) model has to reach; `of` are settings of its dataset."""
+    """What a model must reach on the test split, averaged over seeds."""
 
-    model: str = "best"
+    model: str = "best"  # a name, or the best model
     at_least: float | None = None
     at_most: float | None = None
-    of: tuple[tuple[str, Any], ...] = ()
+    dataset: tuple[tuple[str, Any], ...] = ()  # applies to datasets with these settings
     seconds: float | None = None  # of training, or to the target where the suite has one
 
 
@@ -37,32 +38,32 @@ GOALS: dict[str, tuple[Goal, ...]] = {
     "fsdd": (Goal("cnn", at_least=0.97), Goal("lstm", at_least=0.95)),
     "grid_speech": (Goal(at_most=0.04, seconds=60),),
     "grid_lips": (
-        Goal(at_least=0.96, of=(("word", "colour"),), seconds=40),
-        Goal(at_least=0.93, of=(("word", "digit"),), seconds=40),
+        Goal(at_least=0.96, dataset=(("word", "colour"),), seconds=40),
+        Goal(at_least=0.93, dataset=(("word", "digit"),), seconds=40),
     ),
     "tiny_shakespeare": (Goal("transformer", at_most=1.88),),
     "sst2": (Goal(at_least=0.80),),
     "multi30k": (Goal("transformer", at_least=30.0), Goal("lstm", at_least=24.0)),
-    "number_words": (Goal(at_least=0.95, of=(("test", "seen"),)),),
-    "ett": (Goal("linear", at_most=0.385, of=(("horizon", 96),)),),
-    "ett_best": (Goal(at_most=0.42, of=(("horizon", 96),)),),
+    "number_words": (Goal(at_least=0.95, dataset=(("test", "seen"),)),),
+    "ett": (Goal("linear", at_most=0.385, dataset=(("horizon", 96),)),),
+    "ett_best": (Goal(at_most=0.42, dataset=(("horizon", 96),)),),
 }
 
 
 def main() -> None:
-    found = ",".join(sorted(path.stem for path in FOLDER.glob("*.yaml")))
-    asked = arguments(__doc__, suites=found, store=None, name="golden")
+    suites = ",".join(sorted(path.stem for path in FOLDER.glob("*.yaml")))
+    options = parse_arguments(__doc__, suites=suites, store=None, name="reproduction")
     readings: list[Reading] = []
-    for suite in asked.suites.split(","):
-        with scratch(f"{asked.store}/{suite}" if asked.store else None) as store:
-            words = [*QUINTAIN, "sweep", f"suite=golden/{suite}", f"store={store}"]
-            subprocess.run([*words, "wandb.mode=disabled"], check=True, cwd=ROOT)
-            readings += _readings(suite, _groups(Path(store)))
-    publish(asked.name, readings, asked.out)
+    for suite in options.suites.split(","):
+        with temporary_store(f"{options.store}/{suite}" if options.store else None) as store:
+            command = [*QUINTAIN, "sweep", f"suite=reproduction/{suite}", f"store={store}"]
+            subprocess.run([*command, "wandb.mode=disabled"], check=True, cwd=ROOT)
+            readings += _make_readings(suite, _groups(Path(store)))
+    write_results(options.name, readings, options.out)
 
 
 def _groups(store: Path) -> list[list[dict[str, Any]]]:
-    """The finished records of each group, by dataset settings and model."""
+    """Return the finished records of each group, sorted by dataset settings and model."""
     groups = defaultdict(list)
     for file in sorted((store / "records").glob("*/*.json")):
         record = json.loads(file.read_text())
@@ -71,10 +72,10 @@ def _groups(store: Path) -> list[list[dict[str, Any]]]:
     return sorted(groups.values(), key=_label)
 
 
-def _readings(suite: str, groups: list[list[dict[str, Any]]]) -> list[Reading]:
+def _make_readings(suite: str, groups: list[list[dict[str, Any]]]) -> list[Reading]:
     readings = []
     for group in groups:
-        goal = _goal(suite, group, groups)
+        goal = _find_goal(suite, group, groups)
         values = [_test(record) for record in group]
         at_least, at_most = (goal.at_least, goal.at_most) if goal else (None, None)
         what = f"{suite}: {_label(group)}"
@@ -89,28 +90,28 @@ def _readings(suite: str, groups: list[list[dict[str, Any]]]) -> list[Reading]:
     return readings
 
 
-def _goal(suite: str, group: list[Any], groups: list[list[Any]]) -> Goal | None:
+def _find_goal(suite: str, group: list[Any], groups: list[list[Any]]) -> Goal | None:
     for goal in GOALS.get(suite, ()):
-        rivals = [g for g in groups if all(_setting(g[0], k) == v for k, v in goal.of)]
+        candidates = [g for g in groups if all(_setting(g[0], k) == v for k, v in goal.dataset)]
         if goal.model == "best":
-            rivals = sorted((g for g in rivals if not g[0]["reference"]), key=_standing)[:1]
+            candidates = sorted((g for g in candidates if not g[0]["baseline"]), key=_sort_key)[:1]
         else:
-            rivals = [g for g in rivals if g[0]["names"]["model"] == goal.model]
-        if group in rivals:
+            candidates = [g for g in candidates if g[0]["names"]["model"] == goal.model]
+        if group in candidates:
             return goal
     return None
 
 
-def _standing(group: list[dict[str, Any]]) -> float:
+def _sort_key(group: list[dict[str, Any]]) -> float:
     mean = statistics.mean(_test(record) for record in group)
     return -mean if _main(group[0])["direction"] == "max" else mean
 
 
 def _label(group: list[dict[str, Any]]) -> str:
-    """Model, and what tells its dataset from the others of the suite."""
+    """Return the model and the settings in which the datasets of a suite differ."""
     record = group[0]
-    told = ("word", "horizon", "test", "direction")
-    settings = [str(v) for k in told if (v := _setting(record, k)) is not None]
+    names = ("word", "horizon", "test", "direction")
+    settings = [str(v) for k in names if (v := _setting(record, k)) is not None]
     return " ".join([*settings, record["names"]["model"]])
 
 
@@ -120,8 +121,8 @@ def _setting(record: dict[str, Any], name: str) -> Any:
 
 def _main(record: dict[str, Any]) -> dict[str, Any]:
     quality = record["quality"]
-    found: dict[str, Any] = quality["scores"][quality["main"]]
-    return found
+    score: dict[str, Any] = quality["scores"][quality["main"]]
+    return score
 
 
 def _test(record: dict[str, Any]) -> float:
@@ -129,7 +130,7 @@ def _test(record: dict[str, Any]) -> float:
 
 
 def _seconds(record: dict[str, Any]) -> float:
-    """To the target, if the suite has one and it was reached, else of all training."""
+    """Return the seconds to the target if the suite has one, else those of the whole training."""
     target = record["quality"]["target"]
     if target is not None:
         return float(target["seconds"] if target["seconds"] is not None else "inf")

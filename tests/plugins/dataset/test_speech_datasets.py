@@ -198,7 +198,9 @@ def test_librispeech_reads_several_parts(
 
 
 def test_unknown_and_repeated_parts_are_reported_together() -> None:
-    with pytest.raises(ValueError, match=r"a part of .*; got 'clean'; dev-clean is used twice"):
+    with pytest.raises(
+        ValueError, match=r"expected one of .*; got 'clean'; dev-clean is used twice"
+    ):
         Librispeech(train="clean", test="dev-clean")
 
 

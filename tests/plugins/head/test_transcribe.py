@@ -268,7 +268,7 @@ def test_wrong_settings_are_reported_together() -> None:
             rank_by="bleu",  # type: ignore[arg-type]
             too_long="no",  # type: ignore[arg-type]
         )
-    with pytest.raises(ValueError, match="a model must keep"):
+    with pytest.raises(ValueError, match="a model must return"):
         Transcribe(Features(dim=3, grid=(22, 40)), SPEC)
 
 

@@ -168,3 +168,15 @@ def test_merging_a_record_removes_the_samples_of_the_replaced_one(tmp_path: Path
     late = make_record(finished="2026-01-03T00:00:00Z")
     assert store.merge_record(late.key, late.to_json().encode())
     assert not store.samples(late.key).exists()
+
+
+def test_a_working_store_keeps_a_fetched_record_that_counts_more(tmp_path: Path) -> None:
+    """The record of this machine still goes to the remote, so that all machines agree."""
+    store = Store(tmp_path / "store")
+    (store.path / "outbox").mkdir(parents=True)
+    later = make_record(finished="2026-11-01T11:00:00Z")
+    earlier = make_record(finished="2026-11-01T10:00:00Z")
+    assert store.merge_record(later.key, later.to_json().encode(), push=False)
+    assert not store.write(earlier)
+    assert store.all() == [later]
+    assert len(list((store.path / "outbox").glob("*.json"))) == 1

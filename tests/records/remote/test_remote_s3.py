@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import os
 import subprocess
 import sys
@@ -21,6 +23,7 @@ from moto.server import ThreadedMotoServer
 
 from quintain.errors import RemoteError
 from quintain.records.remote import outbox
+from quintain.records.remote.object_storage import open_filesystem
 from quintain.records.remote.remote import Remote, working_folder
 from quintain.records.store import Store
 
@@ -182,3 +185,21 @@ def test_sweep_continues_while_the_server_is_stopped(server, tmp_path) -> None:
     assert unpushed >= 1 and outbox.list_files(store.path) == []
     assert len(list_keys("sweep/records/")) == 10 and len(list_keys("sweep/plans/")) == 1
     assert SECRET not in out + error and "Traceback" not in error
+
+
+def test_connection_errors_of_background_tasks_are_not_printed(caplog) -> None:
+    """aiohttp writes a request's body in a task that nobody awaits if the server goes away."""
+    loop = open_filesystem("s3").loop
+
+    async def fail(error: Exception) -> None:
+        raise error
+
+    async def forget_tasks() -> None:
+        for error in (ConnectionResetError("server went away"), ValueError("a fault of ours")):
+            await asyncio.wait([asyncio.ensure_future(fail(error))])
+        gc.collect()
+
+    asyncio.run_coroutine_threadsafe(forget_tasks(), loop).result(timeout=30)
+    messages = [record.getMessage() for record in caplog.records if record.name == "asyncio"]
+    errors = [str(record.exc_info[1]) for record in caplog.records if record.name == "asyncio"]
+    assert errors == ["a fault of ours"], messages

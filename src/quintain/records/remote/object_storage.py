@@ -112,7 +112,7 @@ def open_filesystem(protocol: str) -> Any:
     if protocol in ("s3", "s3a"):
         options |= {"config_kwargs": TIMEOUTS, "use_listings_cache": False}
     try:
-        return fsspec.filesystem(protocol, **options)
+        fs = fsspec.filesystem(protocol, **options)
     except ImportError as error:
         implementation = known_implementations.get(protocol, {}).get("class", protocol)
         package = "s3fs" if protocol in _EXTRAS else implementation.split(".")[0]
@@ -120,3 +120,16 @@ def open_filesystem(protocol: str) -> Any:
         raise StoreError(f"{protocol}:// needs {package}: {install} ({error})") from error
     except ValueError as error:
         raise StoreError(f"{protocol}:// is unknown; known are s3, gs, abfs and sftp") from error
+    if fs.async_impl:
+        fs.loop.set_exception_handler(ignore_connection_errors)
+    return fs
+
+
+def ignore_connection_errors(loop: Any, context: dict[str, Any]) -> None:
+    """Keep asyncio from printing a traceback when a server goes away during a request.
+
+    aiohttp writes the body of a request in a task of its own. If the connection ends, the request
+    itself raises, which becomes a `RemoteError`; the error of the task tells nothing more.
+    """
+    if not isinstance(context.get("exception"), ConnectionError):
+        loop.default_exception_handler(context)

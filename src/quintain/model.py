@@ -34,7 +34,7 @@ class Model(nn.Module):
         return self.head(*self._encode(batch), batch)
 
     def predict(self, batch: Batch) -> torch.Tensor:
-        """Return the predictions that the metrics compare; for most heads that of `forward`."""
+        """Return the predictions that the metrics compare; for most heads the output of `forward`."""
         return self.head.predict(*self._encode(batch), batch)
 
     def _encode(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:

@@ -84,6 +84,11 @@ def test_a_models_card_adds_its_own_settings(tmp_path, monkeypatch):
     monkeypatch.setenv("QUINTAIN_PLUGINS", str(tmp_path))
     untuned, wide = tuning_plan("model=mlp,wide").studies
     assert set(wide.plain_space()) - set(untuned.plain_space()) == {"model.expand"}
+    override = "+tune.space.model.expand={low:1.5,high:2.0}"
+    (narrow,) = tuning_plan("model=wide", override).studies
+    assert narrow.plain_space()["model.expand"]["high"] == 2.0
+    (without,) = tuning_plan("model=wide", "+tune.space.model.expand=null").studies
+    assert without.plain_space() == untuned.plain_space()
 
 
 def test_all_problems_are_reported_at_once():

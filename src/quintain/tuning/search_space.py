@@ -59,7 +59,8 @@ class Dimension:
 def read_interval_overrides(overrides: Sequence[Override]) -> dict[str, dict[str, Any]]:
     """Return setting → range for overrides such as `model.dropout='interval(0,0.3)'`.
 
-    `a.b=1,2` sweeps a grid; `a.b=choice(1,2)` is searched, unless `a.b` is a config group.
+    `a.b=choice(1,2)` is searched; `a.b=1,2` is swept as a grid. A config group, which has no dot in
+    its name, is always swept: `model=choice(lstm,gru)` is the same as `model=lstm,gru`.
     """
     ranges: dict[str, dict[str, Any]] = {}
     for override in overrides:
@@ -85,10 +86,11 @@ def read_space(
     space = config["tune"]["space"] or {}
     if not isinstance(space, Mapping):
         raise UsageError(f"tune.space must be a table of settings, got {space!r}")
-    ranges = dict(_find_ranges("", space))
+    ranges = {}
     for part in PARTS:
         card_space = (config[part].get("card") or {}).get("tune")
         ranges |= dict(_find_ranges(f"{part}.", card_space or {}))
+    ranges |= dict(_find_ranges("", space))
     ranges |= override_ranges
     ranges = {name: node for name, node in ranges.items() if node is not None}
     problems = [text for name, node in ranges.items() for text in _check(name, node, config)]

@@ -18,21 +18,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from quintain.data.files.download import (
-    RemoteFile,
-    download_part,
-    fetch,
-    hash_file,
-    lock_for_writing,
-)
+from quintain.data.files.download import RemoteFile, download_part, fetch, lock_for_writing
+from quintain.data.files.file_hashes import hash_file
 from quintain.errors import DataError
 
 
 def fetch_tar_folder(folder: Path, remote: RemoteFile, inner: str) -> Path:
     """If `folder` does not exist, download `remote` and unpack its folder `inner` there.
 
-    An archive of the same name that is already next to `folder` is used and kept; a downloaded one
-    is removed after unpacking. An existing folder is not verified. If several processes call this
+    An archive next to `folder` that is named as in the URL is used and kept; a downloaded one is
+    removed after unpacking. An existing folder is not verified. If several processes call this
     at once, one works and the others wait.
 
     Raises:
@@ -57,7 +52,9 @@ def fetch_tar_folder(folder: Path, remote: RemoteFile, inner: str) -> Path:
     return folder
 
 
-def fetch_zip_folder(folder: Path, inner: str, url: str, tree: str, suffix: str = "") -> Path:
+def fetch_zip_folder(
+    folder: Path, inner: str, url: str, expected_tree_hash: str, suffix: str = ""
+) -> Path:
     """If `folder` does not exist, unpack the folder `inner` of the zip file at `url` there.
 
     The files with `suffix` are verified by their `tree_hash`, because a server that packs an
@@ -72,9 +69,11 @@ def fetch_zip_folder(folder: Path, inner: str, url: str, tree: str, suffix: str 
                 part.mkdir()
                 download_part(url, part / "archive.zip", folder)
                 unpack_zip(part / "archive.zip", part / "content")
-                _compare_tree_hash(part / "content" / inner, tree, suffix)
+                if not (part / "content" / inner).is_dir():
+                    raise DataError(f"{url} has no folder {inner}: it is not the expected archive")
+                _compare_tree_hash(part / "content" / inner, expected_tree_hash, suffix)
                 os.replace(part / "content" / inner, folder)
-    _compare_tree_hash(folder, tree, suffix)
+    _compare_tree_hash(folder, expected_tree_hash, suffix)
     return folder
 
 
@@ -135,7 +134,15 @@ def unpack_zip(archive: Path, folder: Path) -> None:
                         "nothing was unpacked: get the archive from its official source"
                     )
             entries.extractall(folder)
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
+    except (
+        zipfile.BadZipFile,
+        EOFError,
+        OSError,
+        zlib.error,
+        lzma.LZMAError,
+        NotImplementedError,  # an unknown compression
+        RuntimeError,  # encrypted
+    ) as error:
         raise DataError(
             f"{archive.name} is not a complete zip file ({error}): try again"
         ) from error
@@ -190,7 +197,7 @@ def _is_inside(path: Path, folder: Path) -> bool:
 
 @contextmanager
 def _temporary_folder(folder: Path) -> Iterator[Path]:
-    """Yield the path of a new folder on the same disk as `folder`, which is removed afterwards."""
+    """Yield a free path next to `folder`; the folder that the caller creates there is removed."""
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)  # of a killed process
     try:
@@ -199,16 +206,16 @@ def _temporary_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _compare_tree_hash(folder: Path, tree: str, suffix: str) -> None:
+def _compare_tree_hash(folder: Path, expected: str, suffix: str) -> None:
     count = len(list(folder.glob(f"*{suffix}"))) if folder.is_dir() else 0
     if count == 0:
         raise DataError(
             f"{folder} has no {suffix or 'file'}: remove the folder, and it is downloaded again"
         )
     actual = tree_hash(folder, suffix)
-    if actual != tree:
+    if actual != expected:
         raise DataError(
             f"the {count:,} {suffix or 'files'} of {folder} have the tree hash {actual}, expected "
-            f"{tree}; some are missing, damaged or of another version: remove the folder, and it "
+            f"{expected}; some are missing, damaged or of another version: remove the folder, and it "
             "is downloaded again"
         )

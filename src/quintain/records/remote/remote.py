@@ -1,7 +1,8 @@
 """A store at a URL, and its working store: the local folder that commands read and write.
 
 Finished records are pushed to the URL, those of other machines are fetched. No object at the remote
-is ever replaced or deleted, because its name contains the hash of its content:
+is ever deleted or gets other content, because its name contains the hash of its content; only the
+file with the version has no hash:
 
 quintain-store.json                                  version of this layout
 records/<key[:2]>/<key>.<hash>.json                  one version of a cell's record
@@ -118,7 +119,9 @@ class Remote:
                 file.unlink(missing_ok=True)
                 continue
             self.storage.write(self._read_attachments(key, version, text))
-            self.storage.write({f"records/{key[:2]}/{file.name}": text})  # last
+            self.storage.write(
+                {f"records/{key[:2]}/{file.name}": text}
+            )  # last, so that it has its samples
             self._add_known([file.name])
             file.unlink(missing_ok=True)
             pushed += 1
@@ -142,9 +145,10 @@ class Remote:
             return folder
         sizes = self._list_sizes(f"samples/{key}.{content_hash(record.read_bytes())}")
         paths = [path for path in sizes if _SAMPLE.fullmatch(_name(path))]
-        contents = self.storage.read(next(_make_batches(paths, sizes), []))
-        if contents:
-            files = {_name(path): content for path, content in contents.items()}
+        files: dict[str, bytes] = {}
+        for batch in _make_batches(paths, sizes):
+            files |= {_name(path): content for path, content in self.storage.read(batch).items()}
+        if files:
             with translate_os_errors(self.store.path):
                 filesystem.write_folder(folder, files)
         return folder
@@ -155,9 +159,11 @@ class Remote:
         return match is not None and (name not in known or not self.store.file(match[1]).exists())
 
     def _is_complete(self, name: str, text: bytes | None) -> bool:
-        """Return whether the content has the hash in the name; otherwise it is fetched again."""
+        """Return whether the content has the hash in the name; else the next fetch tries again."""
         if text is None or content_hash(text) != name.split(".")[1]:
-            self.store.add_problem(f"{self.url}: {name} could not be read completely; ignored")
+            self.store.add_problem(
+                f"{self.url}: {name} could not be read completely; the next fetch tries again"
+            )
             return False
         return True
 

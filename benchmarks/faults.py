@@ -80,8 +80,9 @@ class Sweep:
         return [process for process in psutil.process_iter() if self._is_marked(process)]
 
     def runs(self) -> list[psutil.Process]:
-        """Return the processes that run a cell; unlike preflight, each leads a session."""
-        children = psutil.Process(self.process.pid).children(recursive=True)
+        """Return the processes that run a cell: forked by a fork server, each leads a session."""
+        servers = psutil.Process(self.process.pid).children()
+        children = [process for server in servers for process in server.children(recursive=True)]
         return [process for process in children if _leads_session(process.pid)]
 
     def end(self) -> int:

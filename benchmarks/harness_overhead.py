@@ -27,7 +27,8 @@ from quintain.run.budget import Budget
 from quintain.run.train.loaders import BatchOrder, TrainLoader
 from quintain.run.train.module import TrainingModule
 from quintain.run.train.optimizer import OptimizerConfig
-from quintain.run.training import choose_chunk, make_trainer
+from quintain.run.train.trainer import make_trainer
+from quintain.run.training import choose_chunk
 
 LONG_STEP = 5.0  # ms; cells with longer steps must meet LIMIT_LONG
 LIMIT_LONG, LIMIT_FASTEST = 0.03, 0.25

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import doctest
+import inspect
+import pydoc
 import subprocess
 import sys
 import textwrap
@@ -54,7 +56,7 @@ def test_wrong_settings_raise_all_problems_at_once(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as error:
         quintain.run("digitz", "mlp", budget={"stepz": 5}, store=tmp_path)
     assert "did you mean digits?" in str(error.value) and "did you mean steps?" in str(error.value)
-    with pytest.raises(UsageError, match="these settings make 2 cells; expected 1"):
+    with pytest.raises(UsageError, match=r"make 2 cells; expected 1: use quintain\.sweep"):
         quintain.run("digits", "mlp", seed=[1, 2], store=tmp_path)
     with pytest.raises(UsageError, match="seed: expected at least one value"):
         quintain.sweep("digits", "mlp", seed=[], store=tmp_path)
@@ -64,10 +66,16 @@ def test_wrong_settings_raise_all_problems_at_once(tmp_path: Path) -> None:
         quintain.leaderboard("s3://bucket/results")
     with pytest.raises(UsageError, match="two different sides"):
         quintain.compare("mlp", "mlp", tmp_path)
-    with pytest.raises(UsageError, match="there is no store"):
+    with pytest.raises(StoreError, match="there is no store"):
         quintain.leaderboard(tmp_path / "none")
     with pytest.raises(StoreError, match="there is no store"):
         quintain.load(tmp_path / "none")
+
+
+def test_help_of_run_is_that_of_the_function() -> None:
+    text = pydoc.render_doc(quintain.run, renderer=pydoc.plaintext)
+    assert "Run one cell, unless its result is in the store, and return its record." in text
+    assert [*inspect.signature(quintain.run).parameters][:3] == ["dataset", "model", "store"]
 
 
 def test_a_failed_run_returns_its_record(tmp_path: Path) -> None:

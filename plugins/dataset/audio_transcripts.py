@@ -7,13 +7,8 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from quintain.contracts import DataSpec, Side, Split
-from quintain.data.audio.audio_files import (
-    AUDIO_FILES,
-    OtherFormats,
-    infer_audio_format,
-    read_recording,
-    resampled_length,
-)
+from quintain.data.audio.audio_files import AUDIO_FILES
+from quintain.data.audio.audio_format import AudioFormat, OtherFormats, infer_audio_format
 from quintain.data.files.problems import Problems
 from quintain.data.on_disk import Item, OnDisk
 from quintain.data.text.tokenizers import SymbolCodec, SymbolUnit
@@ -38,7 +33,7 @@ class AudioTranscripts(OnDisk):
         lower: convert transcripts to lower case.
         vocabulary: maximum number of symbols including the unknown one.
         seconds: longer recordings are left out, because their transcripts cannot be cut.
-        group, shares, bad_share: see `TableSettings`.
+        group, shares, bad_share, encoding: see `TableSettings`.
 
     Raises:
         DataError: one message with all problems of the table and the recordings.
@@ -56,35 +51,37 @@ class AudioTranscripts(OnDisk):
         sample_rate: int | None = None,
         others: OtherFormats = "convert",
         seconds: float = 20.0,
+        range: float | None = None,
         group: str | None = None,
         shares: Sequence[float] = SHARES,
         bad_share: float = 0.01,
+        encoding: str | None = None,
         memory: float = 1024,
         workers: int = 2,
     ) -> None:
         problems = Problems()
         settings = TableSettings(
-            files=audio, file=file, text=text, group=group, shares=shares, bad_share=bad_share
-        )
+            files=audio, file=file, text=text, group=group, shares=shares, bad_share=bad_share,
+            encoding=encoding,
+        )  # fmt: skip
         table = read_file_table(path, AUDIO_FILES, settings, problems, workers=workers)
         table, long_notes = _drop_long(table, seconds, problems)
-        rate, longest, audio_notes = infer_audio_format(
-            table.metadata, sample_rate, others, seconds, problems
+        audio_format = infer_audio_format(
+            table.metadata_by_path, sample_rate, others, seconds, range, problems
         )
         problems.raise_if_any()
         codec = SymbolCodec(table.texts("train"), symbols, lower=lower, size=vocabulary)
-        super().__init__(_make_spec(table, codec, rate, longest), memory=memory, workers=workers)
-        self._table, self._codec, self._rate, self._longest = table, codec, rate, longest
-        symbol_note = codec.note(table.texts("val", "test"))
-        self.notes = (*table.notes, *long_notes, *audio_notes, symbol_note)
+        super().__init__(_make_spec(table, codec, audio_format), memory=memory, workers=workers)
+        self._table, self._codec, self._format = table, codec, audio_format
+        self._metadata = table.metadata_by_path
+        symbol_notes = codec.notes(table.texts("train"), table.texts("val", "test"))
+        self.notes = (*table.notes, *long_notes, *audio_format.notes, *symbol_notes)
 
     def items(self) -> Mapping[Split, Sequence[Item]]:
-        return self._table.items(
-            self._codec, lambda metadata: resampled_length(metadata, self._rate, self._longest)
-        )
+        return self._table.items(self._codec, self._format.length)
 
     def read(self, item: Item) -> Tensor:
-        return read_recording(item.path, self._rate, self._longest)
+        return self._format.read(item.path, self._metadata[item.path])
 
     def decode(self, tokens: Sequence[int], side: Side) -> str:
         return self._codec.decode(tokens)
@@ -92,7 +89,7 @@ class AudioTranscripts(OnDisk):
 
 def _duration(metadata: Sequence[int]) -> float:
     """Return the seconds of a recording."""
-    rate, _, frames = metadata
+    rate, _, frames, *_ = metadata
     return frames / rate
 
 
@@ -107,13 +104,13 @@ def _drop_long(
     return short, (f"{count:,} recordings over {seconds:g} s left out",) if count else ()
 
 
-def _make_spec(table: FileTable, codec: SymbolCodec, rate: int, longest: int) -> DataSpec:
+def _make_spec(table: FileTable, codec: SymbolCodec, audio_format: AudioFormat) -> DataSpec:
     return DataSpec(
         name="audio_transcripts",
         modality="speech",
         task="transcribe",
-        shape=(longest,),
-        sample_rate=rate,
+        shape=(audio_format.longest,),
+        sample_rate=audio_format.rate,
         symbols=len(codec),
         target_length=codec.longest(row.text for row in table.rows),
         lexicon=codec.lexicon(table.texts("train")),

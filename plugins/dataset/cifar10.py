@@ -10,7 +10,8 @@ import torch
 from quintain.contracts import Batch, DataSpec, Split
 from quintain.data.base import InMemory
 from quintain.data.files.archives import fetch_tar_folder
-from quintain.data.files.download import RemoteFile, data_folder, hash_file
+from quintain.data.files.download import RemoteFile, data_folder
+from quintain.data.files.file_hashes import hash_file
 from quintain.data.image.mnist_format import split_validation
 from quintain.errors import DataError
 

@@ -5,40 +5,23 @@ Legend: N texts, T tokens, K targets.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from quintain.contracts import Batch, DataSpec, Side, Split
 from quintain.data.base import InMemory
-from quintain.data.files.problems import Problems, abbreviate
-from quintain.data.scaling import StandardScaler
-from quintain.data.tables.columns import (
-    Numbers,
-    read_labels,
-    read_numbers,
-    read_texts,
-    sort_class_names,
-    to_column_names,
-)
-from quintain.data.tables.table import Table, read_table
-from quintain.data.text.tokenizers import Tokenizer, TokenizerSettings, TokenUnit, token_note
+from quintain.data.tables.targets import Columns, TargetColumns, TargetEncoder
+from quintain.data.text.text_tables import TextColumns, TextRows, read_text_splits
+from quintain.data.text.tokenizers import Tokenizer, TokenizerSettings, TokenUnit, token_notes
 from quintain.data.text.vocabulary import pad_tokens
-from quintain.data.user_files.splits import (
-    SPLITS,
-    Indices,
-    complete_splits,
-    count_duplicates,
-    normalize_texts,
-)
-from quintain.errors import DataError
+from quintain.data.user_files.splits import SPLITS
 
 
 class TextCsv(InMemory):
-    """x int64 (T,) tokens, ragged; y the class of the label, or K numbers with head=regress.
+    """x int64 (T,) tokens, ragged; y the class of the label, K numbers with head=regress, or 0 or 1
+    for each of several labels with head=multilabel.
 
     The splits (70 / 10 / 20) are stratified by label; equal texts are in the same split, or with
     `group` all texts of one group. `val_path` and `test_path` are predefined splits. The vocabulary
@@ -47,10 +30,13 @@ class TextCsv(InMemory):
     Args:
         path: CSV, TSV, JSON lines (.jsonl) or Parquet; text may be gzipped (.gz).
         text: column of the texts.
-        label: column of the labels.
+        label: column of the labels; with head=multilabel a column of several labels in each row
+            (see `separator`), or the columns of 0 and 1, one for each label.
+        separator: text between two labels of a row, or its name: space, comma, semicolon, bar, tab.
         target: column or columns of numbers, with head=regress; instead of label.
         val_path, test_path: tables with the same columns.
         group: column of groups (author, document) that must not be divided between splits.
+        min_per_class: classes with fewer different texts (or groups) in train are left out.
         tokens: words, characters or subwords (which need sentencepiece).
         vocabulary: maximum number of tokens including the unknown one.
         min_count: words or characters that occur less often in train are unknown.
@@ -58,6 +44,7 @@ class TextCsv(InMemory):
         lower: convert texts to lower case.
         header: whether the first line has the column names; if not, they are 1, 2, …
         delimiter: delimiter of a CSV file; None: inferred.
+        encoding: of a text file, such as cp1252; None: UTF-8, or UTF-16 with a byte-order mark.
 
     Raises:
         DataError: one message with all problems of the files.
@@ -68,12 +55,14 @@ class TextCsv(InMemory):
         self,
         path: str,
         text: str | int,
-        label: str | int | None = None,
+        label: Columns = None,
         *,
-        target: str | int | list[str] | list[int] | None = None,
+        separator: str | None = None,
+        target: Columns = None,
         val_path: str | None = None,
         test_path: str | None = None,
         group: str | int | None = None,
+        min_per_class: int = 1,
         tokens: TokenUnit = "words",
         vocabulary: int = 20_000,
         min_count: int = 2,
@@ -81,26 +70,27 @@ class TextCsv(InMemory):
         lower: bool = False,
         header: bool = True,
         delimiter: str | None = None,
+        encoding: str | None = None,
     ) -> None:
-        targets = to_column_names(target) or []
+        problems = [] if max_length > 0 else [f"max_length must be 1 or more, got {max_length}"]
+        columns = TargetColumns.from_settings(label, separator, target, *problems)
         settings = TokenizerSettings(tokens, vocabulary, min_count, lower)
-        _check_settings(targets, label, max_length)
-        columns = _Columns(
-            str(text), _to_str(label), targets, _to_str(group), header, delimiter, lower
-        )
+        text_columns = TextColumns(
+            text=str(text), targets=columns, group=None if group is None else str(group),
+            header=header, delimiter=delimiter, encoding=encoding, lower=lower,
+            min_per_class=min_per_class,
+        )  # fmt: skip
         paths: dict[Split, str | None] = {"train": path, "val": val_path, "test": test_path}
-        self._rows, notes = _read_splits(paths, columns)
-        train = self._rows["train"]
-        self._tokenizer = settings.fit(train.texts)
-        self._encoded, longest, token_notes = _encode(
-            self._rows, self._tokenizer, tokens, max_length
-        )
-        super().__init__(_make_spec(self._tokenizer, longest, targets, train))
-        self._scaler = StandardScaler.fit(torch.from_numpy(train.values)) if targets else None
-        self.notes = (*notes, *token_notes)
-        if self.spec.classes:
-            classes = ", ".join(abbreviate(map(repr, self.spec.classes)))
-            self.notes += (f"classes: {classes} (inferred)",)
+        self._rows, notes = read_text_splits(paths, text_columns)
+        self._targets = TargetEncoder(columns, {k: rows.targets for k, rows in self._rows.items()})
+        self._tokenizer = settings.fit(self._rows["train"].texts)
+        encoded = _encode(self._rows, self._tokenizer, tokens, max_length)
+        self._encoded, longest, length_notes = encoded
+        super().__init__(DataSpec(
+            name="text_csv", modality="text", shape=(longest,), **self._targets.spec_fields(),
+            vocabulary=len(self._tokenizer), separator=self._tokenizer.separator, ragged=True,
+        ))  # fmt: skip
+        self.notes = (*notes, *length_notes, *self._targets.notes)
 
     def load(self) -> dict[Split, Batch]:
         return {split: self._make_batch(split) for split in SPLITS}
@@ -109,156 +99,25 @@ class TextCsv(InMemory):
         return self._tokenizer.decode(tokens)
 
     def inverse_transform(self, y: Tensor) -> Tensor:
-        return y if self._scaler is None else self._scaler.inverse_transform(y)
+        return self._targets.inverse_transform(y)
 
     def _make_batch(self, split: Split) -> Batch:
-        rows = self._rows[split]
         x, lengths = pad_tokens(self._encoded[split], self.spec.shape[0], np.int32)
-        if self._scaler is not None:
-            return Batch(x, self._scaler.transform(torch.from_numpy(rows.values)), lengths)
-        indices = {name: index for index, name in enumerate(self.spec.classes)}
-        return Batch(x, torch.tensor([indices[name] for name in rows.labels]), lengths)
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """The user's settings of columns and file format."""
-
-    text: str
-    label: str | None
-    targets: Sequence[str]
-    group: str | None
-    header: bool
-    delimiter: str | None
-    lower: bool
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Texts, labels ("" if there is no label column), numbers (N, K), and keys of the split."""
-
-    texts: list[str]
-    labels: list[str]
-    values: Numbers
-    keys: list[str]
-
-    def select(self, rows: Sequence[int] | Indices) -> _Rows:
-        indices = [int(k) for k in rows]
-        texts, labels, keys = (
-            [column[k] for k in indices] for column in (self.texts, self.labels, self.keys)
-        )
-        return _Rows(texts, labels, self.values[indices], keys)
-
-
-def _to_str(column: str | int | None) -> str | None:
-    """Return a column name as a string; Hydra parses a column 1 as a number."""
-    return None if column is None else str(column)
-
-
-def _check_settings(targets: list[str], label: str | int | None, max_length: int) -> None:
-    problems = []
-    if bool(targets) == (label is not None):
-        problems.append(
-            "give dataset.label=COLUMN to classify, or dataset.target=COLUMN (with head=regress)"
-            " for numbers"
-        )
-    if max_length < 1:
-        problems.append(f"max_length must be 1 or more, got {max_length}")
-    if problems:
-        raise ValueError("; ".join(problems))
-
-
-def _read_splits(
-    paths: Mapping[Split, str | None], columns: _Columns
-) -> tuple[dict[Split, _Rows], list[str]]:
-    """Read the rows of each split, and notes; a split without a path is taken from train."""
-    problems, notes = Problems(), list[str]()
-    tables: dict[Split, _Rows] = {}
-    for split, path in paths.items():
-        if path and (result := problems.catch(_read_rows, path, columns)):
-            tables[split] = result[0]
-            notes += result[1]
-    problems.raise_if_any()
-
-    def normalize(rows: _Rows) -> list[str]:
-        return normalize_texts(rows.texts, columns.lower)
-
-    train = tables["train"]
-    if duplicates := count_duplicates(normalize(train)):
-        notes.append(f"duplicate texts: {duplicates:,}; equal texts are in the same split")
-    method = f"by column {columns.group!r}" if columns.group else "by a hash of the text"
-    labels = train.labels if columns.label else None
-    splits, split_notes = complete_splits(tables, train.keys, labels, normalize, method)
-    for split in ("val", "test"):
-        if unknown := sorted(set(splits[split].labels) - set(splits["train"].labels)):
-            problems.add(
-                f"labels of {split} that train does not have: "
-                f"{', '.join(abbreviate(map(repr, unknown)))}; expected the labels of train"
-            )
-    problems.raise_if_any()
-    return splits, [*notes, *split_notes]
-
-
-def _read_rows(path: str, columns: _Columns) -> tuple[_Rows, list[str]]:
-    """Return the complete rows of a table, and notes on the others."""
-    table = read_table(path, delimiter=columns.delimiter, header=columns.header)
-    problems = Problems()
-    empty = [""] * len(table)
-    texts = problems.catch(read_texts, table, columns.text)
-    labels = problems.catch(read_labels, table, columns.label) if columns.label else empty
-    groups = problems.catch(read_labels, table, columns.group) if columns.group else None
-    targets = [problems.catch(read_numbers, table, name) for name in columns.targets]
-    problems.raise_if_any()
-    assert texts is not None and labels is not None  # else raise_if_any has raised
-    numbers = [column for column in targets if column is not None]
-    values = np.stack(numbers, 1) if numbers else np.empty((len(table), 0))
-    rows_without = {
-        "text": [k for k, text in enumerate(texts) if not text.strip()],
-        "label": [k for k, name in enumerate(labels) if columns.label and not name],
-        "number": np.flatnonzero(np.isnan(values).any(1)).tolist(),
-        "group": [k for k, name in enumerate(groups or ()) if not name],
-    }
-    notes = _incomplete_notes(table, rows_without)
-    complete = sorted(set(range(len(table))).difference(*rows_without.values()))
-    if not complete:
-        raise DataError(f"{table.path} has no complete row; {'; '.join(notes)}")
-    keys = normalize_texts(texts, columns.lower) if groups is None else groups
-    return _Rows(texts, labels, values, keys).select(complete), [*table.notes, *notes]
-
-
-def _incomplete_notes(table: Table, rows_without: Mapping[str, list[int]]) -> list[str]:
-    return [
-        f"{table.path.name}: rows without a {item}, left out: {len(rows):,} "
-        f"({table.positions(rows)})"
-        for item, rows in rows_without.items()
-        if rows
-    ]
+        return Batch(x, self._targets.encode(self._rows[split].targets), lengths)
 
 
 def _encode(
-    rows: dict[Split, _Rows], tokenizer: Tokenizer, unit: TokenUnit, max_length: int
+    rows: dict[Split, TextRows], tokenizer: Tokenizer, unit: TokenUnit, max_length: int
 ) -> tuple[dict[Split, list[Sequence[int]]], int, list[str]]:
     """Return the tokens of all texts, the length of the longest text after cutting, and notes."""
     encoded = {split: [tokenizer.encode(text) for text in rows[split].texts] for split in SPLITS}
     lengths = [len(row) for split_rows in encoded.values() for row in split_rows]
-    notes = [token_note("vocabulary", tokenizer, unit, [*encoded["val"], *encoded["test"]])]
+    held_out = [*encoded["val"], *encoded["test"]]
+    notes = token_notes("vocabulary", tokenizer, unit, rows["train"].texts, held_out)
+    if empty := sum(not length for length in lengths):
+        notes.append(
+            f"texts without a token, which have no visible character: {empty:,} of {len(lengths):,}"
+        )
     if cut := sum(length > max_length for length in lengths):
         notes.append(f"texts cut to {max_length} tokens: {cut:,}; the longest has {max(lengths):,}")
     return encoded, min(max(lengths), max_length), notes
-
-
-def _make_spec(tokenizer: Tokenizer, longest: int, targets: list[str], train: _Rows) -> DataSpec:
-    classes = () if targets else sort_class_names(train.labels)
-    if len(classes) == 1:
-        raise DataError(f"expected two or more labels in train, found {classes[0]!r} only")
-    return DataSpec(
-        name="text_csv",
-        modality="text",
-        task="regress" if targets else "classify",
-        shape=(longest,),
-        classes=classes,
-        targets=tuple(targets),
-        vocabulary=len(tokenizer),
-        separator=tokenizer.separator,
-        ragged=True,
-    )

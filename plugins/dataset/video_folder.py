@@ -31,7 +31,7 @@ class VideoFolder(OnDisk):
         size: side of a square, or [height, width]; None: the most common size, scaled down if a
             side is above 48 pixels.
         channels: 1 (grey) or 3 (RGB); None: grey if all clips are.
-        group, shares, bad_share: see `read_class_folders`.
+        group, shares, bad_share, min_per_class: see `read_class_folders`.
 
     Raises:
         DataError: one message with all problems of the folder.
@@ -47,16 +47,19 @@ class VideoFolder(OnDisk):
         group: str | None = None,
         shares: Sequence[float] = SHARES,
         bad_share: float = 0.01,
+        min_per_class: int = 1,
         memory: float = 1024,
         workers: int = 2,
     ) -> None:
         problems = Problems()
-        folders = read_class_folders(path, VIDEO_FILES, problems, group, shares, bad_share, workers)
+        folders = read_class_folders(
+            path, VIDEO_FILES, problems, group, shares, bad_share, min_per_class, workers
+        )
         shape, shape_notes = infer_image_shape(
             folders.metadata, size, channels, problems, max_side=_MAX_INFERRED_SIDE
         )
         sampling = FrameSampling(frames, fps)
-        sampling_note = sampling.check(folders.metadata, problems)
+        sampling_notes = sampling.find_notes(folders.metadata_by_path, problems)
         problems.raise_if_any()
         spec = DataSpec(
             name="video_folder",
@@ -69,12 +72,12 @@ class VideoFolder(OnDisk):
         super().__init__(spec, memory=memory, workers=workers)
         self._folders, self._sampling = folders, sampling
         self._metadata = folders.metadata_by_path
-        self.notes = (*folders.notes, *shape_notes, sampling_note)
+        self.notes = (*folders.notes, *shape_notes, *sampling_notes)
 
     def items(self) -> Mapping[Split, Sequence[Item]]:
-        return self._folders.items(lambda metadata: len(self._sampling.frame_numbers(metadata)))
+        return self._folders.items(lambda metadata: len(self._sampling.times(metadata)))
 
     def read(self, item: Item) -> Tensor:
         _, channels, height, width = self.spec.shape
-        frame_numbers = self._sampling.frame_numbers(self._metadata[item.path])
-        return read_clip(item.path, frame_numbers, (channels, height, width))
+        times = self._sampling.times(self._metadata[item.path])
+        return read_clip(item.path, times, (channels, height, width))

@@ -22,7 +22,7 @@ from quintain.metrics.regression_metrics import in_original_units
 from quintain.nn.checks import check_task
 from quintain.nn.pooling import Summary
 
-Channels = Literal["together", "apart"]
+Channels = Literal["together", "apart", "auto"]
 
 
 class Forecast(nn.Module):
@@ -33,7 +33,7 @@ class Forecast(nn.Module):
     Args:
         channels: "together": one map predicts all targets. "apart": each target has its own
             features, and the same map is applied to all of them; the series stem needs the same
-            setting.
+            setting. "auto" is "apart".
 
     Raises:
         ValueError: an unknown `channels`, or a dataset without a horizon.
@@ -65,12 +65,12 @@ class Forecast(nn.Module):
         super().__init__()
         check_task(spec, "forecast")
         if channels not in get_args(Channels):
-            raise ValueError(f"channels must be together or apart, got {channels!r}")
+            raise ValueError(f"channels must be together, apart or auto, got {channels!r}")
         if spec.horizon < 1:
             raise ValueError(f"{spec.name} has a horizon of {spec.horizon}; at least 1 is needed")
         self.names = spec.targets
         self.num_channels = len(spec.targets) or spec.shape[-1]
-        self.is_apart = channels == "apart"
+        self.is_apart = channels != "together"
         self.target_shape = (spec.horizon, 1 if self.is_apart else self.num_channels)
         self.summary = Summary(inp)
         self.steps = nn.Linear(self.summary.dim, self.target_shape[0] * self.target_shape[1])

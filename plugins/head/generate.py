@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, cast, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import Metric
-from torchmetrics.text import SacreBLEUScore
 
 from quintain.baselines.generate import majority, nearest
 from quintain.contracts import Batch, Dataset, DataSpec, Features, Json, MakeCore, Score
-from quintain.metrics.chrf import ChrF
+from quintain.metrics.corpus_scores import Bleu, BleuTokens, ChrF
 from quintain.metrics.text_metrics import ExactMatch, TextMetric, decode_samples
 from quintain.nn import decoding
 from quintain.nn.attention import CrossAttention, EncoderMemory
@@ -50,6 +49,7 @@ class Generate(nn.Module):
         label_smoothing: probability that is distributed evenly over all symbols, in training only.
         beam: width of the beam search; 1 is greedy decoding. See `quintain.nn.decoding`.
         rank_by: the main score.
+        bleu_tokens: tokenizer of sacrebleu for BLEU; None: the dataset's.
 
     Raises:
         ValueError: another task, no symbols, or an invalid setting.
@@ -71,11 +71,13 @@ class Generate(nn.Module):
         label_smoothing: float = 0.0,
         beam: int = 1,
         rank_by: RankBy = "bleu",
+        bleu_tokens: BleuTokens | None = None,
     ) -> None:
         super().__init__()
         check_task(spec, "generate")
         check_at_least_one(dim=dim, num_heads=num_heads, beam=beam)
-        raise_problems(_find_problems(spec, dropout, label_smoothing, rank_by))
+        self.bleu_tokens = cast("BleuTokens", bleu_tokens or spec.bleu_tokens)
+        raise_problems(_find_problems(spec, dropout, label_smoothing, rank_by, self.bleu_tokens))
         self.scores = tuple(sorted(_SCORES.values(), key=lambda score: score.name != rank_by))
         self.end, self.begin, self.max_length = spec.symbols, spec.symbols + 1, spec.target_length
         self.label_smoothing, self.beam, self.dim = label_smoothing, beam, dim
@@ -136,14 +138,15 @@ class Generate(nn.Module):
     def metrics(self, dataset: Dataset) -> dict[str, Metric]:
         """Return BLEU, chrF2 and exact match of the decoded texts of a whole split.
 
-        BLEU and chrF2 equal those of sacrebleu. BLEU: 13a tokens, case-sensitive, not smoothed, so
-        it is 0 where no four-gram matches (Post 2018). chrF2: n-grams of up to 6 characters and no
-        words (Popović 2015).
+        All are scored against the true texts of a sample, of which there may be several. BLEU and
+        chrF2 equal those of sacrebleu. BLEU: case-sensitive, not smoothed, so it is 0 where no
+        four-gram matches (Post 2018). chrF2: n-grams of up to 6 characters and no words (Popović
+        2015).
         """
         metrics = {
-            "bleu": 100 * TextMetric(SacreBLEUScore(), dataset.decode, multiple_references=True),
-            "chrf": TextMetric(ChrF(), dataset.decode),
-            "exact_match": TextMetric(ExactMatch(), dataset.decode),
+            "bleu": TextMetric(Bleu(self.bleu_tokens), dataset),
+            "chrf": TextMetric(ChrF(), dataset),
+            "exact_match": TextMetric(ExactMatch(), dataset),
         }
         return {score.name: metrics[score.name] for score in self.scores}
 
@@ -152,7 +155,7 @@ class Generate(nn.Module):
             metric.update(prediction, batch)
 
     def samples(self, prediction: Tensor, batch: Batch, dataset: Dataset) -> list[Json]:
-        return decode_samples(prediction, batch, dataset.decode)
+        return decode_samples(prediction, batch, dataset)
 
     def _encode(self, x: Tensor, mask: Tensor | None) -> EncoderMemory:
         return self.attention.encode_memory(self.drop(mask_fill(x, mask)), mask)
@@ -174,7 +177,7 @@ class Generate(nn.Module):
 
 
 def _find_problems(
-    spec: DataSpec, dropout: float, label_smoothing: float, rank_by: str
+    spec: DataSpec, dropout: float, label_smoothing: float, rank_by: str, bleu_tokens: str
 ) -> Iterator[str]:
     if spec.symbols < 1 or spec.target_length < 1:
         yield (
@@ -186,3 +189,5 @@ def _find_problems(
             yield f"{name} must be in [0, 1), got {rate}"
     if rank_by not in _SCORES:
         yield f"rank_by must be one of {', '.join(_SCORES)}; got {rank_by!r}"
+    if bleu_tokens not in get_args(BleuTokens):
+        yield f"bleu_tokens must be one of {', '.join(get_args(BleuTokens))}; got {bleu_tokens!r}"

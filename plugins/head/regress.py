@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric
 
-from quintain.baselines.regress import linear_regression, mean_target
+from quintain.baselines.regress import linear_regression, mean_target, nearest_mean
 from quintain.contracts import Batch, Dataset, DataSpec, Features, Json, MakeCore, Score
 from quintain.metrics.regression_metrics import R2, in_original_units
 from quintain.nn.checks import check_task
@@ -28,7 +28,11 @@ class Regress(nn.Module):
         Score(name="rmse", direction="min", unit="the target's units"),
         Score(name="r2", direction="max", unit="fraction"),
     )
-    baselines: ClassVar = {"mean": mean_target, "linear": linear_regression}
+    baselines: ClassVar = {
+        "mean": mean_target,
+        "linear": linear_regression,
+        "nearest": nearest_mean,
+    }
 
     def __init__(self, inp: Features, spec: DataSpec, make_core: MakeCore | None = None) -> None:
         super().__init__()

@@ -5,7 +5,7 @@ Legend: B batch, T frames, K labels (the symbols, then the blank), U symbols of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar, Literal, get_args
 
 import torch
@@ -14,7 +14,18 @@ from torchmetrics import Metric
 from torchmetrics.text import CharErrorRate, WordErrorRate
 
 from quintain.baselines.transcribe import linear_transcriber, majority_transcript
-from quintain.contracts import Batch, Dataset, DataSpec, Features, Json, MakeCore, Score
+from quintain.contracts import (
+    Batch,
+    Dataset,
+    DataSpec,
+    Features,
+    Json,
+    MakeCore,
+    Score,
+    Stem,
+    Transcripts,
+)
+from quintain.data.files.problems import abbreviate
 from quintain.metrics.text_metrics import ExactMatch, TextMetric, decode_samples
 from quintain.nn import ctc
 from quintain.nn.checks import check_task, raise_problems
@@ -22,6 +33,10 @@ from quintain.nn.checks import check_task, raise_problems
 RankBy = Literal["wer", "cer", "exact_match"]
 TooLong = Literal["error", "leave_out"]
 
+_CURE = (
+    "use shorter steps (stem.hop, stem.stack), or leave such samples out of the loss with "
+    "head.too_long=leave_out"
+)
 _SCORES = {
     "wer": Score(name="wer", direction="min", unit="fraction"),
     "cer": Score(name="cer", direction="min", unit="fraction"),
@@ -39,12 +54,11 @@ class Transcribe(nn.Module):
         lexicon: whether the beam search may return only words of the dataset's lexicon; use it if
             val and test contain no other words.
         rank_by: the main score.
-        too_long: treatment of a training sample whose transcript needs more frames than the sample
-            has. "error" raises; "leave_out" leaves the sample out of the loss, but not of the
-            scores.
+        too_long: treatment of a sample whose transcript needs more frames than the sample has.
+            "error" raises; "leave_out" leaves it out of the loss, but not of the scores.
 
     Raises:
-        ValueError: an invalid setting, or too few frames for the longest transcript.
+        ValueError: an invalid setting.
     """
 
     causal = False
@@ -68,6 +82,7 @@ class Transcribe(nn.Module):
         self.lexicon = spec.lexicon if lexicon else None
         self.scores = tuple(sorted(_SCORES.values(), key=lambda score: score.name != rank_by))
         self.beam, self.too_long = beam, too_long
+        self._spec, self._max_frames = spec, inp.grid[0]
         self.logits = nn.Linear(inp.dim, spec.symbols + 1)
 
     def forward(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
@@ -86,6 +101,37 @@ class Transcribe(nn.Module):
         nats_B = ctc.ctc_loss(prediction, batch.y, batch.y_lengths)
         return (nats_B / batch.y_lengths.clamp(min=1)).mean()
 
+    def check_transcripts(self, stem: Stem, transcripts: Transcripts | None) -> tuple[str, ...]:
+        """Return a note on transcripts that need more frames than their samples have.
+
+        Raises:
+            ValueError: there are such transcripts, and too_long is "error".
+        """
+        count_steps = getattr(stem, "count_steps", None)
+        if transcripts is None or count_steps is None:
+            longest = self._spec.target_length
+            if self.too_long == "error" and longest > self._max_frames:
+                raise ValueError(
+                    f"the longest transcript of {self._spec.name} has {longest} symbols, but its "
+                    f"longest input has {self._max_frames} frames: {_CURE}"
+                )
+            return ()
+        too_long = [
+            f"{name} in {split} ({len(symbols)} symbols need {needed} frames, it has {frames})"
+            for split, samples in transcripts.items()
+            for name, symbols, needed, frames in _count_frames(samples, count_steps)
+            if needed > frames
+        ]
+        if not too_long:
+            return ()
+        total = sum(map(len, transcripts.values()))
+        count = f"{len(too_long):,} of {total:,} transcripts"
+        text = f"{count} need more frames than their samples have"
+        names = ", ".join(abbreviate(too_long))
+        if self.too_long == "error":
+            raise ValueError(f"{text}: {names}: {_CURE}")
+        return (f"{text}; they are scored, but left out of the loss: {names}",)
+
     def num_targets(self, batch: Batch) -> int:
         return len(batch.y)
 
@@ -99,14 +145,19 @@ class Transcribe(nn.Module):
     def metrics(self, dataset: Dataset) -> dict[str, Metric]:
         """Return word error rate, character error rate and exact match of a whole split."""
         metrics = {"wer": WordErrorRate(), "cer": CharErrorRate(), "exact_match": ExactMatch()}
-        return {s.name: TextMetric(metrics[s.name], dataset.decode) for s in self.scores}
+        return {
+            s.name: TextMetric(
+                metrics[s.name], dataset, multiple_references=s.name == "exact_match"
+            )
+            for s in self.scores
+        }
 
     def update(self, metrics: dict[str, Metric], prediction: Tensor, batch: Batch) -> None:
         for metric in metrics.values():
             metric.update(prediction, batch)
 
     def samples(self, prediction: Tensor, batch: Batch, dataset: Dataset) -> list[Json]:
-        return decode_samples(prediction, batch, dataset.decode)
+        return decode_samples(prediction, batch, dataset)
 
 
 def _find_problems(
@@ -131,11 +182,16 @@ def _find_problems(
             "where inp.output_mode is 'positions', a model must return (B, inp.grid[0], dim) and "
             "flatten the other axes into dim"
         )
-    elif inp.grid[0] < spec.target_length:
-        yield (
-            f"the longest transcript of {spec.name} has {spec.target_length} symbols, but its "
-            f"longest input has {inp.grid[0]} frames: use shorter steps (stem.hop, stem.stack)"
-        )
+
+
+def _count_frames(
+    samples: Sequence[tuple[str, int, Sequence[int]]], count_steps: Callable[[Tensor], Tensor]
+) -> Iterator[tuple[str, Sequence[int], int, int]]:
+    """Yield name and symbols of each sample, and the numbers of frames that it needs and has."""
+    frames = count_steps(torch.tensor([steps for _, steps, _ in samples])).tolist()
+    for (name, _, symbols), count in zip(samples, frames, strict=True):
+        y_1U, y_lengths_1 = torch.tensor([symbols]), torch.tensor([len(symbols)])
+        yield name, symbols, int(ctc.count_needed_frames(y_1U, y_lengths_1)), count
 
 
 def _check_enough_frames(log_BTK: Tensor, y_BU: Tensor, y_lengths_B: Tensor) -> None:
@@ -152,7 +208,5 @@ def _check_enough_frames(log_BTK: Tensor, y_BU: Tensor, y_lengths_B: Tensor) -> 
     ]
     raise ValueError(
         f"{len(rows)} of {len(log_BTK)} transcripts of a batch are too long for their samples "
-        f"({'; '.join(examples)}{'; …' if len(rows) > 3 else ''}): use shorter steps "
-        "(stem.hop, stem.stack), or leave such samples out of the loss with "
-        "head.too_long=leave_out"
+        f"({'; '.join(examples)}{'; …' if len(rows) > 3 else ''}): {_CURE}"
     )

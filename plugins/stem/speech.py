@@ -91,12 +91,25 @@ class Speech(nn.Module):
         self.layout = f"log-mel {'grid' if self.is_grid else 'frames'}, {mels} mels, {hop:g} ms"
         self.layout += f", {stack} a step" if stack > 1 else ""
 
+    def count_steps(self, lengths: Tensor) -> Tensor:
+        """Return the number of steps, long (B,), of recordings of these lengths, long (B,).
+
+        A recording that `stretch` makes faster has the smallest possible number.
+        """
+        frames_B = self._count_frames(lengths)
+        if self.stretch and self.faster:
+            frames_B = 1 + ((frames_B - 1) * (1 - self.stretch)).long()
+        return -(-frames_B // self.stack)
+
+    def _count_frames(self, lengths: Tensor) -> Tensor:
+        return 1 + (lengths - self.size).clamp(min=0) // self.hop
+
     def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """(B, N) → (B, *grid, dim), and a mask (B, T) where the recordings differ in length."""
         mask = frames_B = None
         if lengths is not None:
             x = mask_fill(x, length_mask(lengths, x.shape[1]))
-            frames_B = 1 + (lengths - self.size).clamp(min=0) // self.hop
+            frames_B = self._count_frames(lengths)
         x = nn.functional.pad(x, (0, max(0, self.size - x.shape[1])))
         logs_BFM = self.mel_spectrogram(x).clamp(min=MIN_POWER).log().transpose(1, 2)
         if frames_B is not None:

@@ -21,8 +21,10 @@ class Text(nn.Module):
     Args:
         input_layout: has no effect, because a text has one axis.
         dim: size of the vector of a token.
-        std: standard deviation of the initial vectors. A small value suits a small dataset, because
-            few updates of a vector can then replace its random initial value.
+        std: standard deviation of the initial vectors; None: 0.1 where a text has one target
+            (classify, multilabel, regress), else 1. With one target a text, few updates reach a
+            word, so a large random initial value remains noise; `docs/decisions/0016-text-std.md`
+            has the measurements.
         dropout: dropout rate of the vectors. It helps against memorising a small dataset in the
             embedding table, which can be large because it does not count towards the budget.
 
@@ -36,11 +38,13 @@ class Text(nn.Module):
         *,
         input_layout: InputLayout,
         dim: int = 64,
-        std: float = 1.0,
+        std: float | None = None,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
         check_modality(spec, "text")
+        if std is None:
+            std = 0.1 if spec.task in ("classify", "multilabel", "regress") else 1.0
         if not 0 <= dropout < 1 or std <= 0:
             raise ValueError(f"dropout must be in [0, 1) and std above 0, got {dropout} and {std}")
         self.dropout = nn.Dropout(dropout)

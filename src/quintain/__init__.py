@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from quintain._version import __version__
 
 if TYPE_CHECKING:
+    from inspect import Signature
+
     from quintain.api import compare, leaderboard, load, run, sweep
     from quintain.records.schema import Record
     from quintain.records.store import Store
@@ -33,7 +35,20 @@ def __getattr__(name: str) -> Any:
 
 
 class _RunPackage(ModuleType):
-    """The package `quintain.run`, which can be called like the function of the API."""
+    @property
+    def __doc__(self) -> str:  # type: ignore[override]
+        """The package `quintain.run`, which can be called like the function of the API."""
+        from quintain.api import run
+
+        return str(run.__doc__)
+
+    @property
+    def __signature__(self) -> Signature:
+        from inspect import signature
+
+        from quintain.api import run
+
+        return signature(run)
 
     def __call__(self, *args: Any, **settings: Any) -> Record:
         """Run one cell and return its record; see `quintain.api.run`."""

@@ -34,8 +34,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from quintain.compose.store_setting import open_store
+from quintain.compose.words import format_hydra_value
 from quintain.errors import StoreError, UsageError
-from quintain.gate.cell_overrides import format_hydra_value
 from quintain.records.schema import Record
 from quintain.records.store import Store
 
@@ -142,8 +142,7 @@ def leaderboard(store: StorePath = "results") -> LeaderboardResult:
         ('digits', 4)
 
     Raises:
-        UsageError: there is no store.
-        StoreError: a bundle cannot be read.
+        StoreError: there is no store, or the bundle cannot be read.
     """
     from quintain.report.current_records import load_current_records
 
@@ -165,8 +164,9 @@ def compare(a: StorePath, b: StorePath, store: StorePath = "results") -> Compari
         store: the folder of the records, or a bundle; not used if `a` and `b` are stores.
 
     Raises:
-        UsageError: there is no store.
-        StoreError: `a` and `b` are not of one kind; the message lists what there is.
+        UsageError: `a` and `b` are the same.
+        StoreError: there is no store, or `a` and `b` are not of one kind; the message lists what
+            there is.
     """
     from quintain.report.compare.view import print_comparison
 
@@ -300,7 +300,10 @@ def _run_cells(
         quiet=not progress, highlight=False, force_jupyter=False,
         force_terminal=sys.stdout.isatty(),
     )  # fmt: skip
-    plan = make_plan(overrides, LaunchServices(console), baselines=baselines, max_cells=max_cells)
+    services = LaunchServices(console)
+    plan = make_plan(
+        overrides, services, baselines=baselines, max_cells=max_cells, hint="use quintain.sweep"
+    )
     add_estimates(plan, probe=False)
     outcome = run_plan(plan, console)
     if outcome.interrupted:

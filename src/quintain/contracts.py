@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from torchmetrics import Metric
 
 Modality = Literal["image", "video", "speech", "text", "series"]
-Task = Literal["classify", "regress", "forecast", "next_token", "transcribe", "generate"]
+Task = Literal[
+    "classify", "multilabel", "regress", "forecast", "next_token", "transcribe", "generate"
+]
 Split = Literal["train", "val", "test"]
 InputLayout = Literal["grid", "sequence"]
 OutputMode = Literal["summary", "positions", "memory"]
@@ -38,7 +40,6 @@ Direction = Literal["max", "min"]
 
 class Unsupported(Exception):
     """Raised by a stem, core or head that does not support its input; the message is the reason.
-
     Before a sweep, every model is built on the meta device; this error marks its runs as skipped.
     """
 
@@ -53,6 +54,7 @@ class Batch(NamedTuple):
 
     y by task:
     * classify: long (B,); next_token: long (B, T), `y[:, t] = x[:, t + 1]`
+    * multilabel: float (B, labels), 1 where a label applies, else 0
     * regress: float (B, targets), standardised; forecast: the same, (B, horizon, targets)
     * transcribe, generate: long (B, U), symbols
 
@@ -64,6 +66,13 @@ class Batch(NamedTuple):
     y: Tensor
     lengths: Tensor | None = None  # long (B,): valid steps of x along axis 1; None: all
     y_lengths: Tensor | None = None  # long (B,): valid symbols of y; transcribe, generate only
+    references: Tensor | None = (
+        None  # long (B,): numbers for `OptionalDatasetAttributes.references`
+    )
+
+
+Transcripts = Mapping[Split, Sequence[tuple[str, int, Sequence[int]]]]
+"""For each sample of task transcribe its name for messages, valid steps of x, and symbols of y."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +94,7 @@ class DataSpec:
     modality: Modality
     task: Task
     shape: tuple[int, ...]  # of one sample's x, without B; if ragged, the first size is the largest
-    classes: tuple[str, ...] = ()  # classify: names in the order of the labels
+    classes: tuple[str, ...] = ()  # classify, multilabel: names in the order of the labels
     vocabulary: int = 0  # text: number of token types of x
     sample_rate: int = 0  # speech: in Hz
     targets: tuple[str, ...] = ()  # regress: names of the values; forecast: of the first channels
@@ -94,6 +103,7 @@ class DataSpec:
     season: int = 0  # forecast: steps of a season, for the seasonal-naive baseline; 0: none
     symbols: int = 0  # transcribe, generate: number of symbol types of y, without special symbols
     target_length: int = 0  # transcribe, generate: length of the longest y
+    bleu_tokens: str = "13a"  # generate: tokenizer of sacrebleu that suits the language of y
     lexicon: Lexicon | None = None  # transcribe: words of the train split, if symbols are letters
     separator: str = ""  # text: the string between two tokens, counted in bits per character
     ragged: bool = False  # samples differ in length, so batches have `lengths`
@@ -131,6 +141,11 @@ class Stem(Protocol):
 
     def __call__(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Turn `Batch.x` and `Batch.lengths` into features (B, *grid, dim) and a mask or None."""
+
+
+class OptionalStemAttributes(Protocol):
+    def count_steps(self, lengths: Tensor) -> Tensor:
+        """Return the least valid steps of the output, after augmentation, for those of x, (N,)."""
 
 
 class Core(Protocol):
@@ -195,16 +210,15 @@ class Head(Protocol):
         """Return the scalar that training minimises: a mean over `num_targets(batch)` targets."""
 
     def num_targets(self, batch: Batch) -> int:
-        """Return the number of targets that `loss` averages over: samples, or valid symbols.
-
-        It weights the losses of devices and micro-batches, to give the loss of the whole batch.
+        """Return the number of targets that `loss` averages over: samples, or valid symbols. It
+        weights the losses of devices and micro-batches, to give the loss of the whole batch.
         """
 
     def predict(self, x: Tensor, mask: Tensor | None, batch: Batch) -> Tensor:
         """Return the predictions that are scored, with B first; must not read `batch.y`.
-
         For most tasks this is the output of `__call__`. For transcribe and generate it is the
-        decoded symbols, long (B, U), with -1 after the end of each sequence.
+        decoded symbols, long (B, U), with -1 after the end of each sequence, and -2 in a sequence
+        whose probabilities are NaN.
         """
 
     def metrics(self, dataset: Dataset) -> dict[str, Metric]:
@@ -215,6 +229,11 @@ class Head(Protocol):
 
     def samples(self, prediction: Tensor, batch: Batch, dataset: Dataset) -> list[Json]:
         """Return `{"truth": …, "prediction": …}` for each sample, as JSON values for reports."""
+
+
+class OptionalHeadAttributes(Protocol):
+    def check_transcripts(self, stem: Stem, transcripts: Transcripts | None) -> tuple[str, ...]:
+        """Return notes on samples that cannot be learned, or raise ValueError; before training."""
 
 
 Predictor = Callable[[Batch], "Tensor"]  # a fitted baseline: batch → the output of `Head.predict`
@@ -240,9 +259,8 @@ class Dataset(Protocol):
         """Return the samples at `indices`, long (B,), as one batch."""
 
     def lengths(self, split: Split) -> Tensor | None:
-        """Return the valid steps of each sample of `x`, long (N,), in the order of the split.
-
-        None if all samples have the same length, or if the files would have to be read for it.
+        """Return the valid steps of each sample of `x`, long (N,), in the order of the split; None
+        if all samples have the same length, or if the files would have to be read for it.
         """
 
     def fingerprint(self) -> str:
@@ -262,6 +280,15 @@ class OptionalDatasetAttributes(Protocol):
     """Remarks about the data, such as skipped files; shown to users and stored in records."""
     streams: bool = False
     """True if batches are read from files; a thread then loads the next batch during training."""
+
+    def transcripts(self) -> Transcripts | None:
+        """Return the sizes of all samples (transcribe), None if files would have to be read."""
+
+    def references(self, number: int) -> Sequence[str]:
+        """Return the true texts of the sample that has this number in `Batch.references`, against
+        which predictions of transcribe and generate are scored: a text may have words that no
+        symbol stands for, and a sample several right answers. Without them, decoded y is used.
+        """
 
 
 class Meter(Protocol):
@@ -320,9 +347,5 @@ class OptionalHardwareAttributes(Protocol):
     """Seconds that one process of a run waits for another before the run fails."""
 
     def place(self) -> RankPlacement | None:
-        """Return the position of this process if srun or torchrun started it, else None.
-
-        Raises:
-            ValueError: the environment contradicts the settings.
-        """
+        """Return this process's position if srun or torchrun started it; may raise ValueError."""
         return None

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import difflib
 import enum
+import os
+import sys
+import traceback
 from collections.abc import Iterable
+
+LIBRARIES = {
+    "quintain", "torch", "torchaudio", "torchmetrics", "pytorch_lightning", "lightning_fabric",
+    "lightning_utilities", "numpy", "scipy", "sklearn", "pandas", "PIL",
+}  # fmt: skip
+"""Packages whose files are not where a user looks for the cause of an error."""
 
 
 class ExitCode(enum.IntEnum):
@@ -42,6 +51,10 @@ class DataError(ValueError):
 
 class NonFiniteLoss(ArithmeticError):
     """The training loss or the norm of its gradient is NaN or infinite."""
+
+
+class NonFiniteScore(ArithmeticError):
+    """Predictions on validation or test, or a score, are NaN or infinite."""
 
 
 class RankFailed(RuntimeError):
@@ -89,6 +102,36 @@ class RemoteError(StoreError):
     def __init__(self, message: str, *, is_unreachable: bool) -> None:
         super().__init__(message)
         self.is_unreachable = is_unreachable
+
+
+def describe_with_place(error: BaseException) -> str:
+    """Return class and message of an error, and file, line and function of the plugin it is from.
+
+    The place is the innermost call outside of libraries; it follows the first line of the message.
+    Without such a call, the message alone is returned: that of Quintain is written for users.
+    """
+    place = None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        file = frame.f_code.co_filename
+        if package not in LIBRARIES | sys.stdlib_module_names and not file.startswith("<"):
+            place = f"{_shorten_path(file)}:{line}, in {frame.f_code.co_name}"
+    if place is None:
+        return str(error)
+    first, *rest = f"{type(error).__name__}: {error}".splitlines()
+    return "\n".join([f"{first.removesuffix(': ')} ({place})", *rest])
+
+
+def describe_error(error: BaseException) -> str:
+    """Return class and message of an error, and the place in a plugin if there is one."""
+    text = describe_with_place(error)
+    return text if text != str(error) else f"{type(error).__name__}: {error}"
+
+
+def _shorten_path(file: str) -> str:
+    """Return a path relative to the current folder, if it is inside."""
+    folder = os.getcwd() + os.sep
+    return file.removeprefix(folder)
 
 
 def guess(word: str, known: Iterable[str]) -> str | None:

@@ -34,7 +34,7 @@ class Model(nn.Module):
         return self.head(*self._encode(batch), batch)
 
     def predict(self, batch: Batch) -> torch.Tensor:
-        """Return the predictions that the metrics compare; for most heads the output of `forward`."""
+        """Return the predictions that metrics compare; for most heads the output of `forward`."""
         return self.head.predict(*self._encode(batch), batch)
 
     def _encode(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -84,9 +84,7 @@ def choose_width(config: Config, spec: DataSpec) -> SolvedWidth | None:
     target = config["budget"]["params"]
     width = config["model"].get("width")
     if width is not None:
-        with torch.device("meta"):
-            model = build_model(config, spec, float(width))
-        params, _ = count_parameters(model)
+        params, _ = count_parameters(build_on_meta_device(config, spec, float(width)))
         return SolvedWidth(width=float(width), params=params, target=target or 0)
     if target is None:
         raise ValueError(
@@ -95,8 +93,28 @@ def choose_width(config: Config, spec: DataSpec) -> SolvedWidth | None:
     return solve_width(lambda width: build_model(config, spec, width), target)
 
 
+def build_on_meta_device(config: Config, spec: DataSpec, width: float | None) -> Model:
+    """Build a model without memory for its weights; arguments as in `build_model`."""
+    with torch.device("meta"):
+        return build_model(config, spec, width)
+
+
+def check_transcripts(model: Model, dataset: Dataset | None) -> tuple[str, ...]:
+    """Return the head's notes on samples that cannot be learned (transcribe).
+
+    `dataset` is None if it has not read its files yet.
+
+    Raises:
+        ValueError: see `OptionalHeadAttributes.check_transcripts`.
+    """
+    check = getattr(model.head, "check_transcripts", None)
+    if check is None:
+        return ()
+    read = getattr(dataset, "transcripts", None)
+    return cast("tuple[str, ...]", check(model.stem, read() if read else None))
+
+
 def get_main_score(config: Config, spec: DataSpec, width: float | None) -> tuple[str, str]:
     """Return name and direction of the score by which the best weights are selected."""
-    with torch.device("meta"):
-        score = build_model(config, spec, width).head.scores[0]
+    score = build_on_meta_device(config, spec, width).head.scores[0]
     return score.name, score.direction

@@ -17,8 +17,9 @@
   `check_at_least_one` and `check_modality` check settings.
 * Heads: `check_task`; `Summary`, a module that returns mean and last step of a sequence; the
   metrics `BitsPerCharacter`, `ChrF`, `ExactMatch`, `MeanCrossEntropy`, `Perplexity`, `R2`.
-* Baselines for `Head.baselines`: `majority`, `linear_classifier`, `mean_target`,
-  `linear_regression`, `persistence`, `seasonal_naive`, `linear_forecast`, `unigram`,
+* Baselines for `Head.baselines`: `majority`, `linear_classifier`, `label_frequencies`,
+  `linear_multilabel`, `nearest_multilabel`, `mean_target`, `linear_regression`, `nearest_mean`,
+  `persistence`, `seasonal_naive`, `linear_forecast`, `unigram`,
   `linear_next_token`.
 * Hardware: `missing_gpus`; the meters `HostMemory` and `AbsentMeter`; `cpu_meters` and
   `cuda_meters`, which return the usual meters of a device.
@@ -37,8 +38,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from quintain.baselines.classify import linear_classifier, majority
     from quintain.baselines.forecast import linear_forecast, persistence, seasonal_naive
+    from quintain.baselines.multilabel import (
+        label_frequencies,
+        linear_multilabel,
+        nearest_multilabel,
+    )
     from quintain.baselines.next_token import linear_next_token, unigram
-    from quintain.baselines.regress import linear_regression, mean_target
+    from quintain.baselines.regress import linear_regression, mean_target, nearest_mean
     from quintain.contracts import *
     from quintain.data.base import InMemory
     from quintain.data.files.archives import fetch_tar_folder, fetch_zip_folder
@@ -52,7 +58,7 @@ if TYPE_CHECKING:
     from quintain.meters.cuda import cuda_meters
     from quintain.meters.cuda_driver import missing_gpus
     from quintain.meters.host import AbsentMeter, HostMemory, cpu_meters
-    from quintain.metrics.chrf import ChrF
+    from quintain.metrics.corpus_scores import ChrF
     from quintain.metrics.regression_metrics import R2
     from quintain.metrics.text_metrics import ExactMatch
     from quintain.metrics.token_metrics import BitsPerCharacter, MeanCrossEntropy, Perplexity
@@ -70,23 +76,25 @@ if TYPE_CHECKING:
 
 __all__ = [
     "R2", "AbsentMeter", "Baseline", "Batch", "BitsPerCharacter", "ChrF", "Core", "DataError",
-    "DataSpec", "Dataset", "Direction", "ExactMatch", "Features", "Hardware", "Head",
-    "HostMemory", "InMemory", "InputLayout", "Item", "Json", "Lexicon", "MakeCore",
-    "MeanCrossEntropy", "Meter", "Modality", "OnDisk", "OutputMode", "Perplexity", "Predictor",
-    "Problems", "RankPlacement", "RemoteFile", "Score", "Side", "Split", "StandardScaler",
-    "Stem", "Summary", "Task", "Unsupported", "check_at_least_one", "check_modality",
-    "check_task", "count_valid", "cpu_meters", "cuda_meters", "data_folder", "fetch",
-    "fetch_tar_folder", "fetch_zip_folder", "forecast_windows", "hidden_sizes", "last_valid",
-    "layer_sizes", "length_mask", "linear_classifier", "linear_forecast", "linear_next_token",
+    "DataSpec", "Dataset", "Direction", "ExactMatch", "Features", "Hardware", "Head", "HostMemory",
+    "InMemory", "InputLayout", "Item", "Json", "Lexicon", "MakeCore", "MeanCrossEntropy", "Meter",
+    "Modality", "OnDisk", "OutputMode", "Perplexity", "Predictor", "Problems", "RankPlacement",
+    "RemoteFile", "Score", "Side", "Split", "StandardScaler", "Stem", "Summary", "Task",
+    "Unsupported", "check_at_least_one", "check_modality", "check_task", "count_valid",
+    "cpu_meters", "cuda_meters", "data_folder", "fetch", "fetch_tar_folder", "fetch_zip_folder",
+    "forecast_windows", "hidden_sizes", "label_frequencies", "last_valid", "layer_sizes",
+    "length_mask", "linear_classifier", "linear_forecast", "linear_multilabel", "linear_next_token",
     "linear_regression", "majority", "mask_fill", "masked_mean", "mean_target", "missing_gpus",
-    "persistence", "reverse_valid", "seasonal_naive", "stratified_order", "unigram",
+    "nearest_mean", "nearest_multilabel", "persistence", "reverse_valid", "seasonal_naive",
+    "stratified_order", "unigram",
 ]  # fmt: skip
 
 _NAMES_BY_MODULE = {
     "baselines.classify": "linear_classifier majority",
     "baselines.forecast": "linear_forecast persistence seasonal_naive",
+    "baselines.multilabel": "label_frequencies linear_multilabel nearest_multilabel",
     "baselines.next_token": "linear_next_token unigram",
-    "baselines.regress": "linear_regression mean_target",
+    "baselines.regress": "linear_regression mean_target nearest_mean",
     "data.base": "InMemory",
     "data.files.archives": "fetch_tar_folder fetch_zip_folder",
     "data.files.download": "RemoteFile data_folder fetch",
@@ -99,7 +107,7 @@ _NAMES_BY_MODULE = {
     "meters.cuda": "cuda_meters",
     "meters.cuda_driver": "missing_gpus",
     "meters.host": "AbsentMeter HostMemory cpu_meters",
-    "metrics.chrf": "ChrF",
+    "metrics.corpus_scores": "ChrF",
     "metrics.regression_metrics": "R2",
     "metrics.text_metrics": "ExactMatch",
     "metrics.token_metrics": "BitsPerCharacter MeanCrossEntropy Perplexity",

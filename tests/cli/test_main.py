@@ -151,6 +151,22 @@ def test_the_nearest_model_is_suggested(usage_errors, command):
     [
         (("run", "model=rnn,mlp"), "these settings make 2 cells; expected 1: use quintain sweep"),
         (("run", "--fast"), "unknown option --fast; see quintain run --help"),
+        (("sweep", "--dryrun"), "unknown option --dryrun; did you mean --dry-run?"),
+        (
+            ("sweep", "--config-dir", "x"),
+            "Hydra's own options work with quintain run",
+        ),
+        (("swep",), "there is no command swep; did you mean sweep?"),
+        (("sweep", "quick"), "as in model=lstm; did you mean suite=quick or budget=quick?"),
+        (("run", "epochs=10"), "did you mean budget.steps (budgets count optimizer steps, not epo"),
+        (("run", "hydra/sweeper=optuna"), "quintain tune searches settings"),
+        (
+            ("run", "hydra.run.dir=x"),
+            "a run writes no files of its own",
+        ),
+        (("run", "-m", "hydra.run.dir=x"), "a run writes no files of its own"),
+        (("run", "hydra.job.chdir=true"), "Hydra's own settings work with quintain run -m"),
+        (("run", "dataset=digits", "store=a,b"), "store=a,b: a sweep has one store"),
         (("run", "-m", "model=rnn,lstn"), "did you mean lstm?"),
         (("list", "modle"), "there is no group modle; did you mean model?"),
         (("leaderboard", "store=nowhere"), "there is no store at nowhere"),
@@ -176,7 +192,7 @@ def test_a_store_that_is_a_file_is_refused(usage_errors, tmp_path):
     for command in ("run", "leaderboard", "records"):
         (message,) = usage_errors(command, "store=file")
         assert "file" in message
-        assert "folder" in message
+        assert "folder" in message or "not a bundle" in message
 
 
 @pytest.mark.parametrize(

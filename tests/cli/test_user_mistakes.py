@@ -107,6 +107,27 @@ def test_a_plugin_in_the_default_folder_needs_plugins_dir(tmp_path: Path, capsys
     write_file(tmp_path / "quintain_plugins" / "conf" / "model" / "mine.yaml", "_target_: a.B\n")
     err = error_output(capsys, "check", "model=mine")
     assert "model=mine: it is in quintain_plugins; add plugins_dir=quintain_plugins" in err
+    write_file(tmp_path / "mine" / "conf" / "model" / "other.yaml", "_target_: a.B\n")
+    assert "it is in mine; add plugins_dir=mine" in error_output(capsys, "check", "model=other")
+
+
+def test_all_missing_settings_come_at_once_with_an_example(capsys) -> None:
+    err = error_output(capsys, "sweep", "dataset=text_csv", "model=mlp")
+    assert "dataset.path has to be given" in err and "dataset.text has to be given" in err
+    assert "dataset.text=review dataset.label=stars" in err
+
+
+def test_a_message_about_a_damaged_record_has_no_web_address(store: Path, capsys, caplog) -> None:
+    file = Store(store).files()[0]
+    file.write_text('{"schema": 2, "key": 3}')
+    assert main(["records", str(store)]) == 0
+    assert "is not a valid record (" in caplog.text and "pydantic.dev" not in caplog.text
+
+
+def test_records_lists_the_settings_of_each_record(store: Path, capsys) -> None:
+    Store(store).write(make_valid_record(model="gru", changed={"optimizer.lr": 0.5}))
+    assert main(["records", str(store)]) == 0
+    assert "optimizer.lr=0.5" in "".join(capsys.readouterr().out.split())
 
 
 def test_a_margin_of_an_unknown_score_is_refused(

@@ -198,10 +198,10 @@ def _foreign_target_problems(part, node):
         ("~seed", "seed cannot be left out"),
         ("launch=3", "launch must be a table of settings (executor, workers, time_limit, mem"),
         ("model", "'model' is not an override; expected key=value"),
-        ("model=,", "cannot be read"),
+        ("model=,", "model=,: there is no such model"),
         ("model=glob(x*)", "matches no option"),
         ("model.width=interval(1,2)", "an interval cannot be swept"),
-        ("dataset.path=a (b", "quote it"),
+        ("dataset.path=a (b", "if it is one string, type \"dataset.path='a (b'\""),
         ("seed=x", "seed must be a whole number from 0 to 2^31 - 1; got 'x'"),
         ("seed=-1", "got -1"),
         ("seed=1.5", "got 1.5"),
@@ -218,7 +218,7 @@ def _foreign_target_problems(part, node):
         ("launch.grace=-1", "launch.grace must be seconds, 0 or above; got -1"),
         ("launch.checkpoint_every=-1", "launch.checkpoint_every must be seconds, 0 or above, or"),
         ("wandb.mode=on", "wandb.mode must be one of auto, online, offline, disabled"),
-        ("hydra/launcher=jblib", "Could not find 'hydra/launcher/jblib'"),
+        ("hydra/launcher=jblib", "Hydra's launchers work with quintain run -m"),
     ],
 )
 def test_a_wrong_override_gives_one_message(override, expected):

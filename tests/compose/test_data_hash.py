@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
+import time
+import unicodedata
 from pathlib import Path
 
 import pytest
 
-from quintain.compose import data_hash
-from quintain.compose.data_hash import add_content_hashes, content_hash, has_same_content
-from quintain.errors import UsageError
+from quintain.compose.data_hash import (
+    add_content_hashes,
+    content_hash,
+    has_same_content,
+    require_same_content,
+)
+from quintain.data.files import file_hashes
+from quintain.errors import DataError, UsageError
 from quintain.plan.cell import result_settings
 
 
@@ -66,15 +72,38 @@ def test_hidden_files_and_loops_of_links_are_ignored(tmp_path):
     assert content_hash(str(folder)) == before
 
 
-def test_large_data_is_hashed_by_sizes_and_ends(tmp_path, monkeypatch):
-    monkeypatch.setattr(data_hash, "FULL_HASH_LIMIT", 10)
-    monkeypatch.setattr(data_hash, "END_SIZE", 4)
-    hashes = []
-    for text in ("abcd--efgh", "abcd++efgh", "abcd--efgX", "abcd---efgh"):
-        file = tmp_path / f"{hashlib.sha256(text.encode()).hexdigest()[:5]}.csv"
-        file.write_text(text + "12345678")
-        hashes.append(content_hash(str(file)))
-    assert hashes[0] == hashes[1] and hashes[2] == hashes[0] and hashes[3] != hashes[0]
+def test_a_change_in_the_middle_of_a_file_changes_the_hash(tmp_path):
+    file = tmp_path / "large.bin"
+    file.write_bytes(bytes(3 * 2**20))
+    before = content_hash(str(file))
+    with file.open("r+b") as handle:
+        handle.seek(3 * 2**19)
+        handle.write(b"x")
+    content_hash.cache_clear()
+    assert content_hash(str(file)) != before
+
+
+def test_a_file_replaced_with_equal_size_and_time_is_seen(tmp_path, monkeypatch):
+    """The cache of hashes is used: the change time tells the files apart."""
+    monkeypatch.setattr(file_hashes, "RACY_SECONDS", 0)
+    folder = folder_with(tmp_path, "data", a="one", b="two")
+    for round_ in range(2):
+        hashes = []
+        for text in ("one", "two", "six"):
+            time.sleep(0.02)  # longer than a tick of the file system's clock
+            (folder / "a").write_text(text)
+            os.utime(folder / "a", (315532800, 315532800))
+            content_hash.cache_clear()
+            hashes.append(content_hash(str(folder)))
+        assert len(set(hashes)) == 3, round_
+
+
+def test_names_in_two_unicode_forms_have_one_hash(tmp_path):
+    hashes = set()
+    for form in ("NFC", "NFD"):
+        files = {unicodedata.normalize(form, "é/ü"): "1", "z": "2"}
+        hashes.add(content_hash(str(folder_with(tmp_path, form, **files))))
+    assert len(hashes) == 1
 
 
 def test_all_missing_files_are_named_in_one_error(tmp_path, monkeypatch):
@@ -121,7 +150,28 @@ def test_files_behind_a_link_change_the_hash(tmp_path):
 def test_a_store_beside_the_data_does_not_change_the_hash(tmp_path):
     folder = folder_with(tmp_path, "data", **{"a.csv": "1"})
     before = content_hash(str(folder))
-    for name in ("results/records/00/r.json", "results/claims/c.lock", "results/logs/l.log"):
-        folder_with(tmp_path, "data", **{name: "x"})
+    key = "0123456789abcdef" * 2
+    for name in (f"records/01/{key}.json", "claims/write.lock", f"samples/{key}/samples.json"):
+        folder_with(tmp_path, "data", **{f"results/{name}": "x"})
     content_hash.cache_clear()
     assert content_hash(str(folder)) == before
+
+
+def test_files_that_change_while_they_are_read_are_refused(tmp_path):
+    folder = folder_with(tmp_path, "data", **{"a.csv": "1"})
+    hashed = add_content_hashes(node(path=str(folder / "a.csv"), more=str(folder)))
+    require_same_content(hashed)
+    (folder / "b.csv").write_text("2")
+    with pytest.raises(DataError, match="have changed while they were read"):
+        require_same_content(hashed)
+
+
+def test_a_log_beside_class_folders_does_not_change_the_hash(tmp_path):
+    folder = folder_with(tmp_path, "data", **{"cat/a": "1", "b.csv": "1"})
+    card = {"files": ["path"], "class_folders": ["path"]}
+    hashed = add_content_hashes(node(path=str(folder), card=card))
+    (folder / "log.txt").write_text("of the sweep that runs")
+    require_same_content(hashed)
+    (folder / "cat" / "log.txt").write_text("new")
+    with pytest.raises(DataError):
+        require_same_content(hashed)

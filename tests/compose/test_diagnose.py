@@ -50,7 +50,7 @@ def test_columns_may_have_numbers_as_names_and_a_single_one_is_a_list(tmp_path) 
     assert find_signature_problems(composition.config) == []
     assert CsvSeries(str(table), 2022, covariates="price").spec.shape[-1] == 2
     (message,) = usage_problems(*overrides, "dataset.borders=0.8")
-    assert "CsvSeries expects list[float] | list[str] | None, got 0.8" in message
+    assert "expected a list of numbers, a list of texts or null, got 0.8" in message
     (message,) = usage_problems(*overrides, "dataset.covariates=[price,[other]]")
     assert "dataset.covariates: " in message
 
@@ -102,7 +102,7 @@ class Choosy:
         ("only", "expected a, got 'x'"),
         ("three", "expected a, b or 3, got 'x'"),
         ("free", "expected a, b or null, got 'x'"),
-        ("size", "expected auto or int, got 'x'"),
+        ("size", "expected auto or a whole number, got 'x'"),
     ],
 )
 def test_choices_are_listed_as_the_user_types_them(setting: str, expected: str) -> None:
@@ -111,9 +111,15 @@ def test_choices_are_listed_as_the_user_types_them(setting: str, expected: str) 
 
 
 def test_a_setting_beside_auto_hardware_explains_what_to_type() -> None:
-    overrides, override = ("dataset=digits", "hardware=auto", "model=mlp"), "hardware.threads=2"
-    (message,) = usage_problems(*overrides, override)
+    overrides = ("dataset=digits", "hardware=auto", "model=mlp")
+    (message,) = usage_problems(*overrides, override := "hardware.precision=bf16-mixed")
     assert "hardware=auto chooses the first of cuda, mps, cpu that this machine has; " in message
     assert f"(hardware=cpu {override}), or type +{override} to set it whichever is" in message
     (composition,) = compose_overrides(*overrides, f"+{override}")
-    assert composition.config["hardware"]["threads"] == 2
+    assert composition.config["hardware"]["precision"] == "bf16-mixed"
+    (message,) = usage_problems(*overrides, "hardware.threads=2")
+    assert message.endswith("choose one yourself (hardware=cpu hardware.threads=2)")
+    (message,) = usage_problems(*overrides, "hardware.devices=2")
+    assert message.endswith("have it: hardware=cpu_ddp hardware.devices=2")
+    (message,) = usage_problems(*overrides, "hardware.thraeds=2")
+    assert "no hardware has a setting thraeds; did you mean threads?" in message

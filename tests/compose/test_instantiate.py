@@ -45,15 +45,15 @@ def test_a_valid_node_has_no_problems():
 @pytest.mark.parametrize(
     ("node", "expected"),
     [
-        ({"count": "two"}, "thing.count: Thing expects int, got 'two'"),
-        ({"count": 1.5}, "expects int, got 1.5"),
-        ({"count": True}, "expects int, got True"),
-        ({"count": 1, "rate": "x"}, "expects float, got 'x'"),
+        ({"count": "two"}, "thing.count: expected a whole number, got 'two'"),
+        ({"count": 1.5}, "expected a whole number, got 1.5"),
+        ({"count": True}, "expected a whole number, got True"),
+        ({"count": 1, "rate": "x"}, "expected a number, got 'x'"),
         ({"count": 1, "kind": "c"}, "thing.kind: expected a or b, got 'c'"),
-        ({"count": 1, "name": 3}, "expects str | None, got 3"),
-        ({"count": 1, "flag": 1}, "expects bool, got 1"),
-        ({"count": 1, "raet": 1}, "Thing has no setting raet; did you mean rate?"),
-        ({}, "thing: Thing needs a value for count"),
+        ({"count": 1, "name": 3}, "expected text or null, got 3"),
+        ({"count": 1, "flag": 1}, "expected true or false, got 1"),
+        ({"count": 1, "raet": 1}, "thing.raet: there is no such setting; did you mean rate?"),
+        ({}, "thing.count has to be given"),
     ],
 )
 def test_a_wrong_setting_gives_one_message(node, expected):
@@ -124,13 +124,11 @@ def test_nested_nodes_are_checked_but_a_partial_may_lack_settings():
 
     assert inner(**CORE, rate=1.0) == []
     (message,) = inner(**CORE, raet=1.0)
-    assert "thing.core.raet: Thing has no setting raet; did you mean rate?" in message
+    assert "thing.core.raet: there is no such setting; did you mean rate?" in message
     (message,) = inner(_target_=HERE + "Thin", _partial_=True)
     assert message.startswith("thing.core._target_: ")
     missing = inner(_target_=HERE + "Thing")
-    assert missing == [
-        f"thing.core: Thing needs a value for {name}" for name in ("positional", "count")
-    ]
+    assert missing == [f"thing.core.{name} has to be given" for name in ("positional", "count")]
     deep = {**CORE, "_target_": HERE + "accept_anything", "core": {**CORE, "count": "x"}}
     (message,) = inner(**deep)
-    assert "thing.core.core.count: Thing expects int, got 'x'" in message
+    assert "thing.core.core.count: expected a whole number, got 'x'" in message

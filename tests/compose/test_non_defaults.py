@@ -61,6 +61,15 @@ def test_a_suite_that_sets_the_default_of_another_dataset(tmp_path, monkeypatch)
     assert composition.non_defaults["stem.channels"] == default
 
 
+def test_settings_of_a_group_of_the_user_are_non_defaults(tmp_path, monkeypatch):
+    text = "# @package _global_\nmodel: {width: 3}\noptimizer: {lr: 0.5}\nbudget: {steps: 7}\n"
+    write_file(tmp_path / "conf" / "experiment" / "fast.yaml", text)
+    monkeypatch.setenv("QUINTAIN_PLUGINS", str(tmp_path))
+    (composition,) = compose_overrides("dataset=digits", "model=cnn", "+experiment=fast")
+    expected = {"model.width": 3, "optimizer.lr": 0.5, "budget.steps": 7}
+    assert composition.non_defaults == expected
+
+
 def test_a_file_appears_by_its_name(tmp_path):
     table = write_file(tmp_path / "mine" / "sales.csv", "day,sold\n")
     cell = compose_cell("dataset=csv_series", f"dataset.path={table}", "dataset.target=sold")
@@ -122,4 +131,5 @@ def test_no_terminal_width_cuts_a_number(folder, width):
     code, out, _ = run_quintain("leaderboard", cwd=folder, COLUMNS=str(width))
     assert code == 0
     assert max(map(len, out.splitlines())) <= width and "…" not in out
-    assert re.findall(r"(\S+) ± ", out) == re.findall(r"(\S+) ± ", full)
+    # a sentence may be wrapped between a mean and its interval
+    assert re.findall(r"(\S+)\s+± ", out) == re.findall(r"(\S+)\s+± ", full)

@@ -248,14 +248,59 @@ def test_an_undecided_speed_is_not_called_not_judged() -> None:
 
 def test_results_of_another_machine_are_judged_by_quality_only() -> None:
     result = compare_records(runs_at_speed(1), runs_at_speed(0.5, machine={"cpu": "other"}))
-    assert result.exit_code == 0 and result.summary.endswith("speed not judged")
-    assert any("the machines differ" in note for note in result.notes)
+    assert result.exit_code == 0
+    assert result.summary == "gate: passed (speed not judged): no worse in quality of 1 cell"
+    assert any("the machines differ, 2 cores against other" in note for note in result.notes)
+    other = runs_at_speed(1, model="gru")
+    partly = compare_records(
+        [*runs_at_speed(1), *other], [*runs_at_speed(1, machine={"cpu": "other"}), *other]
+    )
+    assert partly.summary.startswith("gate: passed (speed of 1 of 2 cells not judged): no worse")
+    assert format_markdown(partly).startswith("### gate: passed \\(speed of 1 of 2 cells not")
+    assert compare_records(other, other, max_slowdown=None).summary.startswith("gate: passed: ")
 
 
 def test_speed_of_disturbed_runs_is_not_judged() -> None:
     busy = {"other_process": {"ok": False, "note": "half a core"}}
     by_cell = outcomes(runs_at_speed(1), runs_at_speed(0.5, trust=busy))
     assert by_cell["speed digits/lstm/cpu"] == "not judged"
+    half_busy = [*runs_at_speed(1, trust=busy)[:2], *runs_at_speed(1)[2:]]
+    other_half = [*runs_at_speed(1)[:2], *runs_at_speed(1, trust=busy)[2:]]
+    result = compare_records(half_busy, other_half)
+    expected = "in the run of the baseline, of the candidate or in both, for every seed"
+    assert any(note.endswith(expected) for note in result.notes)
+
+
+def test_seeds_without_a_speed_count_in_no_mean() -> None:
+    """Seed 2 of the candidate has no speed; its step takes a hundred times as long."""
+    after = runs_at_speed(1, seed=1)
+    cost = cost_values() | {"samples_per_second": None, "steps": 20}
+    cost["seconds"] = cost["seconds"] | {"training": 1250.0}
+    after[1] = make_record(seed=2, cost=cost, **CHANGED)
+    (speed,) = decisions_about("speed", runs_at_speed(1), after)
+    assert speed.differences.seeds == (1, 3, 4, 5) and len(speed.differences.gains) == 4
+    assert speed.differences.candidate_mean == pytest.approx(625.0)
+
+
+def test_an_inconclusive_gate_says_what_it_lacks() -> None:
+    none = [make_record(seed=s, status="failed", **CHANGED) for s in (1, 2)]
+    result = compare_records(none, none)
+    assert result.exit_code == 3
+    expected = "gate: inconclusive (speed not judged): no cell could be judged: the baseline has no"
+    assert result.summary.startswith(expected)
+
+
+def test_huge_scores_are_judged_like_others() -> None:
+    before = [make_record(model=m, seed=s, score=x, **CHANGED) for m, x in
+              (("a", 0.9), ("b", 1e308)) for s in (1, 2, 3)]  # fmt: skip
+    after = [make_record(model=m, seed=s, score=x * 0.9, **CHANGED) for m, x in
+             (("a", 0.9), ("b", 1e308)) for s in (1, 2, 3)]  # fmt: skip
+    result = compare_records(before, after)
+    assert result.exit_code == 1 and "worse: digits/b/cpu (quality)" in result.summary
+    opposite = compare_records(before, [make_record(model="b", seed=s, score=-1.7e308, **CHANGED)
+                                        for s in (1, 2, 3)])  # fmt: skip
+    assert any("difference of their scores is not a finite" in note for note in opposite.notes)
+    assert max(map(len, format_markdown(result).splitlines())) < 200
 
 
 def quality_with_score(**changes: str) -> dict[str, Any]:
@@ -351,7 +396,8 @@ def test_usage_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         "it contains no record": ["--candidate", str(tmp_path / "empty")],
         "1 records, all of baseline models": ["--candidate", baselines],
         "there is no store": ["--candidate", str(tmp_path / "none")],
-        "the candidate is missing": [],
+        "there is no store at none_either": ["store=none_either"],
+        "or give --suite ci to run cells now": ["store=none_either"],
         "expected SCORE=LOSS": ["--candidate", good, "--margin", "accuracy"],
         "--slower -1": ["--candidate", good, "--slower", "-1"],
         "leave out --suite": ["--candidate", good, "--suite", "ci"],
@@ -360,6 +406,19 @@ def test_usage_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     for message, options in usage_errors.items():
         assert main(["gate", "--baseline", good, *options]) == 2, message
         assert message in capsys.readouterr().err
+
+
+def test_without_a_candidate_the_present_store_is_judged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    good = write_store(tmp_path / "good", runs())
+    write_store(tmp_path / "results", runs(-0.06, seed=2))
+    assert main(["gate", "--baseline", good]) == 1
+    assert "the candidate is the store results as it is; no cell was run" in capsys.readouterr().out
+    write_store(tmp_path / "other", runs()[:-1])
+    assert main(["gate", "--baseline", good, "store=other"]) == 3
+    assert "the candidate did not run seed 5" in capsys.readouterr().out
 
 
 def test_records_of_a_newer_schema_are_left_out_with_a_note(

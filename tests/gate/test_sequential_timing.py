@@ -152,6 +152,15 @@ def test_the_position_in_a_round_does_not_bias_the_gain() -> None:
     assert estimate_gain(rounds(), 3000) == pytest.approx(0, abs=0.002)
 
 
+def test_the_level_of_an_alarm_is_that_of_its_corrected_p_value() -> None:
+    """A regression has p ≤ `alarm_level`, which is half of 1 %, whatever the number of cells."""
+    for cells in (1, 4):
+        for seed in range(20):
+            decision = decide(simulate_rounds(1.07, 0.05, seed), cells=cells)
+            assert decision.alarm_level == 0.005 and decision.p is not None
+            assert (decision.outcome == "regression") == (decision.p <= decision.alarm_level)
+
+
 def evaluate(rounds: Iterator[Round], n: int) -> Decision:
     first = [*itertools.islice(rounds, n)]
     return evaluate_rounds("cell", (), first, cells=1, max_slowdown=0.05)

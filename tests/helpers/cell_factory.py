@@ -61,6 +61,13 @@ def load_option(group: str, name: str) -> dict[str, Any]:
     return content  # type: ignore[return-value]
 
 
+def resolve(config: dict[str, Any]) -> dict[str, Any]:
+    """Resolve the interpolations of a configuration, such as `${oc.select:stem.channels,…}`."""
+    content = OmegaConf.to_container(OmegaConf.create(config), resolve=True)
+    assert isinstance(content, dict)
+    return content  # type: ignore[return-value]
+
+
 def build_cell(
     dataset: str = "digits",
     model: str = "mlp",
@@ -92,7 +99,7 @@ def build_cell(
     config["budget"] |= {"steps": 6, "batch_size": 8, "validations": 2}
     for part, values in settings.items():
         config[part] = config[part] | values
-    cell = make_cell(config, names, seed=seed, baseline=baseline)
+    cell = make_cell(resolve(config), names, seed=seed, baseline=baseline)
     cell.plugins[:] = [str(plugins)] if plugins else []
     return cell
 

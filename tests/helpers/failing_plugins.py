@@ -109,6 +109,24 @@ class LeavesChild(Good):
         os._exit(0)
 
 
+class LeavesSession(Good):
+    """Starts a program with a session of its own, and then ends well, exits, or hangs."""
+
+    def __init__(self, inp, *, how):
+        super().__init__(inp)
+        self.how = how
+
+    def fail(self):
+        file = FOLDER / f"leaves_session_{self.how}.txt"
+        if not file.exists():
+            child = subprocess.Popen(["sleep", "600"], start_new_session=True)
+            file.write_text(f"{child.pid}")
+        if self.how == "exits":
+            os._exit(7)
+        if self.how == "hangs":
+            time.sleep(600)
+
+
 class StopsInTraining(Good):
     """Touches a file when training starts, and then takes an hour for the step."""
 

@@ -19,7 +19,7 @@ def run_and_report(
     before, queries = set(sys.modules), _record_metadata_queries()
     from quintain.launch.worker import run_cell
 
-    run_cell(cell_json, folder, f"{folder}/log", output_pipe, message_pipe, None, 0.0)
+    run_cell(cell_json, folder, f"{folder}/log", output_pipe, message_pipe, None)
     imported = sorted(set(sys.modules) - before)
     message_pipe.send(("report", imported, queries, gc.get_freeze_count()))
 

@@ -18,7 +18,7 @@ from quintain.run.train.loaders import BatchOrder, EvalLoader, TrainLoader
 from quintain.run.train.module import TrainingModule
 from quintain.run.train.optimizer import OptimizerConfig
 from quintain.run.train.step_timing import TimeLimit
-from quintain.run.training import make_trainer
+from quintain.run.train.trainer import make_trainer
 
 CPU = {"accelerator": "cpu", "devices": 1, "precision": "32-true"}
 

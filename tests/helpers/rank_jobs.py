@@ -12,7 +12,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from helpers.cell_factory import load_option
+from helpers.cell_factory import load_option, resolve
 from helpers.resume_checks import StoppingCheckpointer
 from quintain.compose.settings import PARTS
 from quintain.contracts import Batch, RankPlacement, Split
@@ -60,7 +60,7 @@ def build_rank_cell(
     config["budget"] |= {"steps": 4, "batch_size": 7}
     for part, values in settings.items():
         config[part] = config[part] | values
-    return make_cell(config, dict.fromkeys(PARTS, example), seed=1)
+    return make_cell(resolve(config), dict.fromkeys(PARTS, example), seed=1)
 
 
 class CpuFsdp(CpuDdp):

@@ -1,7 +1,7 @@
 """Hydra's own command line: multirun, `--cfg`, `--info`, other launchers."""
 
 import pytest
-from helpers.commands import SHORT_RUN, run_quintain
+from helpers.commands import SHORT_RUN, run_quintain, write_file
 
 from quintain.records.store import Store
 
@@ -26,7 +26,7 @@ def test_a_wrong_job_does_not_stop_the_others(folder):
     arguments = [text.replace("rnn,mlp", "mlp") for text in MULTIRUN]
     code, out, err = run_quintain("run", *arguments, "model.num_layers=two,3", cwd=folder)
     assert code == 2
-    assert "quintain: model.num_layers: Mlp expects int, got 'two'" in err
+    assert "quintain: model.num_layers: expected a whole number, got 'two'" in err
     assert out.count("1 cell: 1 ran") == 1
 
 
@@ -68,6 +68,25 @@ def test_an_unknown_option_has_the_usual_message(tmp_path):
     assert "did you mean lstm?" in err
 
 
+def test_results_are_where_the_command_was_started(tmp_path):
+    """Whatever folder Hydra changes to; stores with other letters work too."""
+    arguments = ("dataset=sunspots", "model=mlp", *SHORT_RUN, "store=h/äö")
+    code, _, err = run_quintain("run", "-m", *arguments, "hydra.job.chdir=true", cwd=tmp_path)
+    assert code == 0, err
+    assert [record.status for record in Store(tmp_path / "h" / "äö").all()] == ["ok"]
+    assert not list(tmp_path.rglob("h/äö/hydra/*/h"))
+
+
+def test_a_folder_of_configurations_works_without_multirun(tmp_path):
+    write_file(tmp_path / "mine" / "model" / "small.yaml", SMALL_MODEL)
+    arguments = ("--config-dir", "mine", "dataset=sunspots", "model=small", *SHORT_RUN)
+    code, out, err = run_quintain("run", *arguments, cwd=tmp_path)
+    assert code == 0, err
+    assert "1 cell: 1 ran" in out
+    assert [record.names.model for record in Store(tmp_path / "results").all()] == ["small"]
+
+
+SMALL_MODEL = "defaults: [mlp]\nnum_layers: 1\n"
 LAUNCHERS = {
     "joblib": ("hydra.launcher.n_jobs=2",),
     "submitit_local": ("hydra.launcher.cpus_per_task=1", "hydra.launcher.timeout_min=10"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
 import subprocess
 import sys
 
+import pytest
 from helpers.cell_factory import build_cell, load_option
 
 from quintain.launch import worker
@@ -21,27 +23,25 @@ def test_signals_are_named_and_real_time_signals_numbered():
 
 
 def test_progress_is_reported_at_most_five_times_a_second(monkeypatch):
-    sent, moment = [], [100.0]
-
-    class Pipe:
-        def send(self, message):
-            sent.append(message)
-
+    moment = [100.0]
+    reader, writer = multiprocessing.Pipe(duplex=False)
     monkeypatch.setattr(worker.time, "monotonic", lambda: moment[0])
-    progress = worker._ProgressReporter(Pipe())
+    progress = worker._ProgressReporter(writer)
     for step in range(1, 11):
         moment[0] += 0.125
         progress(step, 10)
-    assert sent == [("step", step, 10) for step in (1, 3, 5, 7, 9)]
+    writer.close()
+    messages = [reader.recv() for _ in range(5)]
+    assert messages == [("step", step, 10) for step in (1, 3, 5, 7, 9)] and reader.poll()
+    with pytest.raises(EOFError):
+        reader.recv()
 
 
 def test_a_worker_ignores_a_closed_pipe_to_its_parent():
-    class ClosedPipe:
-        def send(self, message):
-            raise BrokenPipeError
-
-    worker._ProgressReporter(ClosedPipe())(1, 2)
-    worker._report_result(ClosedPipe(), "ok", "")
+    reader, writer = multiprocessing.Pipe(duplex=False)
+    reader.close()
+    worker._ProgressReporter(writer)(1, 2)
+    worker._report_result(writer, "ok", "")
 
 
 def test_the_launcher_imports_no_torch():

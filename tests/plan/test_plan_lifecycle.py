@@ -33,8 +33,8 @@ def sweep(store, plugins, *overrides):
     return run_quintain(*command, cwd=store.parent, QUINTAIN_PLUGINS=str(plugins))
 
 
-def read_plan(store):
-    (file,) = (store / "plans").glob("*.json")
+def read_plan(store, folder="plans/dry-run"):
+    (file,) = (store / folder).glob("*.json")
     return file, json.loads(file.read_text())
 
 
@@ -51,8 +51,12 @@ def test_a_plan_from_dry_run_to_resume(tmp_path, plugins):
     assert actions(store) == ["run"] * 4 and content["totals"]["unknown"] == 4
     assert not list(store.glob("records/*/*.json"))
 
+    code, _, err = run_quintain("status", f"store={store}", cwd=tmp_path)
+    assert code == 2 and "there is no plan" in err  # a dry run is no sweep
+
     code, out, _ = sweep(store, plugins, *cells)
     assert code == 1 and "4 ran" in out and "2 failed" in out
+    file, _ = read_plan(store, "plans")
 
     resume = ["sweep", "--resume", f"store={store}"]
     environment = {"cwd": tmp_path, "QUINTAIN_PLUGINS": str(plugins)}
@@ -70,6 +74,8 @@ def test_a_plan_from_dry_run_to_resume(tmp_path, plugins):
     code, out, _ = sweep(store, plugins, "model=fast", "seed=3,4", "--dry-run")
     assert "2 runs of it in the store" in out and "2 at a time" not in out
     assert "estimate:" in out and "1 at a time" in out
+    _, out, _ = run_quintain("status", f"store={store}", **environment)
+    assert f"plan: {file}" in out
 
     _, out, _ = run_quintain("status", str(file), "--format", "json", **environment)
     status = json.loads(out)
@@ -161,6 +167,6 @@ def test_a_plan_is_not_resumed_with_changed_data(tmp_path):
     code, _, err = run_quintain("sweep", *overrides, "--dry-run", cwd=tmp_path)
     assert code == 0, err
     table.write_text(table.read_text().replace("good", "fine"))
-    resume = ["sweep", "--resume", f"store={store}", "launch.slurm.time=9"]
+    resume = ["sweep", "--resume", str(read_plan(store)[0]), "launch.slurm.time=9"]
     code, _, err = run_quintain(*resume, cwd=tmp_path)
-    assert code == 2 and "the files of dataset=text_csv have changed since it was made" in err
+    assert code == 2 and "the files of dataset=text_csv have changed since the plan was made" in err

@@ -36,10 +36,10 @@ def broken_model(tmp_path, monkeypatch, request):
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
-        (["model.num_layers=two"], ["model.num_layers: Mlp expects int, got 'two'"]),
-        (["budget.steps=1.5"], ["budget.steps: Budget expects int, got 1.5"]),
+        (["model.num_layers=two"], ["model.num_layers: expected a whole number, got 'two'"]),
+        (["budget.steps=1.5"], ["budget.steps: expected a whole number, got 1.5"]),
         (["optimizer.lr=-1"], ["lr must be above 0, got -1"]),
-        (["+model.dropout=0.1"], ["Mlp has no setting dropout"]),
+        (["+model.dropout=0.1"], ["model.dropout: there is no such setting"]),
         (["hardware.threads=0", "hardware=cpu"], ["threads must be at least 1, got 0"]),
         (["dataset=sunspots", "model.num_layers=two", "optimizer.lr=-1", "budget.steps=0"],
          ["num_layers", "lr must be above 0, got -1", "steps must be above 0, got 0"]),
@@ -66,7 +66,7 @@ def test_settings_beside_auto_apply_to_the_chosen_option():
     cell = compose_cell("hardware.choose_from=[cpu]", "+hardware.threads=2")
     assert (cell.names["hardware"], cell.config["hardware"]["threads"]) == ("cpu", 2)
     (message,) = usage_problems("hardware.choose_from=[cpu]", "+hardware.fans=2")
-    assert "Cpu has no setting fans" in message
+    assert "hardware.fans: there is no such setting" in message
 
 
 def test_a_width_is_solved_from_the_budget():

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import scipy.stats
 from helpers.record_factory import cost_values, data_values, make_record, record_values
 from rich.console import Console
 
+from quintain.cli.main import main
 from quintain.records.schema import Record
 from quintain.report.formats.json_csv import to_json, to_values
 from quintain.report.formatting import decimal_places, format_count, format_seconds
@@ -278,7 +280,7 @@ def test_terminal_table_shows_scores_and_failed_checks() -> None:
     assert "digits  image, classify, accuracy (fraction) ↑  generated data" in text
     assert "0.8500 ± 0.6353" in text and "0.9000 ± –" in text and "49.8k" in text
     assert "one seed, so no interval: run more, as with seed=1,2,3" in text
-    assert "lstm: 60.0k parameters are 120% of the budget's 50.0k" in text
+    assert "lstm: 60,000 parameters are 120% of the budget's 50,000" in text
     assert "~ rough times: input_bound: lstm (first: data wait 40 %)" in text
     assert "base  majority" in text
 
@@ -307,6 +309,25 @@ def test_control_characters_do_not_reach_the_terminal() -> None:
     failure = {"kind": "exception", "type": "E", "message": "\n\x1b[2Jgone\nsecond"}
     text = shown([make_record(status="failed", error=failure)])
     assert "\x1b" not in text and "[2Jgone" in text and "second" not in text
+
+
+ESCAPE = "cnn\x1b]0;owned\x07\x1b[2J\x9b31m"
+
+
+def test_control_characters_of_file_names_and_cards_do_not_reach_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The name of a YAML file is the name of its option."""
+    file = tmp_path / "own" / "conf" / "model" / f"{ESCAPE}.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text('_target_: a.B\ncard: {about: "x\\e[2J", needs: ["y\\e[2J"]}\n')
+    monkeypatch.chdir(tmp_path)
+    for words in (["list"], ["list", "model"], ["list", "--format", "json"]):
+        assert main([*words, "plugins_dir=own"]) == 0
+    main(["list", ESCAPE, "plugins_dir=own"])
+    shown = capsys.readouterr()
+    assert "owned" in shown.out
+    assert all(c.isprintable() or c == "\n" for c in shown.out + shown.err)
 
 
 def test_lines_fold_at_eighty_columns_but_not_in_pipes(monkeypatch: pytest.MonkeyPatch) -> None:

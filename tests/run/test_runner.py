@@ -55,6 +55,23 @@ def test_an_exit_after_ctrl_c_is_an_interruption(monkeypatch, capfd):
     assert run_to_record(build_cell()).error.kind == "interrupted"
 
 
+def test_the_message_of_an_exception_has_the_file_and_line_of_the_plugin(capfd):
+    from helpers.failing_cores import Raises, replace_core
+    from helpers.rank_jobs import build_rank_cell
+
+    error = run_to_record(replace_core(build_rank_cell("example_image", "lstm"), Raises)).error
+    assert error.message.startswith("NameError: name 'undefined_name' is not defined (")
+    assert "helpers/failing_cores.py:" in error.message and ", in change)" in error.message
+
+
+def test_the_message_of_a_library_has_no_place():
+    try:
+        torch.zeros(2) @ torch.zeros(3)
+    except RuntimeError as error:
+        error.__traceback__ = error.__traceback__.tb_next
+        assert describe_failure(error)["message"] == str(error)
+
+
 def test_a_long_error_message_is_shortened():
     failure = describe_failure(ValueError("x" * 10**6))
     assert len(failure["message"]) == MAX_MESSAGE and len(failure["traceback"]) <= 20_000

@@ -62,7 +62,7 @@ def test_models_are_tied_if_common_seeds_contradict_the_means() -> None:
     second = {s: 0.95 + 0.0011 * s for s in range(5)}
     comparisons = PairwiseComparisons([first, second], direction="max")
     assert comparisons.order == [0, 1] and comparisons.contradictions == [(0, 1)]
-    tied = RankSummary(tie_group=1, rank_low=1, rank_high=2, p_best=None)
+    tied = RankSummary(letters="a", tie_group=1, rank_low=1, rank_high=2, p_best=None)
     assert comparisons.rank_summaries() == [tied, tied]
     least = PairwiseComparisons(
         [{s: -v for s, v in m.items()} for m in (first, second)], direction="min"
@@ -76,6 +76,7 @@ def test_ties_are_not_transitive() -> None:
     between = noisy(0.79, 0.1)
     summaries = PairwiseComparisons([good, between, bad], direction="max").rank_summaries()
     assert [summary.tie_group for summary in summaries] == [1, 1, 2]
+    assert [summary.letters for summary in summaries] == ["a", "ab", "b"]
     assert [(summary.rank_low, summary.rank_high) for summary in summaries] == [
         (1, 2),
         (1, 3),
@@ -107,9 +108,26 @@ def test_models_beyond_the_maximum_are_only_compared_with_the_best() -> None:
     comparisons = PairwiseComparisons(models, direction="max")
     summaries = comparisons.rank_summaries()
     assert len(comparisons.tests) == MAX_MODELS
-    assert summaries[-1] == RankSummary(tie_group=1)
+    assert summaries[-1] == RankSummary(letters="a", tie_group=1)
     assert summaries[0].tie_group is None and summaries[0].p_best is not None
     assert {summary.rank_low for summary in summaries} == {None}
+
+
+def test_two_models_share_a_letter_exactly_if_they_are_not_shown_to_differ() -> None:
+    draw = random.Random(3)
+    spreads = [0.001, 0.002, 0.02, 0.05]
+    for _ in range(30):
+        models = [
+            {s: 0.8 + 0.01 * i + draw.gauss(0, draw.choice(spreads)) for s in range(5)}
+            for i in range(7)
+        ]
+        comparisons = PairwiseComparisons(models, direction="max")
+        letters = [summary.letters for summary in comparisons.rank_summaries()]
+        for (i, j), pair in comparisons.tests.items():
+            assert bool(set(letters[i]) & set(letters[j])) != pair.is_significant(0.05)
+        first = [letters[i] for i in comparisons.order]
+        seen = list(dict.fromkeys("".join(first)))
+        assert seen == sorted(seen), "letters appear in alphabetical order"
 
 
 scores_by_seed = st.dictionaries(st.integers(1, 5), st.none() | st.floats(0, 1), max_size=5)

@@ -321,3 +321,30 @@ def test_a_model_that_skips_every_example_does_not_pass(monkeypatch, skipped):
     output = console.file.getvalue()
     assert ("model=mlp: nothing was checked" in output) == skipped
     assert ("all checks passed" in output) != skipped
+
+
+class Raises(LinearCore):
+    def forward(self, x, mask):
+        return undefined_name(x), mask  # noqa: F821
+
+
+def test_problems_of_one_cause_are_printed_once_with_file_and_line(monkeypatch):
+    output = StringIO()
+    findings = [
+        finding
+        for name in ("example_image", "example_text")
+        for finding in check_command._run_checks(
+            f"model=raises on {name}",
+            [(check, CHECKS[check]) for check in ("shapes", "gradients", "causality")],
+            lambda spec=SPECS[name]: (model_factory(Raises, spec), spec),
+        )
+    ]
+    printed = check_command._print_findings(findings, Console(file=output, width=300))
+    assert printed == findings
+    lines = output.getvalue().splitlines()
+    failed = [line for line in lines if line.startswith("✗")]
+    reason = "NameError: name 'undefined_name' is not defined (tests/testing/test_checks.py:"
+    assert failed[0].startswith(f"✗ model=raises on example_image: shapes: {reason}")
+    assert failed[1].startswith(f"✗ 5 checks on 2 examples fail for one reason: {reason}")
+    assert failed[1].endswith(", in forward)") and len(failed) == 2
+    assert lines.count("✓ model=raises on example_image: causality") == 1

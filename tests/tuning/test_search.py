@@ -121,7 +121,7 @@ def test_all_problems_are_reported_at_once():
     ("overrides", "expected"),
     [
         (("tune.space=null",), "tune.space is empty: there is nothing to search"),
-        (("model.dropuot=interval(0,0.3)",), "model.dropuot: Mlp has no setting dropuot"),
+        (("model.dropuot=interval(0,0.3)",), "model.dropuot: there is no such setting"),
         (("optimizer.warmup=interval(0,2)",), "warmup must be in [0, 1), got 2.0"),
         (("tune.space.optimizer.lr.low=0",), "low must be above 0 where log is true, got 0"),
         (("optimizer.betas.a=interval(0,1)",), "tune.space.optimizer.betas.a: optimizer.betas has"),

@@ -80,7 +80,7 @@ def test_trials_do_not_read_the_test_split_but_the_best_settings_do(guarded):
         assert record.cost.seconds.test == 0
     records = Store(folder / "store").all()
     assert code == 1 and {record.seed for record in records} == {1, 2}
-    assert {r.error.message for r in records} == {"the test split was read"}
+    assert all("the test split was read" in record.error.message for record in records)
 
 
 def test_the_first_trial_has_the_default_settings_and_the_best_one_is_chosen(guarded):

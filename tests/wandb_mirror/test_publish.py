@@ -18,6 +18,7 @@ from PIL import Image
 from quintain.cli.main import main
 from quintain.records.bundles.bundle import open_bundle
 from quintain.records.store import Store
+from quintain.wandb_mirror import mirror, process
 from quintain.wandb_mirror.board import mean_curve
 from quintain.wandb_mirror.publish import publish
 
@@ -84,10 +85,12 @@ def test_offline_run_holds_tables_charts_and_artifacts(store: Store, capfd):
     assert len(open_bundle(store.path / "mirror" / "records.qb").all()) == 4
 
 
-def test_second_call_sends_no_board_and_does_not_import_wandb(store: Store, monkeypatch):
+def test_second_call_sends_no_board_and_starts_no_process(store: Store, monkeypatch, capsys):
     publish(store)
     before = sorted(store.path.rglob("*"))
-    monkeypatch.setitem(sys.modules, "wandb", None)  # an import would raise
+    monkeypatch.setattr(process.subprocess, "Popen", None)  # a call would raise
+    assert main(["publish", str(store.path)]) == 0
+    assert "nothing is new" in capsys.readouterr().out
     result = publish(store)
     assert (result.runs.written, result.runs.unchanged, result.board) == (0, 4, "unchanged")
     assert sorted(store.path.rglob("*")) == before
@@ -124,6 +127,26 @@ def test_damaged_image_is_skipped_and_everything_else_is_sent(store: Store):
     assert (result.runs.written, result.runs.failed, result.board) == (4, 0, "sent")
     (run,) = (store.path / "wandb").glob(f"offline-run-*-{RECORDS[0].key}")
     assert len(list(run.rglob("*.png"))) == 1
+
+
+def test_long_and_foreign_names_of_datasets_are_published(store: Store):
+    for index, name in enumerate(("x" * 300, "数字", "文字")):
+        store.write(make_valid_record(dataset=name, seed=index))
+    result = publish(store)
+    assert (result.runs.failed, result.board, result.notes) == (0, "sent", ())
+    assert len(list((board_folder(store) / "files" / "media" / "table").rglob("*.json"))) == 6
+    assert len(read_table(board_folder(store), "leaderboard")["data"]) == 5
+
+
+def test_publish_fails_if_something_was_not_sent(store: Store, monkeypatch, capsys):
+    monkeypatch.setenv("WANDB_API_KEY", FAKE_KEY)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # the discard port: no server
+    monkeypatch.setattr(mirror, "PUBLISH_LIMIT", 2.0)
+    assert main(["publish", str(store.path)]) == 1
+    out = capsys.readouterr().out
+    assert "W&B, online: runs: 0 sent, 0 unchanged, 4 failed; leaderboard: failed" in out
+    assert main(["publish", str(store.path), "--project", "a/b"]) == 2
+    assert "W&B accepts at most 128 characters" in capsys.readouterr().err
 
 
 def test_disabled_publication_sends_nothing(store: Store, monkeypatch: pytest.MonkeyPatch, capsys):

@@ -15,21 +15,19 @@ from torch import Tensor
 
 from quintain.baselines.batches import (
     flatten_features,
-    iterate_batches,
     load_features,
     load_targets,
     predict_constant,
 )
-from quintain.contracts import Batch, Dataset, Predictor, Split, Stem
+from quintain.baselines.token_bags import TokenBags
+from quintain.contracts import Batch, Dataset, Predictor, Stem
 from quintain.data.scaling import StandardScaler
-from quintain.nn.mask import unpad
 
 FEATURE_CS = (0.01, 0.1, 1.0)  # values of C, the inverse L2 penalty, that are tried on features
 BAG_CS = (0.01, 0.1, 1.0, 10.0)  # values of C that are tried on bags of tokens
 MAX_SEARCH_SAMPLES = 5000  # number of samples that the models of the search for C are fitted to
 MAX_ITERATIONS = 100  # of the solver
 MIN_PROBABILITY = 1e-9  # of a class that the train split lacks, so that its logarithm is finite
-MAX_CHARACTERS = 256  # a vocabulary up to this size consists of characters, a larger one of words
 
 
 def majority(dataset: Dataset, stem: Stem) -> Predictor:
@@ -58,29 +56,13 @@ def linear_classifier(dataset: Dataset, stem: Stem) -> Predictor:
 
 
 def bag_of_tokens(dataset: Dataset) -> Predictor:
-    """Fit logistic regression to binary features: the token n-grams that a text contains.
-
-    The n-grams are those of the train split: one or two words, or one to four characters. C is
-    chosen on the validation split.
-    """
-    from sklearn.feature_extraction.text import CountVectorizer
-
-    max_order = 4 if dataset.spec.vocabulary <= MAX_CHARACTERS else 2
-    vectorizer = CountVectorizer(
-        tokenizer=list,  # the texts are lists of tokens already
-        lowercase=False,
-        token_pattern=None,
-        binary=True,
-        ngram_range=(1, max_order),
-    )
-    texts, y_N = _load_texts(dataset, "train")
-    val, y_val = _load_texts(dataset, "val")
-    x, x_val = vectorizer.fit_transform(texts), vectorizer.transform(val)
+    """Fit logistic regression to `TokenBags`; C is chosen on the validation split."""
+    bags = TokenBags(dataset)
+    x, y_N = bags.load("train")
+    x_val, y_val = bags.load("val")
     models = [_fit_logistic(x, y_N, c) for c in BAG_CS]
     model = max(models, key=lambda model: float(model.score(x_val, y_val.numpy())))
-    return lambda batch: _predict_log_probabilities(
-        model, vectorizer.transform(_to_token_strings(batch)), dataset, batch
-    )
+    return lambda batch: _predict_log_probabilities(model, bags.encode(batch), dataset, batch)
 
 
 def _choose_c(x_NF: Tensor, y_N: Tensor, x_val: Tensor, y_val: Tensor) -> float:
@@ -113,15 +95,3 @@ def _predict_log_probabilities(model: Any, x: Any, dataset: Dataset, batch: Batc
         model.predict_proba(x), dtype=torch.float32
     )
     return probability_BK.clamp(min=MIN_PROBABILITY).log().to(batch.x.device)
-
-
-def _load_texts(dataset: Dataset, split: Split) -> tuple[list[list[str]], Tensor]:
-    """Return the texts of a split as lists of tokens, and their labels."""
-    batches = list(iterate_batches(dataset, split))
-    texts = [text for batch in batches for text in _to_token_strings(batch)]
-    return texts, torch.cat([batch.y for batch in batches])
-
-
-def _to_token_strings(batch: Batch) -> list[list[str]]:
-    """Return the tokens of each text as strings, which scikit-learn needs."""
-    return [[str(token) for token in text] for text in unpad(batch.x, batch.lengths)]

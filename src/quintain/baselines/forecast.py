@@ -1,6 +1,7 @@
 """Baselines of forecasting: persistence, seasonal naive, and a ridge regression per channel.
 
-Legend: B batch, T steps of x, Z horizon, C channels (in predictions, the channels to predict).
+Legend: B batch, T steps of x, Z horizon, C channels (in predictions, the channels to predict), F
+features of a regression.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from quintain.contracts import Batch, Dataset, DataSpec, Predictor, Stem, Unsupp
 from quintain.nn.mask import last_valid
 
 Pairs = Iterator[tuple[Tensor, Tensor]]
+
+MAX_FEATURES = 1024  # of a regression on all channels, whose equations need their square
 
 
 def last_value(batch: Batch) -> Tensor:
@@ -49,38 +52,66 @@ def seasonal_naive(dataset: Dataset, stem: Stem) -> Predictor:
 
 
 def linear_forecast(dataset: Dataset, stem: Stem) -> Predictor:
-    """Fit, for each channel, a ridge regression of the future on the past steps: (B, Z, C).
+    """Fit, for each target, a ridge regression of the future on the past steps: (B, Z, C).
 
     The last value is subtracted from both (NLinear, Zeng et al. 2023). Values are standardised, the
-    penalty is 1, and the bias is not penalised.
+    penalty is 1, and the bias is not penalised. If there are channels that are no targets, and not
+    too many, a second regression on them too is taken if its validation error is smaller.
 
     Raises:
         Unsupported: samples differ in length.
     """
-    if dataset.spec.ragged:
+    spec = dataset.spec
+    if spec.ragged:
         raise Unsupported("a linear forecast needs samples of equal length")
-    weight_CTZ, bias_CZ = _fit_ridge(lambda: _iterate_differences(dataset))
+    steps, num_channels = spec.shape
+    num_others = num_channels - _num_targets(spec)
+    predictors = [_fit_linear(dataset, with_others=False)]
+    if num_others and steps * (1 + num_others) <= MAX_FEATURES:
+        predictors.append(_fit_linear(dataset, with_others=True))
+    if len(predictors) == 1:
+        return predictors[0]
+    return min(predictors, key=lambda predictor: _compute_error(dataset, predictor))
+
+
+def _fit_linear(dataset: Dataset, *, with_others: bool) -> Predictor:
     targets = _num_targets(dataset.spec)
+    weight_CFZ, bias_CZ = _fit_ridge(lambda: _iterate_differences(dataset, with_others))
 
     def predict(batch: Batch) -> Tensor:
-        last_BC = last_value(batch)[:, :targets]
-        x_BTC = (batch.x[..., :targets] - last_BC[:, None]).cpu().double()
-        change_BZC = torch.einsum("btc,ctz->bzc", x_BTC, weight_CTZ) + bias_CZ.T
-        return last_BC[:, None] + change_BZC.to(batch.x)
+        last_B1C = last_value(batch)[:, None, :targets]
+        x_BTC = (batch.x[..., :targets] - last_B1C).cpu().double()
+        x_BFC = _add_others(x_BTC, batch) if with_others else x_BTC
+        change_BZC = torch.einsum("bfc,cfz->bzc", x_BFC, weight_CFZ) + bias_CZ.T
+        return last_B1C + change_BZC.to(batch.x)
 
     return predict
+
+
+def _compute_error(dataset: Dataset, predictor: Predictor) -> float:
+    """Return the sum of squared errors on the validation split."""
+    batches = iterate_batches(dataset, "val")
+    return sum(float((predictor(batch) - batch.y).square().sum()) for batch in batches)
+
+
+def _add_others(x_BTC: Tensor, batch: Batch) -> Tensor:
+    """Return the past of each target, and for all of them that of other channels: (B, F, C)."""
+    targets = x_BTC.shape[-1]
+    others_BF1 = batch.x[..., targets:].cpu().double().flatten(1)[..., None]
+    return torch.cat([x_BTC, others_BF1.expand(-1, -1, targets)], 1)
 
 
 def _num_targets(spec: DataSpec) -> int:
     return len(spec.targets) or spec.shape[-1]
 
 
-def _iterate_differences(dataset: Dataset) -> Pairs:
-    """Yield x (B, T, C) and y (B, Z, C) of the train split as float64, minus x's last value."""
+def _iterate_differences(dataset: Dataset, with_others: bool) -> Pairs:
+    """Yield features (B, F, C), and y (B, Z, C) minus x's last value, of the train split."""
     for batch in iterate_batches(dataset, "train"):
         targets = batch.y.shape[-1]
         last_B1C = last_value(batch)[:, None, :targets].double()
-        yield batch.x[..., :targets].double() - last_B1C, batch.y.double() - last_B1C
+        x_BTC = batch.x[..., :targets].double() - last_B1C
+        yield _add_others(x_BTC, batch) if with_others else x_BTC, batch.y.double() - last_B1C
 
 
 def _fit_ridge(pairs: Callable[[], Pairs], penalty: float = 1.0) -> tuple[Tensor, Tensor]:

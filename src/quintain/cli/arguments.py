@@ -64,7 +64,10 @@ def normalize_overrides(arguments: argparse.Namespace) -> list[str]:
     """
     overrides = [str(override) for override in arguments.overrides]
     if arguments.takes_store:
-        overrides = [text if "=" in text else f"store={text}" for text in overrides]
+        overrides = [
+            f"store={text}" if "=" not in text or Path(text).exists() else text
+            for text in overrides
+        ]
         stores = [text.partition("=")[2] for text in overrides if text.startswith("store=")]
         if len(stores) > 1:
             raise UsageError(
@@ -121,6 +124,7 @@ def parse_settings(
         UsageError: an override is not key=value, or its key is not accepted.
     """
     from quintain.compose.settings import LOCATIONS, PARTS, TABLES
+    from quintain.compose.store_setting import read_location
 
     sweep_keys = [*LOCATIONS, *(f"{table}.{key}" for table, keys in TABLES.items() for key in keys)]
     ignored = sweep_keys if accept_sweep_settings else []
@@ -133,7 +137,7 @@ def parse_settings(
             )
         selects_cells = key.lstrip("+~").split(".")[0] in (*PARTS, "seed", "measure", "suite")
         if key in defaults:
-            values[key] = value
+            values[key] = read_location(value)
         elif accept_sweep_settings and selects_cells:
             problems.append(
                 f"{override}: quintain {arguments.command} cannot select cells; it shows all"

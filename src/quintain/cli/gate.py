@@ -9,11 +9,12 @@ from pathlib import Path
 
 from quintain.cli.arguments import Subparsers, add_command
 from quintain.cli.output import write_output_file
-from quintain.errors import UsageError
+from quintain.errors import StoreError, UsageError, printable
 
 GATE_EPILOG = """examples:
   quintain gate --baseline main --candidate results      two stores
   quintain gate --baseline main --suite ci               run the suite now, then compare
+  quintain gate --baseline main store=mine               the store mine as it is
   quintain gate --baseline-code main --suite ci          speed, against a commit or folder
 Exit codes: 0 not worse; 1 a regression; 2 wrong arguments or settings; 3 inconclusive, with the
 number of seeds or rounds that would probably decide. docs/ci.md explains the margins."""
@@ -32,7 +33,10 @@ def add_parser(commands: Subparsers) -> None:
     )  # fmt: skip
     add("overrides", nargs="*", help="overrides of the runs, such as model=cnn, and store=FOLDER")
     add("--baseline", type=Path, metavar="STORE", help="results that are good")
-    add("--candidate", type=Path, metavar="STORE", help="results to be judged")
+    add(
+        "--candidate", type=Path, metavar="STORE",
+        help="results to be judged (default: those of the suite or settings, else store=…)",
+    )  # fmt: skip
     add("--suite", help="run this suite into store=… and judge its results")
     add(
         "--baseline-code", metavar="VERSION",
@@ -77,7 +81,25 @@ def _add_bisect_parser(commands: Subparsers) -> None:
 
 
 def run_gate_command(arguments: argparse.Namespace) -> int:
-    """Judge the results, print the verdict, and write the requested files."""
+    """Judge the results, print the verdict, and write the requested files.
+
+    If the comparison is not possible, the last line of the output and the files say why.
+    """
+    from quintain.gate.output import format_junit_problem, format_markdown_problem
+
+    try:
+        return _judge(arguments)
+    except (UsageError, StoreError) as error:
+        problems = error.problems if isinstance(error, UsageError) else [str(error)]
+        if arguments.junit:
+            write_output_file(arguments.junit, format_junit_problem(problems))
+        if arguments.markdown:
+            write_output_file(arguments.markdown, format_markdown_problem(problems))
+        print(f"gate: not possible: {printable(problems[0])}".replace("\n", " "))
+        raise
+
+
+def _judge(arguments: argparse.Namespace) -> int:
     from quintain.gate import output
     from quintain.gate.run_gate import GateRequest, run_gate
 

@@ -7,26 +7,33 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from quintain._version import __version__
 from quintain.cli import doctor, gate, plugins, results, share, sweep
 from quintain.cli.arguments import normalize_overrides
 from quintain.cli.output import print_error
-from quintain.errors import ExitCode, StoreError, UsageError
+from quintain.errors import ExitCode, StoreError, UsageError, guess, nearest
 
 COMMANDS = (sweep, results, gate, share, plugins, doctor)
-HYDRA_FLAGS = ("-m", "--multirun", "-c", "--cfg", "-i", "--info", "--hydra-help", "-p", "--package")
+HYDRA_FLAGS = (
+    "-m", "--multirun", "-c", "--cfg", "-i", "--info", "--hydra-help", "-p", "--package", "-cd",
+    "--config-dir", "-cn", "--config-name", "-cp", "--config-path", "--experimental-rerun",
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
-    arguments, unknown = build_parser().parse_known_args(words)
+    parser = build_parser()
+    if problem := _find_unknown_command(words, parser):
+        print_error(problem)
+        return ExitCode.USAGE
+    arguments, unknown = parser.parse_known_args(words)
     if arguments.command == "run" and any(w.split("=")[0] in HYDRA_FLAGS for w in unknown):
         arguments.overrides, arguments.run = words[1:], sweep.run_with_hydra
         return _run_command(arguments)
     if options := [word for word in unknown if word.startswith("-")]:
-        print_error(f"unknown option {options[0]}; see quintain {arguments.command} --help")
+        print_error(_explain_unknown_option(options[0], arguments.command, parser))
         return ExitCode.USAGE
     if unknown:  # words after an option
         arguments.overrides = [*arguments.overrides, *unknown]
@@ -43,6 +50,29 @@ def build_parser() -> argparse.ArgumentParser:
     for command in COMMANDS:
         command.add_parser(subparsers)
     return parser
+
+
+def _subparsers(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
+    actions = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    return next(actions).choices
+
+
+def _find_unknown_command(words: Sequence[str], parser: argparse.ArgumentParser) -> str:
+    """Return a message if the first word is no command, else ""."""
+    commands = _subparsers(parser)
+    if not words or words[0].startswith("-") or words[0] in commands:
+        return ""
+    return f"there is no command {words[0]}{nearest(words[0], commands)}"
+
+
+def _explain_unknown_option(option: str, command: str, parser: argparse.ArgumentParser) -> str:
+    name = option.partition("=")[0]
+    message = f"unknown option {option}"
+    if name in HYDRA_FLAGS:
+        return f"{message}: Hydra's own options work with quintain run"
+    if close := guess(name, _subparsers(parser)[command]._option_string_actions):
+        message += f"; did you mean {close}?"
+    return f"{message}; see quintain {command} --help"
 
 
 def _run_command(arguments: argparse.Namespace) -> int:

@@ -11,13 +11,13 @@ from typing import Any
 import yaml
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from quintain.compose.config import hydra_session
 from quintain.compose.diagnose import first_line
 from quintain.compose.plugin_providers import GROUPS, config_folders
 from quintain.compose.requirements import install_hint, missing_packages, required_packages
 from quintain.errors import UsageError, nearest, printable
+from quintain.report.terminal.console import safe_text
 
 
 def print_options(groups: Sequence[str], format: str, console: Console) -> None:
@@ -32,7 +32,7 @@ def print_options(groups: Sequence[str], format: str, console: Console) -> None:
             table.add_column(column, overflow="fold")
         for row in (row for row in rows if row["group"] == group):
             about = row["about"] + (f" [{row['hint']}]" if row["hint"] else "")
-            table.add_row(Text(row["option"]), Text(about), Text(row["provider"]))
+            table.add_row(*map(safe_text, (row["option"], about, row["provider"])))
         console.print(table)
         console.print()
 

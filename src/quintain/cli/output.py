@@ -24,7 +24,7 @@ def print_finding(console: Console, passed: bool | None, line: str) -> None:
     from rich.text import Text
 
     mark, style = {True: ("✓", "green"), False: ("✗", "red"), None: ("–", "dim")}[passed]
-    console.print(Text(f"{mark} {line}", style=style), soft_wrap=True)
+    console.print(Text(f"{mark} {printable(line)}", style=style), soft_wrap=True)
 
 
 def print_error(message: str) -> None:

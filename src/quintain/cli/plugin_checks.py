@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,7 +15,7 @@ from quintain.cli.output import print_finding
 from quintain.compose.config import Composition, compose_job, hydra_session
 from quintain.compose.overrides import expand_overrides
 from quintain.contracts import Dataset, DataSpec, Unsupported
-from quintain.errors import UsageError
+from quintain.errors import UsageError, describe_error
 from quintain.model import build_dataset, build_model
 from quintain.plan.preflight import find_signature_problems
 from quintain.testing.dataset_checks import DATASET_CHECKS, Case
@@ -26,11 +27,15 @@ WIDTH = 16.0
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of a check on a plugin: passed (True), failed (False) or skipped (None)."""
+    """The result of a check on a plugin: passed (True), failed (False) or skipped (None).
+
+    Findings with the same `problem` have one cause.
+    """
 
     passed: bool | None
     subject: str
     message: str
+    problem: str = ""
 
 
 def check_plugins(overrides: Sequence[str], console: Console) -> int:
@@ -44,16 +49,14 @@ def check_plugins(overrides: Sequence[str], console: Console) -> int:
         raise UsageError(
             "nothing to check: give model=NAME, dataset=NAME, or several as in model=a,b"
         )
+    if not __debug__:
+        raise UsageError("python -O and PYTHONOPTIMIZE remove the checks: run it without them")
     torch.set_num_threads(1)
     failures, unchecked = 0, list[str]()
     with hydra_session():
         for job in expand_overrides(["hardware=cpu", *overrides]):
             for check in (_check_model, _check_dataset):
-                findings = []
-                for finding in check(job, groups):
-                    line = f"{finding.subject}: {finding.message}"
-                    print_finding(console, finding.passed, line)
-                    findings.append(finding)
+                findings = _print_findings(check(job, groups), console)
                 failures += sum(finding.passed is False for finding in findings)
                 if findings and all(finding.passed is None for finding in findings):
                     unchecked.append(findings[0].subject.partition(" on ")[0])
@@ -62,6 +65,25 @@ def check_plugins(overrides: Sequence[str], console: Console) -> int:
     if failures or not unchecked:
         console.print(f"{failures} checks failed" if failures else "all checks passed")
     return 1 if failures or unchecked else 0
+
+
+def _print_findings(findings: Iterable[Finding], console: Console) -> list[Finding]:
+    """Print each finding, but a problem only once with the number of its repetitions."""
+    printed: list[Finding] = []
+    by_problem: dict[str, list[Finding]] = {}
+    for finding in findings:
+        printed.append(finding)
+        same = by_problem.setdefault(finding.problem, [])
+        same.append(finding)
+        if not finding.problem or len(same) == 1:
+            print_finding(console, finding.passed, f"{finding.subject}: {finding.message}")
+    for problem, same in by_problem.items():
+        if problem and len(same) > 1:
+            subjects = len({finding.subject for finding in same})
+            examples = "1 example" if subjects == 1 else f"{subjects} examples"
+            line = f"{len(same)} checks on {examples} fail for one reason: {problem}"
+            print_finding(console, False, line)
+    return printed
 
 
 def _check_model(job: Sequence[str], groups: set[str]) -> Iterator[Finding]:
@@ -77,7 +99,7 @@ def _check_model(job: Sequence[str], groups: set[str]) -> Iterator[Finding]:
 
 
 def _prepare_model_checks(config: dict[str, Any], spec: DataSpec) -> tuple[Any, ...]:
-    """Return a function that builds the model, and the data spec; may raise Unsupported."""
+    """Return (build, spec), where `build()` builds the model; may raise Unsupported."""
     build = partial(build_model, config, spec, WIDTH if "width" in config["model"] else None)
     build()
     return build, spec
@@ -115,13 +137,18 @@ def _run_checks(
         yield Finding(None, subject, f"skipped: {reason}")
         return
     except Exception as error:
-        yield Finding(False, subject, f"cannot be built: {type(error).__name__}: {error}")
+        problem = f"cannot be built: {describe_error(error)}"
+        yield Finding(False, subject, problem, problem)
         return
     for name, check in checks:
         try:
             check(*arguments)
         except Exception as error:
-            kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
-            yield Finding(False, subject, f"{name}: {kind}{error}")
+            if isinstance(error, AssertionError):
+                problem = re.sub(r"\d[\d.e+-]*", "…", f"{name}: {error}")  # numbers differ
+                yield Finding(False, subject, f"{name}: {error}", problem)
+                continue
+            text = describe_error(error)
+            yield Finding(False, subject, f"{name}: {text}", text)
         else:
             yield Finding(True, subject, name)

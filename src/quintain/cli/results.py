@@ -118,7 +118,7 @@ def run_status(arguments: argparse.Namespace) -> int:
     elif arguments.format == "json":
         print(json.dumps(asdict(read_status(file, store)), indent=1))
     else:
-        create_console().print(render_status(read_status(file, store)))
+        create_console().print(render_status(read_status(file, store)), soft_wrap=True)
     return 0
 
 
@@ -127,14 +127,15 @@ def _extract_plan_file(arguments: argparse.Namespace) -> Path | None:
 
     A folder becomes `store=FOLDER`; without a store, a plan file in `STORE/plans` names it.
     """
+    from quintain.plan.plan_file import find_store_of_plan
+
     words = [f"store={word}" if Path(word).is_dir() else word for word in arguments.overrides]
     plans = [word for word in words if "=" not in word or Path(word).is_file()]
     arguments.overrides = [word for word in words if word not in plans]
     if not plans:
         return None
-    folder = Path(plans[0]).absolute().parent
-    if not arguments.overrides and folder.name == "plans":
-        arguments.overrides = [f"store={folder.parent}"]
+    if not arguments.overrides and (folder := find_store_of_plan(Path(plans[0]))):
+        arguments.overrides = [f"store={folder}"]
     return Path(plans[0])
 
 

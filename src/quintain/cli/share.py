@@ -131,11 +131,13 @@ def run_publish(arguments: argparse.Namespace) -> int:
     runs = result.runs
     counts = f"{runs.written} sent, {runs.unchanged} unchanged, {runs.failed} failed"
     print(f"W&B, {result.mode}: runs: {counts}; leaderboard: {result.board}")
+    if not (runs.written or runs.failed) and result.board == "unchanged":
+        print("nothing is new: what the store has was sent before")
     if result.report:
         print(f"report: {result.report}")
     if result.mode == "offline" and (runs.written or result.board == "sent"):
         print(f"to send them: wandb sync {store.path}/wandb/offline-run-*")
-    return 0
+    return int(result.has_failed)
 
 
 def _format_count(count: int) -> str:

@@ -22,11 +22,11 @@ OVERRIDES_HELP = (
 RUN_EPILOG = """examples:
   quintain run dataset=digits model=cnn
   quintain run dataset=fashion_mnist model=lstm stem.sequence=pixels seed=2
-  quintain run -m dataset=digits,pydoc model=glob(*)   Hydra's own multirun and launchers
+  quintain run -m dataset=digits,pydoc model='glob(*)'   Hydra's own multirun and launchers
   quintain run model=cnn --cfg job                     show the configuration, run nothing"""
 SWEEP_EPILOG = """examples:
   quintain sweep suite=quick
-  quintain sweep dataset=digits model=glob(*) seed=1,2,3
+  quintain sweep dataset=digits model='glob(*)' seed=1,2,3
 A cell that is in the store is not run again; a failed one is. Ctrl-C keeps finished cells."""
 TUNE_EPILOG = """examples:
   quintain tune dataset=digits model=cnn,lstm tune.trials=20 seed=1,2,3

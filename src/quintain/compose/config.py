@@ -24,8 +24,13 @@ from quintain.compose.data_hash import content_hash
 from quintain.compose.diagnose import CompositionError, diagnose, find_unknown_options
 from quintain.compose.fast_compose import FastComposer
 from quintain.compose.hydra_compose import COMPOSE_ERRORS, compose_unresolved, load_yaml
-from quintain.compose.plugin_providers import available_options, register_search_path
+from quintain.compose.plugin_providers import (
+    available_options,
+    find_examples,
+    register_search_path,
+)
 from quintain.compose.source_hash import package_hash, source_hash
+from quintain.compose.words import shell_override
 from quintain.errors import UsageError
 
 VERSION_BASE = "1.3"
@@ -146,16 +151,29 @@ def resolve_config(config: DictConfig) -> Composition:
     if config.get("data_dir") is None:
         config.data_dir = default_data_dir()
     plain = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    if missing := sorted(OmegaConf.missing_keys(plain)):
-        raise UsageError(f"{key} has to be given: {key}=…" for key in missing)
     try:
+        if missing := sorted(OmegaConf.missing_keys(plain)):
+            problems = [f"{key} has to be given: {key}=…" for key in missing]
+            raise UsageError(problems + find_examples("dataset", choices["dataset"]))
         values = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise UsageError(str(error).splitlines()[0]) from error
+        raise UsageError(_explain_interpolation(plain, error)) from error
     # With another primary config (--config-name) the overrides are not the whole difference.
     is_complete = config.hydra.job.config_name == "config"
     overrides = tuple(config.hydra.overrides.task) if is_complete else None
     return Composition(cast(dict[str, Any], values), choices, overrides)
+
+
+def _explain_interpolation(config: DictConfig, error: OmegaConfBaseException) -> str:
+    """Return a message about a value with `${…}` that cannot be resolved."""
+    name, reason = str(error.full_key), str(error).splitlines()[0]
+    value: Any = OmegaConf.to_container(config, resolve=False)
+    for step in name.split("."):
+        value = value.get(step) if isinstance(value, dict) else None
+    if not isinstance(value, str):
+        return f"{name}: {reason}"
+    hint = shell_override(name, value)
+    return f"{name}={value}: {reason}; if these characters are meant, type {hint}"
 
 
 def default_data_dir() -> str:

@@ -2,6 +2,8 @@
 
 The card of a dataset (the `card` node of its YAML) lists the settings that are paths of the user's
 files or folders: `files: [path, images]`. Each cell stores the hashes of their content in its card.
+`class_folders` lists those of them that have classes or splits as subfolders: files beside these
+subfolders, such as a log of the sweep, are not read and do not count.
 
 A setting whose name ends with `path` is one file, and is ignored if it is null. The others are
 folders of media. If one is null, the dataset searches beside the table `path` for the media, so
@@ -11,16 +13,15 @@ the folder of the table is hashed.
 from __future__ import annotations
 
 import hashlib
-import os
+import unicodedata
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from quintain.errors import UsageError
-
-FULL_HASH_LIMIT = 256 * 2**20  # bytes; of larger data only sizes, beginnings and ends are hashed
-END_SIZE = 2**16  # bytes of a file's beginning and of its end
+from quintain.data.files.file_hashes import hash_files
+from quintain.data.files.folder_listing import list_files
+from quintain.errors import DataError, UsageError
 
 
 def add_content_hashes(node: dict[str, Any]) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def add_content_hashes(node: dict[str, Any]) -> dict[str, Any]:
         )
     if not paths:
         return node
-    content = {key: content_hash(str(path)) for key, path in paths.items()}
+    content = {key: _hash_setting(node, key, path) for key, path in paths.items()}
     settings = {key: str(path) for key, path in paths.items() if node.get(key)}
     return node | settings | {"card": node["card"] | {"content": content}}
 
@@ -46,75 +47,62 @@ def has_same_content(node: Mapping[str, Any]) -> bool:
     hashes = (node.get("card") or {}).get("content") or {}
     paths = dict(_paths(node))
     return all(
-        key in paths and content_hash(str(paths[key])) == value for key, value in hashes.items()
+        key in paths and _hash_setting(node, key, paths[key]) == value
+        for key, value in hashes.items()
     )
 
 
-def was_modified_since(node: Mapping[str, Any], since: float) -> bool:
-    """Whether a dataset's files may have changed after a time, in seconds since 1970.
-
-    This compares the time of the last change (ctime) of files, folders and symbolic links; unlike
-    mtime, no copy and no `touch` can set it back.
+def require_same_content(node: Mapping[str, Any]) -> None:
+    """Check that a dataset's files still have the hashes in its card, after they were read.
 
     Raises:
-        OSError: a file does not exist any more.
+        DataError: they have changed, so the data may be other ones than those of the cell's key.
     """
-    for _, path in _paths(node):
-        files = [path, *(Path(folder) for folder, _, _ in os.walk(path))]
-        files += _files(path) if path.is_dir() else []
-        links = [link for link in (path, *path.parents) if link.is_symlink()]
-        times = [file.stat().st_ctime for file in files] + [link.lstat().st_ctime for link in links]
-        if max(times) > since:
-            return True
-    return False
+    content_hash.cache_clear()
+    if not has_same_content(node):
+        raise DataError(
+            "the files of the dataset have changed while they were read: the same command makes a "
+            "new plan, with the new files"
+        )
+
+
+def _hash_setting(node: Mapping[str, Any], key: str, path: Path) -> str:
+    card = node.get("card") or {}
+    return content_hash(str(path), key in (card.get("class_folders") or ()))
 
 
 @cache
-def content_hash(path: str) -> str:
-    """Return the SHA-256 of a file, or of the names and contents of all files below a folder.
+def content_hash(path: str, has_class_folders: bool = False) -> str:
+    """Return the SHA-256 of a file, or of the names and contents of all data files of a folder.
 
-    Of more than 256 MiB in all, only the size and the first and last 64 KiB of each file are
-    hashed: a change in the middle of a large file that keeps its size is not noticed.
+    The files of a folder are those that datasets read, see `data.files.folder_listing`. A file that
+    cannot be read counts as such.
+
+    Args:
+        path: file or folder.
+        has_class_folders: files in the folder itself do not count, only those in its subfolders.
 
     Returns:
         "sha256:" and the hex digits.
     """
     root = Path(path)
-    files = sorted(_files(root)) if root.is_dir() else [root]
-    sizes = [file.stat().st_size for file in files]
-    is_full = sum(sizes) <= FULL_HASH_LIMIT
+    is_folder = root.is_dir()
+    files = [file for file in list_files(root).files if file.is_file()] if is_folder else [root]
+    if is_folder and has_class_folders:
+        files = [file for file in files if file.parent != root]
+    hashes = hash_files(files, root if is_folder else root.parent)
     hasher = hashlib.sha256()
-    for file, size in zip(files, sizes, strict=True):
-        name = file.relative_to(root).as_posix() if file != root else ""
-        hasher.update(f"\0{name}\0{size}\0".encode(errors="surrogateescape"))
-        with file.open("rb") as handle:
-            if is_full:
-                hasher.update(hashlib.file_digest(handle, "sha256").digest())
-            else:
-                hasher.update(handle.read(END_SIZE))
-                handle.seek(max(0, size - END_SIZE))
-                hasher.update(handle.read(END_SIZE))
+    for name, file in sorted((_normalized_parts(file, root), file) for file in files):
+        header = f"\0{'/'.join(name)}\0{file.stat().st_size}\0"
+        hasher.update(header.encode(errors="surrogateescape"))
+        content = hashes[file]
+        hasher.update(b"" if isinstance(content, OSError) else bytes.fromhex(content))
     return f"sha256:{hasher.hexdigest()}"
 
 
-def _files(folder: Path, parents: tuple[str, ...] = ()) -> Iterator[Path]:
-    """Yield every file below a folder, following links as the datasets do.
-
-    Hidden files, unreadable folders and links to a folder among the `parents` are left out. So are
-    stores of results: a sweep that writes beside the data must not change its own keys.
-    """
-    real = os.path.realpath(folder)
-    is_store = all((folder / name).is_dir() for name in ("records", "claims"))
-    if real in parents or is_store or not os.access(folder, os.R_OK | os.X_OK):
-        return
-    for name in os.listdir(folder):
-        path = folder / name
-        if name.startswith("."):
-            continue
-        if path.is_dir():
-            yield from _files(path, (*parents, real))
-        elif path.is_file():
-            yield path
+def _normalized_parts(file: Path, root: Path) -> tuple[str, ...]:
+    """Return the parts of the name below `root`; copies by macOS have another Unicode form."""
+    return tuple(unicodedata.normalize("NFC", part) for part in file.relative_to(root).parts)
 
 
 def _paths(node: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:

@@ -15,11 +15,26 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from yaml import MarkedYAMLError
 
-from quintain.compose.hydra_compose import COMPOSE_ERRORS, compose_unresolved
-from quintain.compose.instantiate import omitted_settings
+from quintain.compose.hydra_compose import COMPOSE_ERRORS, compose_unresolved, load_yaml
+from quintain.compose.instantiate import RESERVED_KEYS, omitted_settings
 from quintain.compose.plugin_providers import available_options
 from quintain.errors import UsageError, guess, nearest
 
+COMMON_NAMES = {
+    **dict.fromkeys(
+        ("epochs", "num_epochs", "max_epochs", "n_epochs"),
+        "budget.steps (budgets count optimizer steps, not epochs)",
+    ),
+    **dict.fromkeys(("max_steps", "num_steps", "iterations"), "budget.steps"),
+    **dict.fromkeys(("learning_rate", "alpha", "eta"), "optimizer.lr"),
+    **dict.fromkeys(("gpus", "num_gpus"), "hardware.devices (with hardware=cuda_ddp)"),
+    **dict.fromkeys(("num_workers", "jobs", "n_jobs"), "launch.workers"),
+    **dict.fromkeys(("time_limit", "timeout"), "launch.time_limit"),
+    **dict.fromkeys(("project", "entity"), "wandb.project or wandb.entity"),
+    "random_state": "seed",
+    "trials": "tune.trials",
+}
+"""What other programs call some settings → the setting."""
 SCAFFOLD_FOLDER = "quintain_plugins"  # the default folder of `quintain new`
 
 
@@ -97,12 +112,17 @@ def _find_option_problem(override: Override, options: dict[str, dict[str, str]])
         name = str(name)  # Hydra's type for quoted text is a subclass
         if name in options[group]:
             return ""
-        new_plugin = Path(SCAFFOLD_FOLDER) / "conf" / group / f"{name}.yaml"
-        if new_plugin.is_file():
-            return f"{group}={name}: it is in {SCAFFOLD_FOLDER}; add plugins_dir={SCAFFOLD_FOLDER}"
+        if folder := _find_plugin_folder(group, name):
+            return f"{group}={name}: it is in {folder}; add plugins_dir={folder}"
         return f"{group}={name}: there is no such {group}{nearest(name, options[group])}"
     names = ", ".join(sorted(options[group]))
     return f"{override.input_line}: expected the name of one {group}. Known: {names}"
+
+
+def _find_plugin_folder(group: str, name: str) -> Path | None:
+    """Return a folder here, such as that of `quintain new`, with a plugin of this name."""
+    folders = (Path(SCAFFOLD_FOLDER), *sorted(Path().iterdir()))
+    return next((f for f in folders if (f / "conf" / group / f"{name}.yaml").is_file()), None)
 
 
 def _find_unknown_key(override: Override, config: DictConfig) -> str:
@@ -135,12 +155,7 @@ def _explain_unknown_key(
     path, key = ".".join(keys[:depth]), keys[depth]
     typed = (override.input_line or "").lstrip("+")
     if "choose_from" in node:
-        options = ", ".join(map(str, node["choose_from"]))
-        return (
-            f"{path}={choice} chooses the first of {options} that this machine has; choose one"
-            f" yourself ({path}={node['choose_from'][-1]} {typed}), or type +{typed} to set it"
-            " whichever is chosen"
-        )
+        return _explain_key_of_choice(path, key, choice, node["choose_from"], typed)
     names = [k for k in node if not str(k).startswith("_") and k not in ("card", "hydra")]
     omitted = [] if override.is_delete() else omitted_settings(path, node)
     owner = f"{path}={choice}" if choice else path
@@ -148,6 +163,8 @@ def _explain_unknown_key(
         return f"the YAML of {owner} does not list {key}; type +{typed}"
     full_key = ".".join(keys[: depth + 1])
     problem = f"{owner} has no setting {key}" if choice else f"there is no setting {full_key}"
+    if not depth and (setting := COMMON_NAMES.get(key)):
+        return f"{problem}; did you mean {setting}?"
     if not depth:  # such as `lr` instead of `optimizer.lr`
         for part, settings in node.items():
             if part != "hydra" and isinstance(settings, dict) and key in settings:
@@ -160,6 +177,34 @@ def _explain_unknown_key(
     if omitted:
         known += f"; not in its YAML: {', '.join(omitted)} (+{path}.{omitted[0]}=…)"
     return f"{problem}{hint} {known}"
+
+
+def _explain_key_of_choice(
+    path: str, key: str, choice: str | None, options: Sequence[str], typed: str
+) -> str:
+    """Say what to type for a setting of the option that `hardware=auto` will choose."""
+    known = sorted(available_options()[path])
+    owners = [name for name in [*options, *known] if key in _list_settings(path, name)]
+    if not owners:
+        settings = {setting for name in known for setting in _list_settings(path, name)}
+        return f"no {path} has a setting {key}{nearest(key, settings)}"
+    if not {*options} & {*owners}:
+        names = ", ".join(dict.fromkeys(owners))
+        return f"{path}={choice} has no setting {key}; {names} have it: {path}={owners[0]} {typed}"
+    whichever = f", or type +{typed} to set it whichever is chosen"
+    return (
+        f"{path}={choice} chooses the first of {', '.join(options)} that this machine has; choose"
+        f" one yourself ({path}={[name for name in options if name in owners][-1]} {typed})"
+        f"{whichever if {*options} <= {*owners} else ''}"
+    )
+
+
+def _list_settings(group: str, option: str) -> list[str]:
+    """Return the settings of an option, in its YAML and in the signature of its class."""
+    file = load_yaml(f"{group}/{option}")
+    node: Any = OmegaConf.to_container(file.config, resolve=False) if file else {}
+    names = [name for name in node if name not in (*RESERVED_KEYS, "defaults", "choose_from")]
+    return [*names, *omitted_settings(group, node)]
 
 
 def first_line(error: Exception) -> str:

@@ -23,6 +23,15 @@ POSITIONAL_ARGUMENTS = {"stem": 1, "head": 3, "model": 1}
 ENGINE_SETTINGS = {"stem": {"input_layout"}, "model": {"width"}}
 """Keyword arguments that `quintain.model` passes to the target of each part."""
 
+_NAMES: dict[Any, tuple[str, ...]] = {
+    int: ("a whole number",),
+    float: ("a number",),
+    str: ("text",),
+    bool: ("true", "false"),
+    type(None): ("null",),
+}
+_PLURALS: dict[Any, str] = {int: " of whole numbers", float: " of numbers", str: " of texts"}
+
 Parameters = Mapping[str, inspect.Parameter]
 
 
@@ -144,24 +153,22 @@ def _wrong_settings(
     hints: dict[str, Any],
 ) -> Iterator[str]:
     """Yield a message for each unknown setting and each value of a wrong type."""
-    name = node["_target_"].rpartition(".")[2]
     for key, value in constructor_settings(node).items():
         if key in filled_in:
             continue
         if key not in parameters:
             known = [p for p in parameters if p not in filled_in] or [*parameters]
-            yield f"{path}.{key}: {name} has no setting {key}{nearest(key, known)}"
+            yield f"{path}.{key}: there is no such setting{nearest(key, known)}"
         elif key in hints and not _fits(value, hints[key]):
-            yield f"{path}.{key}: {_describe_expected(name, hints[key])}, got {value!r}"
+            yield f"{path}.{key}: {_describe_expected(hints[key])}, got {value!r}"
 
 
 def _missing_settings(
     path: str, node: Mapping[str, Any], parameters: Parameters, filled_in: Collection[str]
 ) -> Iterator[str]:
-    name = node["_target_"].rpartition(".")[2]
     for key, p in parameters.items():
         if p.default is p.empty and _is_named(p) and key not in filled_in and key not in node:
-            yield f"{path}: {name} needs a value for {key}"
+            yield f"{path}.{key} has to be given"
 
 
 def _type_hints(target: Callable[..., Any]) -> dict[str, Any]:
@@ -193,16 +200,20 @@ def _fits(value: Any, hint: Any) -> bool:
     return True
 
 
-def _describe_expected(name: str, hint: Any) -> str:
-    """Describe the values that a setting accepts: its choices if it has any, else its type."""
+def _describe_expected(hint: Any) -> str:
+    """Describe the values that a setting accepts, in the words of a command line."""
     options = typing.get_args(hint) if _is_union(hint) else (hint,)
-    choices = [str(value) for o in options if _is_literal(o) for value in typing.get_args(o)]
-    if not choices:
-        return f"{name} expects {inspect.formatannotation(hint).replace('typing.', '')}"
-    types_ = [o for o in options if not _is_literal(o)]
-    choices += ["null" if o is type(None) else inspect.formatannotation(o) for o in types_]
-    *first, last = choices
+    literals = [str(v) for o in options if _is_literal(o) for v in typing.get_args(o)]
+    *first, last = literals + [word for o in options if not _is_literal(o) for word in _name(o)]
     return f"expected {', '.join(first)} or {last}" if first else f"expected {last}"
+
+
+def _name(hint: Any) -> tuple[str, ...]:
+    """Return words for the values of a type that is neither a union nor a literal."""
+    if typing.get_origin(hint) in (list, Sequence):
+        items = typing.get_args(hint) or ("",)
+        return (f"a list{_PLURALS.get(items[0], '')}",)
+    return _NAMES.get(hint) or (inspect.formatannotation(hint).replace("typing.", ""),)
 
 
 def _is_union(hint: Any) -> bool:

@@ -18,12 +18,15 @@ from omegaconf.errors import OmegaConfBaseException
 
 from quintain.compose.config import Composition, default_data_dir, fast_composer, load_option
 from quintain.compose.hydra_compose import COMPOSE_ERRORS, compose_unresolved, load_yaml
-from quintain.compose.settings import PARTS
+from quintain.compose.settings import PARTS, TOP_LEVEL_SETTINGS
 
 Nodes = dict[str, dict[str, Any]]
 
 DEPENDENT_PARTS = ("dataset", "stem", "head", "model", "optimizer")
 """Parts whose defaults depend on the dataset and the model; those of the others do not."""
+
+_INDEPENDENT = {*TOP_LEVEL_SETTINGS, "hydra"} - {*DEPENDENT_PARTS}
+"""Top-level settings that set nothing in a dependent part."""
 
 UNSET = "unset"
 IGNORED = ("card", "data_dir")
@@ -36,7 +39,7 @@ def non_default_settings(composition: Composition) -> dict[str, Any]:
     not reveal the folders of a machine. Hydra must be initialised.
     """
     choices = composition.choices
-    default_choices, default_nodes = _find_defaults(composition)
+    default_choices, default_nodes = find_defaults(composition)
     differences: dict[str, Any] = {}
     for part in PARTS:
         if default_choices.get(part, choices[part]) != choices[part]:
@@ -54,7 +57,7 @@ def non_default_settings(composition: Composition) -> dict[str, Any]:
     return differences | dict(_shorten_paths(differences, composition.config["dataset"]))
 
 
-def _find_defaults(composition: Composition) -> tuple[dict[str, str], Nodes]:
+def find_defaults(composition: Composition) -> tuple[dict[str, str], Nodes]:
     """Return default choices, and the default nodes of the dependent parts.
 
     There are no nodes if neither the overrides nor the suite touch a dependent part, because Hydra
@@ -76,11 +79,13 @@ def _find_defaults(composition: Composition) -> tuple[dict[str, str], Nodes]:
 
 
 def _overrides_set_dependent_part(overrides: tuple[str, ...] | None) -> bool:
+    """Whether overrides may set something in a dependent part; a group of the user's own may."""
     if overrides is None:
         return True
     keys = [re.split(r"[=@]", text.lstrip("+~"), maxsplit=1)[0] for text in overrides]
     return any(
-        key.split(".")[0] in DEPENDENT_PARTS and key not in ("dataset", "model") for key in keys
+        key.split(".")[0] not in _INDEPENDENT and key not in ("dataset", "model", "suite")
+        for key in keys
     )
 
 

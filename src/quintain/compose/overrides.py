@@ -15,17 +15,27 @@ grid. Values are a list, or a string in Hydra's sweep syntax.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import OverrideParseException
 from omegaconf import OmegaConf
 
+from quintain.compose.config import hydra_session
 from quintain.compose.diagnose import find_unknown_options
 from quintain.compose.hydra_compose import COMPOSE_ERRORS, compose_unresolved
+from quintain.compose.plugin_providers import available_options
+from quintain.compose.settings import EXECUTION_SETTINGS
+from quintain.compose.words import (
+    explain_readings,
+    find_text_settings,
+    format_hydra_value,
+    quote_words,
+    shell_override,
+)
 from quintain.errors import UsageError, nearest
 
 Axis = list[list[str]]
@@ -75,24 +85,68 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
         UsageError: with a message for each override that cannot be parsed.
     """
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-    parsed, problems = [], []
-    for text in overrides:
-        try:
-            parsed += parser.parse_overrides([text])
-        except OverrideParseException as error:
-            problems.append(_explain_parse_error(text, error))
+    text_settings = find_text_settings(_chosen_datasets(overrides))
+    words, problems = quote_words(overrides, text_settings)
+    parsed: list[Override] = parser.parse_overrides(words)
+    problems += filter(None, map(_find_location_problem, parsed))
     if problems:
-        raise UsageError(problems + find_unknown_options([o.input_line or "" for o in parsed]))
+        raise UsageError(problems + find_unknown_options(words))
     return parsed
 
 
-def _explain_parse_error(text: str, error: OverrideParseException) -> str:
-    key, equals, value = text.partition("=")
-    if not equals:
-        return f"{text!r} is not an override; expected key=value, as in model=lstm"
-    if any(character in value for character in " ()[]{}:,'\""):
-        return f"{text}: {value!r} cannot be read; if it is one string, quote it: {key}=\"'…'\""
-    return f"{text}: {str(error).splitlines()[0]}"
+@contextmanager
+def explained_words(overrides: Sequence[str]) -> Iterator[None]:
+    """Add to a `UsageError` in the `with` block how values of text settings were read."""
+    try:
+        yield
+    except UsageError as error:
+        try:
+            with hydra_session():
+                settings = find_text_settings(_chosen_datasets(overrides))
+        except UsageError:
+            raise error from None
+        readings = explain_readings(overrides, settings, error.problems)
+        raise UsageError([*error.problems, *readings]) from None
+
+
+def check_hydra_settings(overrides: Sequence[str], *, is_multirun: bool = False) -> None:
+    """Raise a UsageError for settings of Hydra itself that the command would ignore."""
+    reasons = {
+        "hydra/sweeper": "quintain tune searches settings, with equal trials for every model",
+        "hydra.run.dir": "a run writes no files of its own, and its record is in store=FOLDER",
+    }
+    if not is_multirun:
+        reasons |= {
+            "hydra/launcher": "Hydra's launchers work with quintain run -m",
+            "hydra.": "Hydra's own settings work with quintain run -m",
+        }
+    problems = []
+    for text in overrides:
+        key = text.lstrip("+~")
+        if not key.startswith("hydra.searchpath"):
+            found = (reason for start, reason in reasons.items() if key.startswith(start))
+            problems += [f"{text}: {reason}" for reason in found][:1]
+    if problems:
+        raise UsageError(problems)
+
+
+def _chosen_datasets(overrides: Sequence[str]) -> list[str]:
+    """Return the options that `dataset=…` overrides name; all if only a suite may choose one."""
+    values = [text.partition("=")[2] for text in overrides if text.startswith("dataset=")]
+    options = available_options()["dataset"]
+    if not values and any(text.startswith("suite=") for text in overrides):
+        return [*options]
+    return [name for value in values for name in value.split(",") if name in options]
+
+
+def _find_location_problem(override: Override) -> str:
+    """Return a message if an override gives several values to a setting of the whole sweep."""
+    key, value = override.key_or_group, (override.input_line or "").partition("=")[2]
+    is_shared = key.split(".")[0] in {*EXECUTION_SETTINGS} - {"tune"}
+    if not is_shared or not override.is_sweep_override():
+        return ""
+    hint = shell_override(key, value)
+    return f"{key}={value}: a sweep has one {key}; if this is one text, type {hint}"
 
 
 def _load_suite_sweep(overrides: Sequence[Override]) -> tuple[dict[str, Any], Any]:
@@ -179,16 +233,15 @@ def _read_entry(path: str, entry: Any, ignored: Collection[str]) -> list[Axis]:
 
 def _expand_values(path: str, key: Any, value: Any) -> list[str]:
     if isinstance(value, str | int | float | bool) or value is None:
-        return _expand(*parse_overrides([f"{key}={_format_value(value)}"]))
+        text = value if isinstance(value, str) else format_hydra_value(value)
+        return _expand(*parse_overrides([f"{key}={text}"]))
     if not isinstance(value, list) or not value:
         raise UsageError(f"{path}.{key}: expected values, got {value!r}")
     if nested := [item for item in value if isinstance(item, dict | list)]:
         raise UsageError(f"{path}.{key}: expected plain values, got {nested[0]!r}")
-    return [f"{key}={_format_value(item)}" for item in value]
+    return [f"{key}={_format_item(item)}" for item in value]
 
 
-def _format_value(value: Any) -> str:
-    """Return a value in the syntax of overrides."""
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _format_item(item: Any) -> str:
+    is_interpolation = isinstance(item, str) and "${" in item
+    return item if is_interpolation else format_hydra_value(item)

@@ -24,6 +24,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
+from quintain.compose.store_setting import read_location
 from quintain.errors import UsageError
 
 ENTRY_POINTS = "quintain.plugins"
@@ -68,7 +69,7 @@ def add_plugin_folders(overrides: Iterable[str]) -> None:
     for override in overrides:
         key, _, value = override.partition("=")
         if key == "plugins_dir" and value not in ("", "null"):
-            add_plugin_folder(value.strip("'"))
+            add_plugin_folder(read_location(value))
 
 
 def find_providers() -> list[Provider]:
@@ -169,6 +170,17 @@ def _explain_unavailable(source: ConfigSource) -> str:
 
 def _display_name(provider: str) -> str:
     return "quintain" if provider == "main" else provider
+
+
+def find_examples(group: str, option: str) -> list[str]:
+    """Return the example commands in the comments at the top of an option's YAML file."""
+    folder = config_folders().get(available_options()[group].get(option, ""))
+    file = folder / group / f"{option}.yaml" if folder else None
+    if file is None or not file.is_file():
+        return []
+    comments = (line for line in file.read_text().splitlines() if line.startswith("#"))
+    texts = (line.lstrip("# ") for line in comments if f"{group}={option} " in line)
+    return [f"for example: {' '.join(text.split())}" for text in texts]
 
 
 def config_folders() -> dict[str, Path | None]:

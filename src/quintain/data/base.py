@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, Sampler, SequentialSampler
 from torch.utils.data import Dataset as TorchDataset
 
-from quintain.contracts import Batch, DataSpec, Side, Split
+from quintain.contracts import Batch, DataSpec, Side, Split, Transcripts
 
 T = TypeVar("T")
 
@@ -34,6 +34,7 @@ class BaseDataset(pl.LightningDataModule, ABC):
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
         self.spec = spec
+        self._true_texts: Sequence[Sequence[str]] = ()
 
     @abstractmethod
     def size(self, split: Split) -> int:
@@ -54,6 +55,10 @@ class BaseDataset(pl.LightningDataModule, ABC):
     def decode(self, tokens: Sequence[int], side: Side) -> str:
         """Return the text of tokens; datasets without text raise NotImplementedError."""
         raise NotImplementedError(f"dataset {self.spec.name!r} has no decode() for its tokens")
+
+    def references(self, number: int) -> Sequence[str]:
+        """Return the true texts of the sample that has this number in `Batch.references`."""
+        return self._true_texts[number]
 
     def inverse_transform(self, y: Tensor) -> Tensor:
         """Return targets or predictions in original units; unchanged by default."""
@@ -87,7 +92,8 @@ class InMemory(BaseDataset):
     """A dataset that fits into memory; a subclass passes its `DataSpec` and implements `load`.
 
     To take half of the memory, speech may be stored as int16 and tokens as int32; in batches, they
-    are converted to floats and int64.
+    are converted to floats and int64. Where `load` returns `references`, they are positions in
+    `_true_texts`, which the subclass sets.
     """
 
     def __init__(self, spec: DataSpec) -> None:
@@ -109,7 +115,7 @@ class InMemory(BaseDataset):
 
     def batch(self, split: Split, indices: Tensor) -> Batch:
         """Return the samples at `indices`, int64 (B,), without steps that only have padding."""
-        x, y, lengths, y_lengths = self._get_loaded(self._splits, split)
+        x, y, lengths, y_lengths, references = self._get_loaded(self._splits, split)
         x, x_lengths = _select(x, lengths, indices)
         if self.spec.modality == "speech" and not x.is_floating_point():
             x = to_float_audio(x)
@@ -118,15 +124,29 @@ class InMemory(BaseDataset):
         y, y_lengths = _select(y, y_lengths, indices)
         if self.spec.modality == "text":
             x, y = (tokens.long() if tokens.dtype == torch.int32 else tokens for tokens in (x, y))
-        return Batch(x, y, x_lengths, y_lengths)
+        if references is not None:
+            references = references.index_select(0, indices)
+        return Batch(x, y, x_lengths, y_lengths, references)
 
     def lengths(self, split: Split) -> Tensor | None:
         """Return the number of valid steps of each sample, int64 (N,); None if not ragged."""
         return self._get_loaded(self._splits, split).lengths
 
+    def transcripts(self) -> Transcripts | None:
+        """Return the sizes of all samples (transcribe); None for other tasks."""
+        result: dict[Split, list[tuple[str, int, list[int]]]] = {}
+        for split, batch in self._splits.items():
+            if self.spec.task != "transcribe" or batch.y_lengths is None:
+                return None
+            steps = [batch.x.shape[1]] * len(batch.x)
+            steps = steps if batch.lengths is None else batch.lengths.tolist()
+            rows = zip(steps, batch.y.tolist(), batch.y_lengths.tolist(), strict=True)
+            result[split] = [(f"sample {k}", n, y[:u]) for k, (n, y, u) in enumerate(rows)]
+        return result
+
     def fingerprint(self) -> str:
-        """Return `sha256:…`, a hash of dtype, shape and bytes of all tensors."""
-        digest = hashlib.sha256()
+        """Return `sha256:…`, a hash of dtype, shape and bytes of all tensors, and of true texts."""
+        digest = hashlib.sha256("".join(map(repr, self._true_texts)).encode())
         for split in get_args(Split):
             for field, tensor in self._get_loaded(self._splits, split)._asdict().items():
                 if tensor is not None:

@@ -18,9 +18,9 @@ from typing import TypeVar, get_args
 import torch
 from torch import Tensor
 
-from quintain.contracts import Batch, DataSpec, Split
+from quintain.contracts import Batch, DataSpec, Split, Transcripts
 from quintain.data.base import BaseDataset, to_float_audio
-from quintain.data.files.download import hash_file
+from quintain.data.files.file_hashes import forget_hashes, hash_file, read_stamp
 from quintain.data.files.problems import abbreviate, describe_read_error
 from quintain.errors import DataError
 
@@ -36,25 +36,31 @@ class Item:
 
     Attributes:
         path: path of the file.
-        y: index of the class (classify), standardised targets (regress), or symbols (transcribe,
-            generate).
+        y: index of the class (classify), 0 or 1 for each label (multilabel), standardised targets
+            (regress), or symbols (transcribe, generate).
         steps: length of the first axis of `read`'s result; 0: unknown.
         part: identifies one of several samples of a file, for `read`.
+        name: for messages, such as a file and its line in a table; "": the name of the file.
+        references: true texts of the sample; (): the decoded y (transcribe, generate).
+        sha256: of the file when it was scanned for spec and splits; "": it was not.
     """
 
     path: Path
     y: int | Sequence[float] | Sequence[int]
     steps: int = 0
     part: tuple[int, ...] = ()
+    references: tuple[str, ...] = ()
+    name: str = ""
+    sha256: str = ""
 
 
 class OnDisk(BaseDataset):
     """A dataset of files; a subclass passes its `DataSpec` and implements `items` and `read`.
 
-    Samples are stored as `read` returns them. Speech is int16, and floats in [-1, 1] in batches.
+    Samples are stored as `read` returns them; speech as int16 becomes floats in [-1, 1] in batches.
 
     Args:
-        spec: spec of a task classify, regress, transcribe or generate.
+        spec: spec of a task other than next_token and forecast.
         memory: limit for the decoded samples in MiB; above it, files are read when they are needed.
         workers: number of threads that read and decode.
 
@@ -71,6 +77,7 @@ class OnDisk(BaseDataset):
         self._decoded: dict[Split, Tensor | list[Tensor]] = {}
         self._lengths: dict[Split, Tensor] = {}
         self._fingerprint = ""
+        self._compared: dict[Path, list[int]] = {}  # stamps of files that are as scanned
         self.streams = False
 
     @abstractmethod
@@ -79,7 +86,7 @@ class OnDisk(BaseDataset):
 
     @abstractmethod
     def read(self, item: Item) -> Tensor:
-        """Return a decoded sample of the spec's shape, pixels as uint8 and audio as int16.
+        """Return a decoded sample of the spec's shape: pixels as uint8, audio as int16 or floats.
 
         The first axis may be shorter if the spec is ragged. Must be thread-safe.
         """
@@ -106,6 +113,7 @@ class OnDisk(BaseDataset):
             self._decoded = {split: self._decode(samples) for split, samples in items.items()}
             note = f"decoded once into {size / _MIB:,.1f} MiB of memory"
         self._items = items
+        self._true_texts = [item.references for samples in items.values() for item in samples]
         self.notes = (*self.notes, note)
 
     def size(self, split: Split) -> int:
@@ -127,10 +135,13 @@ class OnDisk(BaseDataset):
             x, lengths = _pad([decoded[index] for index in indices.tolist()])
         else:
             x, lengths = _pad(self._map(self._read, items))
-        if self.spec.modality == "speech":
+        if self.spec.modality == "speech" and not x.is_floating_point():
             x = to_float_audio(x)
         y, y_lengths = self._targets(items)
-        return Batch(x, y, lengths if self.spec.ragged else None, y_lengths)
+        references = None
+        if items and items[0].references:
+            references = indices + self._first_number(split)
+        return Batch(x, y, lengths if self.spec.ragged else None, y_lengths, references)
 
     def lengths(self, split: Split) -> Tensor | None:
         """Return the number of valid steps of each sample, int64 (N,); None if not ragged.
@@ -151,6 +162,22 @@ class OnDisk(BaseDataset):
             self._lengths[split] = torch.tensor(steps)
         return self._lengths[split]
 
+    def transcripts(self) -> Transcripts | None:
+        """Return the sizes of all samples (transcribe), None if files would have to be read."""
+        items = self._items or self.items()
+        if self.streams and not all(item.steps for split in items.values() for item in split):
+            return None
+        result: dict[Split, list[tuple[str, int, tuple[int, ...]]]] = {}
+        for split, samples in items.items():
+            steps = [item.steps or self.spec.shape[0] for item in samples]
+            if self._decoded:
+                steps = [len(sample) for sample in self._decoded[split]]
+            names = [item.name or item.path.name for item in samples]
+            targets = [() if isinstance(item.y, int) else item.y for item in samples]
+            symbols = [tuple(map(int, target)) for target in targets]
+            result[split] = list(zip(names, steps, symbols, strict=True))
+        return result
+
     def fingerprint(self) -> str:
         """Return `sha256:…`, a hash of shape, sample rate, classes, and all samples.
 
@@ -162,13 +189,15 @@ class OnDisk(BaseDataset):
                 for split in get_args(Split)
                 for item in self._get_loaded(self._items, split)
             ]
-            paths = list(dict.fromkeys(item.path for _, item in splits))
-            hashes = dict(zip(paths, self._map(hash_file, paths), strict=True))
+            hashes = {item.path: item.sha256 for _, item in splits}
+            paths = [path for path, sha256 in hashes.items() if not sha256]
+            hashes |= dict(zip(paths, self._map(hash_file, paths), strict=True))
             head = json.dumps([self.spec.shape, self.spec.sample_rate, self.spec.classes])
             digest = hashlib.sha256(f"{head}\n".encode())
             for split, item in splits:
                 y = item.y if isinstance(item.y, int) else tuple(item.y)
-                digest.update(f"{split} {item.part} {y} {hashes[item.path]}\n".encode())
+                texts = f" {item.references}" if item.references else ""
+                digest.update(f"{split} {item.part} {y} {hashes[item.path]}{texts}\n".encode())
             self._fingerprint = f"sha256:{digest.hexdigest()}"
         return self._fingerprint
 
@@ -176,6 +205,7 @@ class OnDisk(BaseDataset):
         """Call `read`, add the path to its errors, and check the shape."""
         try:
             x = self.read(item)
+            self._compare_with_scan(item)
         except DataError as error:
             is_named = str(item.path) in str(error)
             raise DataError(str(error) if is_named else f"{item.path} {error}") from error
@@ -193,6 +223,22 @@ class OnDisk(BaseDataset):
                 f"{' or shorter' if self.spec.ragged else ''}: convert it or remove it"
             )
         return x
+
+    def _compare_with_scan(self, item: Item) -> None:
+        """Compare a file with its scan, from which spec, splits and fingerprint were made.
+
+        Raises:
+            DataError: the content is another one.
+        """
+        stamp = read_stamp(item.path)
+        if not item.sha256 or self._compared.get(item.path) == stamp:
+            return
+        if hash_file(item.path) != item.sha256:
+            forget_hashes()
+            raise DataError(
+                f"{item.path} has changed since the data were scanned: run the command again"
+            )
+        self._compared[item.path] = stamp
 
     def _decode(self, items: Sequence[Item]) -> Tensor | list[Tensor]:
         """Return all samples as one tensor (N, *shape), or as a list of tensors if ragged.
@@ -218,6 +264,11 @@ class OnDisk(BaseDataset):
         if problems:
             raise DataError("\n".join(abbreviate(sorted(problems), "\n")))
         return samples if is_ragged else stacked
+
+    def _first_number(self, split: Split) -> int:
+        """Return the position of the split's first sample in `_true_texts`."""
+        names = [*self._items]
+        return sum(len(self._items[name]) for name in names[: names.index(split)])
 
     def _targets(self, items: Sequence[Item]) -> tuple[Tensor, Tensor | None]:
         values = [item.y for item in items]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-MIN_DEVIATION = 1e-6  # relative to the mean; below it, a channel is constant and only centred
+from quintain.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -18,9 +19,21 @@ class StandardScaler:
 
     @classmethod
     def fit(cls, train: Tensor) -> StandardScaler:
-        """Fit to values (N, channels); the deviation of a constant channel is set to 1."""
+        """Fit to values (N, channels); the deviation of a constant channel is set to 1.
+
+        A channel is constant if its deviation is not larger than the rounding error of its mean, so
+        that the unit of a channel does not matter.
+
+        Raises:
+            DataError: values are so large that their variance is not a number.
+        """
         mean, deviation = train.mean(0), train.std(0, correction=0)
-        is_constant = deviation <= MIN_DEVIATION * mean.abs().clamp(min=1)
+        if not bool(deviation.isfinite().all()):
+            raise DataError(
+                f"values up to {train.abs().max():.3g} are too large to be standardised; divide "
+                "them by a constant"
+            )
+        is_constant = deviation <= 8 * torch.finfo(train.dtype).eps * mean.abs()
         return cls(mean, deviation.masked_fill(is_constant, 1.0))
 
     def transform(self, values: Tensor) -> Tensor:
@@ -28,7 +41,14 @@ class StandardScaler:
         return ((values - self.mean) / self.deviation).float()
 
     def inverse_transform(self, values: Tensor) -> Tensor:
-        """Return standardised values (…, K) of the first K channels in original units."""
+        """Return standardised values (…, K) of the first K channels in original units.
+
+        The result is float64, since float32 cannot tell 100,000,001 from 100,000,000. It is on the
+        CPU where the device has no float64 (Apple's GPUs).
+        """
         count = values.shape[-1]
-        mean, deviation = (t[:count].to(values) for t in (self.mean, self.deviation))
-        return values * deviation + mean
+        values = values.cpu() if values.device.type == "mps" else values
+        mean, deviation = (
+            t[:count].to(values.device).double() for t in (self.mean, self.deviation)
+        )
+        return values.double() * deviation + mean

@@ -1,10 +1,34 @@
-"""Cut a series into the windows of a forecasting dataset."""
+"""Cut series into the windows of a forecasting dataset."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from torch import Tensor
 
 from quintain.contracts import Batch
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of one or several series, which are cut when they are needed.
+
+    Attributes:
+        series: (steps, channels); several series are concatenated.
+        look_back, horizon: steps of x and y.
+        targets: number of channels of y, the first ones.
+    """
+
+    series: Tensor
+    look_back: int
+    horizon: int
+    targets: int
+
+    def cut(self, starts: Tensor) -> Batch:
+        """Return the windows that start at these steps, int64 (B,)."""
+        x = self.series.unfold(0, self.look_back, 1)[starts]
+        y = self.series[self.look_back :, : self.targets].unfold(0, self.horizon, 1)[starts]
+        return Batch(x.transpose(1, 2).contiguous(), y.transpose(1, 2).contiguous())
 
 
 def forecast_windows(

@@ -86,7 +86,7 @@ def decide_cells(
         untested = Decision(differences=cell, outcome=outcome)
         decisions.append(next(tested) if cell.gains else untested)
     aggregates = [
-        ([cell.to_stratum(unit=cell.margin) for cell in group], _aggregate(kind, group))
+        ([cell.to_stratum(unit=cell.margin) for cell in group], _describe_aggregate(kind, group))
         for group in groups
     ]
     return KindResult(kind, decisions, _decide_family(aggregates, level))
@@ -100,10 +100,14 @@ def decide_by_mean(
         compare_with_margin(mean, differences.margin, level=level, power=POWER)
         for level in (pass_level, alarm_level)
     )
-    return _decide(differences, pass_test, alarm_test, pass_test.p_worse, alarm_level)
+    return _decide(differences, pass_test, alarm_test, alarm_test.p_worse, alarm_level)
 
 
-def _aggregate(kind: Kind, cells: Sequence[PairedDifferences]) -> PairedDifferences:
+def _describe_aggregate(kind: Kind, cells: Sequence[PairedDifferences]) -> PairedDifferences:
+    """Return what is tested for all cells together, without gains: those are in the strata.
+
+    The unit of its margin, and of the gains in the strata, is the margin of each cell.
+    """
     margins = {cell.margin for cell in cells}
     return PairedDifferences(
         kind=kind,
@@ -124,7 +128,7 @@ def _decide_family(
         [stratified_non_inferiority(strata, cell.margin, level=level) for strata, cell in family]
         for level in (PASS_LEVEL, alarm_level)
     )
-    corrected = holm_correction([test.p_worse for test in pass_tests])
+    corrected = holm_correction([test.p_worse for test in alarm_tests])
     return [
         _decide(cell, pass_test, alarm_test, p, alarm_level)
         for (_, cell), pass_test, alarm_test, p in zip(
@@ -146,11 +150,11 @@ def _decide(
     elif pass_test.outcome == "not worse":
         outcome = "passed"
     gain, margin = pass_test.gain, pass_test.margin
-    # More seeds can turn a gain below -margin into a regression only, any other into a pass.
-    likelier = alarm_test if gain is not None and gain < -margin else pass_test
+    # With more seeds a loss beyond the margin is probably a regression, anything else a pass.
+    expected_test = alarm_test if gain is not None and gain < -margin else pass_test
     return Decision(
         differences=differences, outcome=outcome, gain=gain, low=pass_test.low,
         high=pass_test.high, n=pass_test.n, p=p, alarm_level=alarm_level,
-        additional=likelier.additional if outcome == "inconclusive" else None,
+        additional=expected_test.additional if outcome == "inconclusive" else None,
         improved=alarm_test.low is not None and alarm_test.low > 0,
     )  # fmt: skip

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from quintain.compose.non_defaults import UNSET
+from quintain.compose.words import format_hydra_value
 from quintain.errors import UsageError
 from quintain.records.schema import Record
 
 _NAMES = ("dataset", "model", "budget", "hardware")
-_PLAIN_WORD = re.compile(r"[\w./-]+")
 
 
 def cell_overrides(record: Record) -> list[str]:
@@ -29,19 +26,6 @@ def cell_overrides(record: Record) -> list[str]:
     return [f"{name}={value}" for name, value in overrides.items()] + [
         f"{key}={format_hydra_value(value)}" for key, value in sorted(non_default.items())
     ]
-
-
-def format_hydra_value(value: Any) -> str:
-    """Write a value in Hydra's override grammar; strings other than plain words are quoted."""
-    if isinstance(value, str) and not _PLAIN_WORD.fullmatch(value):
-        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{k}:{format_hydra_value(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ",".join(map(format_hydra_value, value)) + "]"
-    return json.dumps(value)
 
 
 def without_seed(overrides: Sequence[str]) -> list[str]:

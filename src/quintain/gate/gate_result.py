@@ -45,7 +45,23 @@ class GateResult:
     def summary(self) -> str:
         """The verdict in one line."""
         word = {PASSED: "passed", REGRESSION: "REGRESSION", INCONCLUSIVE: "inconclusive"}
-        return f"gate: {word[self.exit_code]}: {'; '.join(self._summary_parts())}"
+        parts = list(self._summary_parts()) or [self._describe_nothing_judged()]
+        unjudged = self.describe_unjudged_speed()
+        remark = f" ({unjudged})" if unjudged else ""
+        return f"gate: {word[self.exit_code]}{remark}: {'; '.join(parts)}"
+
+    def describe_unjudged_speed(self) -> str:
+        """Return `speed of 1 of 4 cells not judged`; "" if all that were asked for were judged."""
+        speeds = [cell for kind in self.kinds if kind.kind == "speed" for cell in kind.cells]
+        unjudged = sum(cell.outcome == "not judged" for cell in speeds)
+        if not unjudged:
+            return ""
+        share = "" if unjudged == len(speeds) else f" of {unjudged} of {len(speeds)} cells"
+        return f"speed{share} not judged"
+
+    def _describe_nothing_judged(self) -> str:
+        reasons = dict.fromkeys(d.differences.reason for d in self.decisions)
+        return ": ".join(filter(None, ("no cell could be judged", shorten(filter(None, reasons)))))
 
     def _summary_parts(self) -> Iterator[str]:
         if worse := self.with_outcome("regression"):
@@ -65,9 +81,6 @@ class GateResult:
             counts = {k.kind: sum(d.outcome == "passed" for d in k.cells) for k in self.kinds}
             texts = [f"{kind} of {n} cell{'s' * (n != 1)}" for kind, n in counts.items() if n]
             yield f"no worse in {' and '.join(texts)}"
-        speeds = [cell for kind in self.kinds if kind.kind == "speed" for cell in kind.cells]
-        if speeds and all(cell.outcome == "not judged" for cell in speeds):
-            yield "speed not judged"
 
 
 def is_blocking(decision: Decision) -> bool:
@@ -129,7 +142,7 @@ def compare_records(
     return GateResult(
         kinds=kinds,
         missing=[*cells.missing, *(missing if every_seed else ())],
-        notes=[*_matching_notes(cells), *_reason_notes(kinds), *_near_regression_notes(kinds)],
+        notes=[*_matching_notes(cells), *_reason_notes(kinds), *near_regression_notes(kinds)],
     )
 
 
@@ -164,7 +177,7 @@ def _reason_notes(kinds: Sequence[KindResult]) -> Iterator[str]:
             yield f"{kind.kind} of {shorten(cells)}: {reason}"
 
 
-def _near_regression_notes(kinds: Sequence[KindResult]) -> Iterator[str]:
+def near_regression_notes(kinds: Sequence[KindResult]) -> Iterator[str]:
     """Yield a note for each loss beyond its margin that is not significant enough for an alarm."""
     for decision in (decision for kind in kinds for decision in kind.decisions):
         differences = decision.differences

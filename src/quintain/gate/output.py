@@ -6,7 +6,7 @@ Names come from records that other people may have written, so every format esca
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from xml.etree import ElementTree
 
 from rich.console import Console
@@ -35,7 +35,10 @@ def print_result(result: GateResult, console: Console | None = None) -> None:
     console.print(table)
     for note in result.notes:
         console.print(safe_text(note, "dim"))
-    summary = safe_text(result.summary, _SUMMARY_STYLE[result.exit_code])
+    style = _SUMMARY_STYLE[result.exit_code]
+    if result.exit_code == PASSED and result.describe_unjudged_speed():
+        style = _SUMMARY_STYLE[INCONCLUSIVE]
+    summary = safe_text(result.summary, style)
     console.print(summary, soft_wrap=True)  # not wrapped, because scripts read the last line
 
 
@@ -50,6 +53,22 @@ def format_markdown(result: GateResult) -> str:
         *(f"* {escape_markdown(note)}" for note in result.notes),
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def format_markdown_problem(problems: Sequence[str]) -> str:
+    """Return a job summary of a gate that could not compare anything."""
+    lines = "\n".join(f"* {escape_markdown(problem)}" for problem in problems)
+    return f"### gate: not possible\n\n{lines}\n"
+
+
+def format_junit_problem(problems: Sequence[str]) -> str:
+    """Return JUnit XML of a gate that could not compare anything: one error."""
+    root = ElementTree.Element("testsuites", name="quintain gate")
+    suite = ElementTree.SubElement(root, "testsuite", name="gate", tests="1", errors="1")
+    case = ElementTree.SubElement(suite, "testcase", name="gate", classname="gate")
+    ElementTree.SubElement(case, "error", message=_xml_text("; ".join(problems)))
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
 def format_junit(result: GateResult) -> str:
@@ -147,14 +166,25 @@ def _format_change(decision: Decision) -> str:
     if differences.exact:
         return "the same, bit for bit"
     if differences.is_aggregate and differences.shared_margin is None:
-        return _format_interval(decision, lambda gain: f"{gain:+.2f}") + " margins"
+        return _format_interval(decision, lambda gain: _format_signed(gain, 2)) + " margins"
     unit = differences.shared_margin or 1.0
     if differences.kind == "speed":  # a higher gain is a lower ratio of times
         return _format_interval(
-            decision, lambda gain: f"{math.exp(-gain * unit):.3f}×", is_reversed=True
+            decision, lambda gain: _format_ratio(-gain * unit), is_reversed=True
         )
     places = min(decimal_places([differences.margin * unit]), 4)
-    return _format_interval(decision, lambda gain: f"{gain * unit:+.{places}f}")
+    return _format_interval(decision, lambda gain: _format_signed(gain * unit, places))
+
+
+def _format_ratio(logarithm: float) -> str:
+    try:
+        return f"{format_number(math.exp(logarithm), 3)}×"
+    except OverflowError:
+        return "∞×"
+
+
+def _format_signed(value: float, places: int) -> str:
+    return ("+" if value >= 0 else "") + format_number(value, places)
 
 
 def _format_interval(

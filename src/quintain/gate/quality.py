@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -77,7 +78,13 @@ def _find_incompatibility(old: Record, new: Record) -> str:
     assert old.data and new.data  # the schema requires them of an ok record
     if old.data.fingerprint != new.data.fingerprint:
         return "the data have changed: their fingerprints differ"
+    if not math.isfinite(_score_value(new) - _score_value(old)):
+        return "the difference of their scores is not a finite number"
     return ""
+
+
+def _score_value(record: Record) -> float:
+    return float(record.main_test_score() or 0.0)
 
 
 def _describe(score: ScoreValue) -> str:
@@ -88,7 +95,7 @@ def _add_gains(result: PairedDifferences, pairs: Pairs, margins: Margins) -> Pai
     score = _quality(pairs[0][0]).scores[result.measure]
     sign = 1 if score.direction == "max" else -1
     before, after = (
-        [float(r.main_test_score() or 0.0) for r in records] for records in zip(*pairs, strict=True)
+        [_score_value(record) for record in records] for records in zip(*pairs, strict=True)
     )
     baseline_mean = mean_interval(before).mean
     assert pairs[0][0].data  # the schema requires it of an ok record

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from quintain.compose.store_setting import open_store
+from quintain.compose.store_setting import find_store, open_store
 from quintain.errors import UsageError, nearest
 from quintain.gate.cell_decisions import KindResult
 from quintain.gate.cell_overrides import (
@@ -21,7 +21,12 @@ from quintain.gate.cell_overrides import (
     without_seed,
 )
 from quintain.gate.code_versions import Version, open_version
-from quintain.gate.gate_result import GateResult, compare_records, shorten
+from quintain.gate.gate_result import (
+    GateResult,
+    compare_records,
+    near_regression_notes,
+    shorten,
+)
 from quintain.gate.interleaved_timing import InterleavedTimer
 from quintain.gate.matching import is_comparable
 from quintain.gate.quality import Margins
@@ -68,10 +73,16 @@ def run_gate(request: GateRequest) -> GateResult:
 
 def _compare_stores(request: GateRequest, baseline: Path) -> GateResult:
     """Compare two sets of records; only in quality if speed is timed side by side."""
+    if request.candidate is None and not _runs_cells(request):
+        request = replace(request, candidate=find_store(request.overrides), overrides=())
+        candidate_notes = [f"the candidate is the store {request.candidate} as it is; no cell was"
+                           " run: give --suite ci or settings to run cells"]  # fmt: skip
+    else:
+        candidate_notes = []
     all_before, baseline_notes = _load_records(baseline, "baseline")
     _check_margins(request.margins, all_before)
     before = select_cells(all_before, request.cells_file)
-    after, candidate_notes = _load_candidate(request)
+    after, problems = _load_candidate(request)
     result = compare_records(
         before,
         after,
@@ -84,7 +95,13 @@ def _compare_stores(request: GateRequest, baseline: Path) -> GateResult:
             "the baseline shares no cell with the candidate; the baseline has "
             f"{_describe_cells(before)}; the candidate has {_describe_cells(after)}"
         )
-    return replace(result, notes=[*baseline_notes, *candidate_notes, *result.notes])
+    return replace(result, notes=[*candidate_notes, *baseline_notes, *problems, *result.notes])
+
+
+def _runs_cells(request: GateRequest) -> bool:
+    """Return whether the request names cells, and not only a store."""
+    settings = [word for word in request.overrides if not word.startswith("store=")]
+    return bool(settings) or request.cells_file is not None
 
 
 def _load_records(path: Path, option: str) -> tuple[list[Record], list[str]]:
@@ -95,8 +112,9 @@ def _load_records(path: Path, option: str) -> tuple[list[Record], list[str]]:
     """
     path = path.expanduser()
     if not path.exists():
+        advice = ", or give --suite ci to run cells now" if option == "candidate" else ""
         raise UsageError(f"there is no store at {path}: --{option} expects a folder that "
-                         "`quintain sweep store=…` has written")  # fmt: skip
+                         f"`quintain sweep store=…` has written, or a bundle{advice}")  # fmt: skip
     store = open_store(path)
     records = store.all()
     if not any(is_comparable(record) for record in records):
@@ -190,7 +208,7 @@ def _time_side_by_side(request: GateRequest, baseline_code: str, max_slowdown: f
                     )
                 )  # fmt: skip
     speed = KindResult("speed", cells=decisions, aggregates=[], unit="rounds")
-    return GateResult(kinds=[speed], missing=[], notes=[])
+    return GateResult(kinds=[speed], missing=[], notes=list(near_regression_notes([speed])))
 
 
 def _cells_to_time(request: GateRequest) -> list[tuple[str, ...]]:

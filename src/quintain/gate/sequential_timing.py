@@ -8,13 +8,15 @@ of them has a symmetric distribution if disturbances are equally likely in all t
 ratio (A + A') / 2B has not.
 
 Noise of the machine: log(A / A') compares the baseline with itself. If its 95 % interval extends
-beyond the largest acceptable slowdown, a regression must exceed that interval too. To pass, the
-slowdown must be acceptable as usual. So the gate is inconclusive on a machine that is too noisy.
+beyond the largest acceptable slowdown, a slowdown is a regression only if it exceeds that interval
+too. The rule for a pass does not change. So on a machine that is too noisy a slowdown is neither a
+regression nor a pass, and the gate is inconclusive.
 
 Error control: the rounds are evaluated three times, after a quarter, a half and all of the allowed
-rounds. An alarm has the level alarm / (cells · evaluations) at each evaluation of each cell, a pass
-the level passing / evaluations (Bonferroni's inequality, which holds for any dependence). Rounds
-are treated as independent. They are not if the machine's speed changes for many rounds, or if the
+rounds. At each evaluation of each cell, an alarm has the level ALARM_LEVEL / 2 / (cells ·
+evaluations), because the other half of ALARM_LEVEL is for quality, and a pass has the level
+PASS_LEVEL / evaluations (Bonferroni's inequality, which holds for any dependence). Rounds are
+treated as independent. They are not if the machine's speed changes for many rounds, or if the
 memory layout makes a process slower throughout; both widen the interval of log(A / A').
 """
 
@@ -111,8 +113,8 @@ def evaluate_rounds(
     elif outcome == "regression":  # equal versions differ as much on this machine
         outcome = "inconclusive"
     assert beyond_noise.p is not None  # there are at least `MIN_ROUNDS` rounds
-    p = min(1.0, beyond_noise.p * cells * len(EVALUATIONS))
-    return replace(decision, outcome=outcome, p=p)
+    p = min(1.0, beyond_noise.p * cells * len(EVALUATIONS))  # corrected, so the level is not
+    return replace(decision, outcome=outcome, p=p, alarm_level=ALARM_LEVEL / 2)
 
 
 def baseline_noise(rounds: Sequence[Round]) -> float:

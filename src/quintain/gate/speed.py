@@ -14,13 +14,12 @@ from quintain.gate.matching import MatchedCell
 from quintain.gate.paired_differences import PairedDifferences
 from quintain.gate.quality import Pairs
 from quintain.records.cost import Cost
+from quintain.records.hardware_classes import hardware_class
 from quintain.records.schema import Record
 from quintain.stats.intervals import mean_interval
 
 STORES_SLOWDOWN = 0.20
 """The largest acceptable slowdown between two stores: above the variation from day to day."""
-MACHINE_FIELDS = ("cpu", "architecture", "cores", "threads", "gpu")
-"""Fields that must be equal for speeds to be compared."""
 
 
 def compare_speed(cell: MatchedCell, max_slowdown: float = STORES_SLOWDOWN) -> PairedDifferences:
@@ -39,19 +38,22 @@ def compare_speed(cell: MatchedCell, max_slowdown: float = STORES_SLOWDOWN) -> P
     if reason := _compare_machines(pairs):
         return result.without_gains(reason)
     undisturbed = [pair for pair in pairs if not any(map(_is_disturbed, pair))]
-    gains = [gain for pair in undisturbed if (gain := _gain(*pair)) is not None]
-    if not gains:
+    if not undisturbed:
         return result.without_gains(
-            "no speed was measured" if undisturbed else "other processes used the CPU in all runs"
+            "other processes used the CPU in the run of the baseline, of the candidate or in both,"
+            " for every seed"
         )
+    timed = [(pair, gain) for pair in undisturbed if (gain := _gain(*pair)) is not None]
+    if not timed:
+        return result.without_gains("no speed was measured")
     before, after = (
         mean_interval([_step_ms(record) for record in records]).mean
-        for records in zip(*undisturbed, strict=True)
+        for records in zip(*(pair for pair, _ in timed), strict=True)
     )
     return replace(
         result,
-        seeds=tuple(old.seed for old, _ in undisturbed),
-        gains=tuple(gains),
+        seeds=tuple(old.seed for (old, _), _ in timed),
+        gains=tuple(gain for _, gain in timed),
         margin=math.log1p(max_slowdown),
         baseline_mean=before,
         candidate_mean=after,
@@ -61,12 +63,12 @@ def compare_speed(cell: MatchedCell, max_slowdown: float = STORES_SLOWDOWN) -> P
 def _compare_machines(pairs: Pairs) -> str:
     """Return why the machines' speeds must not be compared; "" if they may."""
     old, new = (
-        sorted({" ".join(str(r.machine.get(name)) for name in MACHINE_FIELDS) for r in records})
+        sorted({str(hardware_class(record.machine)) for record in records})
         for records in zip(*pairs, strict=True)
     )
-    if old == new and len(old) == 1:
+    if len({hardware_class(record.machine) for pair in pairs for record in pair}) == 1:
         return ""
-    return f"the machines differ, {', '.join(old)} against {', '.join(new)}"
+    return f"the machines differ, {'; '.join(old)} against {'; '.join(new)}"
 
 
 def _is_disturbed(record: Record) -> bool:
@@ -80,13 +82,13 @@ def _gain(old: Record, new: Record) -> float | None:
     before, after = _calibrated_speed(old.cost), _calibrated_speed(new.cost)
     if not before or not after:
         before, after = old.cost.samples_per_second, new.cost.samples_per_second
-    if not before or not after or before < 0 or after < 0:
+    if not before or not after or not (0 < before < math.inf and 0 < after < math.inf):
         return None
     return math.log(after) - math.log(before)
 
 
 def _calibrated_speed(cost: Cost) -> float | None:
-    """Return samples per second relative to the machine's peak, up to a constant factor."""
+    """Return the speed as in the head of this file: `mfu` / operations of a sample."""
     return cost.mfu / cost.flops_per_sample if cost.mfu and cost.flops_per_sample else None
 
 

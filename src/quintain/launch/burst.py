@@ -22,14 +22,15 @@ import os
 import time
 from typing import Any
 
+from quintain.run.environment import set_run_environment
+
 ENDLESS = ("budget.steps=1000000", "budget.validations=1", "budget.seconds=null")
 """Overrides of a training that ends only on request."""
 
 
 def main() -> None:
     """Answer requests until standard input is closed."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")  # as in a sweep; before torch is imported
+    set_run_environment()  # as in a sweep; before torch is imported
     channel = Channel()
     import quintain.launch.fork_server_preload  # noqa: F401
 

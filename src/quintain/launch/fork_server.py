@@ -10,6 +10,8 @@ import contextlib
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
 from functools import cache
 from multiprocessing import forkserver, resource_tracker
@@ -19,6 +21,10 @@ from multiprocessing.process import BaseProcess
 from types import ModuleType
 from typing import Any
 
+from quintain.run.environment import PARENT_VARIABLE, run_environment
+
+MAX_STARTS = 3  # of the fork server, for one process
+RESTART_PAUSE = 0.2  # seconds in which the system notices that the server has ended
 PRELOAD = ["quintain.launch.own_process_group", "quintain.launch.fork_server_preload"]
 
 
@@ -30,9 +36,27 @@ class _Process(ForkServerProcess):
         main = sys.modules["__main__"]
         sys.modules["__main__"] = ModuleType("__main__")  # it has no file, so nothing is imported
         try:
-            return ForkServerProcess._Popen(process)
+            return _start_process(process)
         finally:
             sys.modules["__main__"] = main
+
+
+def _start_process(process: BaseProcess) -> Any:
+    """Start a process, in a new fork server if the server was killed.
+
+    Raises:
+        ChildProcessError: each server was killed.
+    """
+    for _ in range(MAX_STARTS):
+        start_fork_server()
+        try:
+            return ForkServerProcess._Popen(process)
+        except (EOFError, ConnectionError):
+            time.sleep(RESTART_PAUSE)
+    raise ChildProcessError(
+        f"the fork server, which starts all runs, was killed {MAX_STARTS} times; the machine may"
+        " have run out of memory"
+    )
 
 
 class _Context(ForkServerContext):
@@ -42,8 +66,6 @@ class _Context(ForkServerContext):
 @cache
 def fork_context() -> ForkServerContext:
     """Return the multiprocessing context whose processes are forks of the server."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")  # before torch is imported; a run may set more later
     context = _Context()
     context.set_forkserver_preload(PRELOAD)
     atexit.register(_kill_server)
@@ -63,9 +85,16 @@ def start_fork_server() -> None:
     fork_context()
     resource_tracker.ensure_running()  # before the signals are blocked, because it unblocks SIGINT
     # The server inherits the signal mask, so only the sweep handles Ctrl-C and SIGTERM.
-    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    blocked = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+    # Without PYTHONSAFEPATH a file of the current folder, such as random.py, would be imported
+    # instead of the module of that name.
+    variables = {"PYTHONSAFEPATH": "1"}
+    if threading.current_thread() is threading.main_thread():
+        variables[PARENT_VARIABLE] = str(os.getpid())
     try:
-        forkserver.ensure_running()
+        with run_environment(variables):
+            forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 

@@ -47,6 +47,7 @@ import quintain.run.heartbeat
 import quintain.run.measure.allocator
 import quintain.run.runner
 import quintain.run.session
+from quintain.run.distributed.pdeathsig import set_death_signal
 from quintain.run.measure.machine import read_package_versions
 
 __all__ = ["PIL", "pytorch_lightning", "quintain", "scipy", "sklearn", "soundfile", "statsmodels"]
@@ -67,6 +68,9 @@ def cache_package_metadata() -> None:
 
 
 cache_package_metadata()
+# From now on the server notices by itself that the sweep has ended. If the kernel killed it, and
+# so the runs, nothing would be left to end the processes that the runs have started.
+set_death_signal(0)
 gc.freeze()  # else the garbage collector of a run would write to, and so copy, all these pages
 
 # Normal cleanup takes seconds, and a server whose sweep was killed has nothing to save.

@@ -20,7 +20,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
 from quintain.compose.config import VERSION_BASE, hydra_session, resolve_config
-from quintain.compose.overrides import expand_overrides, has_sweep_list
+from quintain.compose.overrides import (
+    check_hydra_settings,
+    expand_overrides,
+    has_sweep_list,
+    parse_overrides,
+)
 from quintain.compose.plugin_providers import register_search_path
 from quintain.compose.settings import SWEEP_LIMITS
 from quintain.errors import ExitCode, StoreError, UsageError
@@ -48,7 +53,10 @@ def run_hydra(arguments: Sequence[str]) -> int:
     Raises:
         UsageError: the overrides do not compose.
     """
-    flags, overrides = _split_flags(arguments)
+    flags, words = _split_flags(arguments)
+    check_hydra_settings(words, is_multirun=True)
+    with hydra_session():
+        overrides = [override.input_line or "" for override in parse_overrides(words)]
     if not any(flag.startswith(UNCHECKED_FLAGS) for flag in flags):
         _check_overrides(overrides, is_multirun=bool({"-m", "--multirun"} & set(flags)))
     register_search_path()
@@ -100,7 +108,8 @@ def _check_overrides(overrides: Sequence[str], *, is_multirun: bool) -> None:
 
 @hydra.main(version_base=VERSION_BASE, config_path="pkg://quintain.conf", config_name="config")
 def _main(config: DictConfig) -> None:
-    """Run one job, which is one cell."""
+    """Run one job, which is one cell, in the folder in which the command was started."""
+    os.chdir(HydraConfig.get().runtime.cwd)  # a job with hydra.job.chdir starts in another one
     # Launchers such as joblib set a start method ("loky") which our child processes do not have.
     multiprocessing.set_start_method("forkserver", force=True)
     try:

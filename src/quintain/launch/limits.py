@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from dataclasses import dataclass
 
 import psutil
 
 from quintain.compose.settings import Settings
+
+MAX_GAP = 5.0  # seconds; a reading of a clock may be late by that much on a busy machine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +52,24 @@ class Limits:
                 " smaller budget.batch_size or model, or data that are streamed (dataset.memory)",
             )
         return None
+
+
+class AwakeClock:
+    """Counts the seconds since its start in which this process ran.
+
+    A process that was stopped (Ctrl-Z, a laptop that sleeps) has not seen what its runs did, so a
+    gap between two readings counts `MAX_GAP` seconds at most. It must be read regularly.
+    """
+
+    def __init__(self) -> None:
+        self._last_reading, self._seconds = time.monotonic(), 0.0
+
+    def read(self) -> float:
+        """Return the seconds."""
+        now = time.monotonic()
+        self._seconds += min(now - self._last_reading, MAX_GAP)
+        self._last_reading = now
+        return self._seconds
 
 
 def read_limits(settings: Settings) -> Limits:

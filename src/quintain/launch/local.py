@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
@@ -14,12 +13,11 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-import psutil
-
 from quintain.errors import StoreError
 from quintain.launch.events import Ending, Event
 from quintain.launch.fork_server import fork_context, start_fork_server
-from quintain.launch.limits import Limits
+from quintain.launch.limits import AwakeClock, Limits
+from quintain.launch.process_tree import kill_leftovers, kill_process_tree
 from quintain.launch.resources import exclusive_last, required_slots
 from quintain.launch.signals import describe_exit
 from quintain.launch.worker import run_cell
@@ -30,10 +28,10 @@ from quintain.records.schema import utc_now
 from quintain.records.store import Store
 from quintain.run.heartbeat import remove_heartbeat
 from quintain.run.log import BoundedLog
+from quintain.run.preemption_signals import SIGNALS
 from quintain.run.record.identity import build_failed_record
 from quintain.run.runner import read_log_tail, redact_log
 
-CLOCK_SKEW = 120.0  # seconds by which the clock of a file server may be behind
 EXIT_TIMEOUT = 10.0  # seconds that a process may take to exit after it has reported its result
 MAX_PREEMPTIONS = 3  # restarts of a run that received SIGTERM from another process
 POLL = 0.25  # seconds between two checks of limits and of cells that another sweep has claimed
@@ -62,8 +60,9 @@ class LocalRun:
     output: BoundedLog
     slots: int
     started: str = field(default_factory=utc_now)
+    clock: AwakeClock = field(default_factory=AwakeClock)
     start_time: float = field(default_factory=time.monotonic)
-    last_message_time: float = field(default_factory=time.monotonic)
+    last_message_time: float = 0.0  # of `clock`
     result: tuple[Ending, str] | None = None
     result_time: float = 0.0
     is_pipe_closed: bool = False
@@ -82,7 +81,7 @@ class LocalRun:
         try:
             while not self.is_pipe_closed and self.messages.poll():
                 kind, first, second = self.messages.recv()
-                self.last_message_time = time.monotonic()
+                self.last_message_time = self.clock.read()
                 if kind == "step":
                     yield Event("step", self.cell, step=first, steps=second)
                 else:
@@ -93,8 +92,8 @@ class LocalRun:
 
     def find_violation(self, limits: Limits) -> tuple[str, str] | None:
         """Return the kind and message of the failure if the run exceeds a limit."""
-        idle = time.monotonic() - self.last_message_time
-        return limits.find_violation(self.pid, self.seconds, idle)
+        seconds = self.clock.read()
+        return limits.find_violation(self.pid, seconds, seconds - self.last_message_time)
 
     def terminate(self) -> None:
         """Ask the run to save its state and exit."""
@@ -103,14 +102,9 @@ class LocalRun:
 
     def kill(self) -> None:
         """End the run and its descendants at once."""
-        self.kill_group()
+        kill_process_tree(self.pid)
         self.process.kill()  # the process may have no process group of its own yet
         self.process.join()
-
-    def kill_group(self) -> None:
-        """End the descendants in the process group of the run."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
 
     def close(self, store: Store) -> None:
         """Close pipe and log, remove the heartbeat and release the claim of an ended run."""
@@ -128,6 +122,7 @@ def start_run(
 
     Raises:
         LogError: the log cannot be opened.
+        ChildProcessError: the fork server cannot be started.
         StoreError: the folder of the logs cannot be created.
     """
     folder = store.path / "logs"
@@ -140,14 +135,18 @@ def start_run(
     except OSError as error:
         raise LogError(f"the log of the run cannot be opened: {error}") from error
     messages, worker_end = fork_context().Pipe(duplex=False)
-    # The plan was made in this process; the run refuses sources that were changed since its start.
-    sources_read = psutil.Process().create_time() - CLOCK_SKEW
     paths = str(store.path.resolve()), str(log.resolve())
-    arguments = (cell.to_json(), *paths, output.writer, worker_end, checkpoint_every, sources_read)
+    arguments = (cell.to_json(), *paths, output.writer, worker_end, checkpoint_every)
     process = fork_context().Process(target=run_cell, args=arguments, name=cell.label)
-    process.start()
-    worker_end.close()
-    output.writer.close()
+    try:
+        process.start()
+    except BaseException:
+        output.close()
+        messages.close()
+        raise
+    finally:
+        worker_end.close()
+        output.writer.close()
     return LocalRun(cell, claim, process, messages, log, output, slots)
 
 
@@ -193,12 +192,12 @@ class LocalPool:
                 self._close(run)
 
     def _terminate_runs(self, stop_requests: Callable[[], int]) -> Iterator[Event]:
-        deadline = time.monotonic() + self._limits.grace
+        clock = AwakeClock()
         if self._running and stop_requests() < 2:
             yield Event("note", message=STOP_NOTE.format(len(self._running), self._limits.grace))
         for run in self._running:
             run.terminate()
-        while self._running and stop_requests() < 2 and time.monotonic() < deadline:
+        while self._running and stop_requests() < 2 and clock.read() < self._limits.grace:
             yield from self._poll_runs()
             yield Event("tick")
 
@@ -225,7 +224,7 @@ class LocalPool:
         every = self._limits.checkpoint_every
         try:
             self._running.append(start_run(self._store, cell, claim, slots, every))
-        except LogError as error:
+        except (LogError, ChildProcessError) as error:
             claim.release()
             return Event("ended", cell, ending="unwritten", message=str(error))
         except BaseException:
@@ -257,7 +256,7 @@ class LocalPool:
                 yield from run.read_messages()  # sent between the last read and the exit
                 yield from self._finish(run)
             elif run.result is not None:
-                if time.monotonic() - run.result_time > EXIT_TIMEOUT:
+                if run.clock.read() - run.result_time > EXIT_TIMEOUT:
                     run.kill()
             elif (violation := run.find_violation(self._limits)) is not None:
                 run.kill()
@@ -266,11 +265,11 @@ class LocalPool:
     def _finish(self, run: LocalRun) -> Iterator[Event]:
         """Handle the exit of a run's process, which may have ended without a result."""
         run.process.join()
-        run.kill_group()
+        kill_leftovers(run.pid)
         code = run.process.exitcode or 0
         if run.result is not None:
             ending, message = run.result
-        elif code == -signal.SIGTERM:  # before the run could handle the signal
+        elif -code in SIGNALS:  # before the run could handle the signal
             ending, message = "interrupted", ""
         else:
             ending, message = self._write_failure(run, "killed", describe_exit(code))

@@ -51,12 +51,12 @@ class LaunchServices:
             shares[datasets.index(cell.names["dataset"]) % processes].append(cell.to_json())
         folders = cells[0].plugins if cells else []
         with contextlib.ExitStack() as stack:
-            calls = [
-                stack.enter_context(ForkedCall(_preflight, share, folders, check_devices))
-                for share in shares
-                if share
-            ]
             try:
+                calls = [
+                    stack.enter_context(ForkedCall(_preflight, share, folders, check_devices))
+                    for share in shares
+                    if share
+                ]
                 outcomes = [call.result() for call in calls]
             except ChildProcessError as error:
                 raise UsageError(

@@ -13,7 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from quintain.errors import printable
 from quintain.launch.events import Event
+from quintain.plan.cell import Cell
 from quintain.plan.plan import PlannedCell
 
 MESSAGE_LENGTH = 160  # characters of a message that are printed
@@ -65,7 +67,7 @@ class LogLines:
 
     def _print(self, line: str) -> None:
         self._last_line = time.monotonic()
-        self._console.print(Text(line), soft_wrap=True)
+        self._console.print(Text(printable(line)), soft_wrap=True)
 
 
 @dataclass
@@ -81,7 +83,7 @@ class _RunningCell:
 
 
 class LiveGrid:
-    """A live table of datasets (rows) and models (columns); seeds share a table cell."""
+    """A live table of datasets with settings (rows) and models (columns); seeds share a cell."""
 
     def __init__(self, live: Live, cells: Sequence[PlannedCell], workers: int) -> None:
         self._live, self._state = live, GridState(cells, workers)
@@ -89,9 +91,13 @@ class LiveGrid:
     def show(self, event: Event) -> None:
         """Update the table; notes are printed above it."""
         if event.kind == "note":
-            self._live.console.print(Text(event.message, style="dim"), soft_wrap=True)
+            self._live.console.print(Text(printable(event.message), style="dim"), soft_wrap=True)
         self._state.update(event)
         self._live.update(self._state.render())
+
+
+def _row_name(cell: Cell) -> str:
+    return f"{cell.names['dataset']} {cell.variant}".rstrip()
 
 
 class GridState:
@@ -104,7 +110,7 @@ class GridState:
         self._cells = {planned.cell.key: planned.cell for planned in cells}
         self._positions: dict[tuple[str, str], list[str]] = {}
         for key, cell in self._cells.items():
-            self._positions.setdefault((cell.names["dataset"], cell.names["model"]), []).append(key)
+            self._positions.setdefault((_row_name(cell), cell.names["model"]), []).append(key)
         self._shares: dict[str, float] = {}
         self._seconds: list[float] = []
         self._failures: list[str] = []
@@ -133,11 +139,11 @@ class GridState:
         table.add_column("")
         for model in models:
             table.add_column(escape(model), justify="center")
-        for dataset in dict.fromkeys(cell.names["dataset"] for cell in self._cells.values()):
-            table.add_row(
-                escape(dataset), *(self._format_position(dataset, model) for model in models)
-            )
-        failures = [Text(line, style="red", overflow="ellipsis") for line in self._failures[-3:]]
+        for row in dict.fromkeys(map(_row_name, self._cells.values())):
+            table.add_row(escape(row), *(self._format_position(row, model) for model in models))
+        failures = [
+            Text(printable(line), style="red", overflow="ellipsis") for line in self._failures[-3:]
+        ]
         return Group(table, Text(self.summary()), *failures)
 
     def summary(self) -> str:
@@ -157,8 +163,8 @@ class GridState:
             text += f", about {mean * remaining / self._workers:.0f} s left"
         return text
 
-    def _format_position(self, dataset: str, model: str) -> Text:
-        keys = self._positions.get((dataset, model), [])
+    def _format_position(self, row: str, model: str) -> Text:
+        keys = self._positions.get((row, model), [])
         if not keys:
             return Text("")
         shares = [self._shares[key] for key in keys if key in self._shares]

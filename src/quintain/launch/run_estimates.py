@@ -21,6 +21,7 @@ from quintain.plan.estimate import (
     similarity_key,
 )
 from quintain.plan.plan import Plan
+from quintain.records.filesystem import read_regular_file
 from quintain.records.store import Store
 
 PROBE_TIMEOUT = 300.0  # seconds
@@ -71,7 +72,7 @@ def _read_past_runs(store: Store, keys: Container[tuple[Any, ...]]) -> list[Past
     past_runs = []
     for file in store.files():
         try:
-            text = file.read_bytes()
+            text = read_regular_file(file)
             header = _read_fields(text, ("status", "names"))
             if header["status"] == "ok" and similarity_key(header["names"]) in keys:
                 past_runs.append(_to_past_run(_read_fields(text, RECORD_FIELDS)))

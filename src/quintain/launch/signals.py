@@ -1,4 +1,4 @@
-"""Handle SIGINT and SIGTERM in a command, and describe how a run's process ended."""
+"""Handle SIGINT, SIGTERM and SIGHUP in a command, and describe how a run's process ended."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ CHILD_TIMEOUT = 60.0  # seconds; twice the default of launch.grace, in which run
 
 @contextlib.contextmanager
 def collect_stop_signals() -> Iterator[list[int]]:
-    """Yield a list that receives each SIGINT and SIGTERM, which then do not end the process."""
+    """Yield a list that receives each SIGINT, SIGTERM and SIGHUP; they do not end the process.
+
+    A SIGHUP that is ignored, as under `nohup`, stays so.
+    """
     received: list[int] = []
     if not _in_main_thread():
         yield received
         return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    previous = {n: signal.signal(n, lambda number, _: received.append(number)) for n in numbers}
+    previous = {n: signal.signal(n, lambda n, _: _receive(n, received)) for n in _stop_signals()}
     try:
         yield received
     finally:
@@ -30,21 +32,23 @@ def collect_stop_signals() -> Iterator[list[int]]:
 
 @contextlib.contextmanager
 def sigterm_as_ctrl_c() -> Iterator[None]:
-    """Treat SIGTERM like Ctrl-C at a terminal, which child processes receive too.
+    """Treat SIGTERM and SIGHUP like Ctrl-C at a terminal, which child processes receive too.
 
     For commands that must clean up: remove worktrees, end child processes.
 
     Raises:
-        KeyboardInterrupt: SIGTERM was received.
+        KeyboardInterrupt: one of them was received.
     """
     if not _in_main_thread():
         yield
         return
-    previous = signal.signal(signal.SIGTERM, _interrupt_children)
+    numbers = _stop_signals() - {signal.SIGINT}
+    previous = {number: signal.signal(number, _interrupt_children) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def describe_exit(code: int, last_line: str = "") -> str:
@@ -70,6 +74,38 @@ def signal_name(number: int) -> str:
         return str(number)
 
 
+def _stop_signals() -> set[signal.Signals]:
+    """Return the signals that ask a command to stop; a SIGHUP that is ignored does not."""
+    numbers = {signal.SIGINT, signal.SIGTERM}
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.add(signal.SIGHUP)  # the terminal was closed
+    return numbers
+
+
+def _receive(number: int, received: list[int]) -> None:
+    received.append(number)
+    if signal.Signals(number).name == "SIGHUP":
+        leave_terminal()
+
+
+def leave_terminal() -> None:
+    """Redirect standard output and errors to nowhere where they are a terminal that was closed."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        with contextlib.suppress(OSError):
+            if os.isatty(stream) or not _is_writable(stream):
+                os.dup2(null, stream)
+    os.close(null)
+
+
+def _is_writable(stream: int) -> bool:
+    try:
+        os.write(stream, b"")
+    except OSError:
+        return False
+    return True
+
+
 def _in_main_thread() -> bool:
     """Return whether this thread may set signal handlers; Python allows only the main thread."""
     return threading.current_thread() is threading.main_thread()
@@ -77,6 +113,9 @@ def _in_main_thread() -> bool:
 
 def _interrupt_children(number: int, frame: FrameType | None) -> None:
     import psutil
+
+    if signal.Signals(number).name == "SIGHUP":
+        leave_terminal()
 
     children = []
     for child in psutil.Process().children(recursive=True):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import platform
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,15 +13,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
 from quintain.errors import printable
+from quintain.plan.cell import make_label
 from quintain.plan.estimate import format_hours
 from quintain.plan.plan_file import load_plan_file
+from quintain.records.filesystem import read_regular_file
+from quintain.records.schema import Record
 from quintain.records.store import Store
-from quintain.run.heartbeat import FOLDER, INTERVAL
+from quintain.run.heartbeat import FOLDER, INTERVAL, pid_namespace
 from quintain.run.measure.machine import count_available_cores
 
 STALE_AFTER = 5 * INTERVAL  # seconds without a heartbeat, after which a run counts as dead
@@ -34,7 +40,8 @@ class RunningCell:
     """A running cell, from its last heartbeat.
 
     `running_for`, `stepped_ago` and `heard_ago` are seconds since the start of the run, its last
-    step (None before the first) and its last heartbeat; `stale`: the last heartbeat is too old.
+    step (None before the first) and its last heartbeat; `stale`: the last heartbeat is too old, or
+    its process has ended.
     """
 
     key: str
@@ -52,6 +59,8 @@ class RunningCell:
         """Return a line for the terminal."""
         line = f"{self.label}  step {self.step}/{self.steps or '?'}"
         line += f"  for {format_hours(self.running_for / 3600)} on {self.host} ({self.pid})"
+        if self.stale and self.heard_ago <= STALE_AFTER:
+            return f"{line}; its process has ended without a record"
         if self.stale:
             return f"{line}; no heartbeat for {format_hours(self.heard_ago / 3600)}: dead or stuck"
         if self.stepped_ago is not None and self.stepped_ago > 60:
@@ -63,7 +72,8 @@ class RunningCell:
 class SweepStatus:
     """What `quintain status` shows: numbers of cells, and the running and failed ones.
 
-    `left` counts cells that `--only` excludes; `seconds_left` is an estimate, None without data.
+    `left` counts cells that `--only` excludes, `resumable` waiting cells whose run has saved its
+    state; `seconds_left` is an estimate, None without data.
     """
 
     plan: str
@@ -73,6 +83,7 @@ class SweepStatus:
     skipped: int
     waiting: int
     left: int = 0
+    resumable: int = 0
     running: list[RunningCell] = field(default_factory=list)
     failures: list[dict[str, str]] = field(default_factory=list)
     seconds_left: float | None = None
@@ -118,8 +129,9 @@ def read_status(file: Path, store: Store) -> SweepStatus:
         skipped=len(skipped),
         waiting=len(waiting),
         left=len(left),
+        resumable=len(waiting & _list_checkpoints(store)),
         running=running,
-        failures=_latest_failures(store, failed),
+        failures=_latest_failures(store, failed, content),
         seconds_left=_estimate_seconds_left(content, store, waiting, running, done),
     )
 
@@ -129,7 +141,7 @@ def read_heartbeats(store: Path) -> list[RunningCell]:
     now, runs = datetime.now(UTC), []
     for file in sorted((store / FOLDER).glob("*.json")):
         try:
-            runs.append(_parse_heartbeat(file.read_bytes()[:LARGEST_HEARTBEAT], now))
+            runs.append(_parse_heartbeat(read_regular_file(file)[:LARGEST_HEARTBEAT], now))
         except (OSError, ArithmeticError, ValueError, KeyError, TypeError, RecursionError):
             continue
     return sorted(runs, key=lambda run: -run.running_for)
@@ -148,8 +160,19 @@ def _parse_heartbeat(text: bytes, now: datetime) -> RunningCell:
         running_for=_seconds_since(beat["started"], now),
         stepped_ago=None if beat["stepped"] is None else _seconds_since(beat["stepped"], now),
         heard_ago=heard_ago,
-        stale=heard_ago > STALE_AFTER,
+        stale=heard_ago > STALE_AFTER or _has_ended(beat),
     )
+
+
+def _has_ended(beat: dict[str, Any]) -> bool:
+    """Return whether the process of a heartbeat was one of this machine and has ended."""
+    is_here = beat["host"] == platform.node() and beat.get("pid_namespace") == pid_namespace()
+    return is_here and not psutil.pid_exists(int(beat["pid"]))
+
+
+def _list_checkpoints(store: Store) -> set[str]:
+    """Return the keys of the cells with a folder in `checkpoints/`."""
+    return {folder.name for folder in store.path.glob("checkpoints/*/")}
 
 
 def _one_line(value: Any) -> str:
@@ -166,8 +189,11 @@ def _seconds_since(moment: str, now: datetime) -> float:
     return max(0.0, (now - datetime.fromisoformat(moment)).total_seconds())
 
 
-def _latest_failures(store: Store, failed: Sequence[str]) -> list[dict[str, str]]:
+def _latest_failures(
+    store: Store, failed: Sequence[str], content: dict[str, Any]
+) -> list[dict[str, str]]:
     """Return label, kind and message of the last failures, the newest first."""
+    groups = {entry["key"]: content["groups"].get(entry["group"]) for entry in content["cells"]}
 
     def modified(key: str) -> float:
         try:
@@ -179,13 +205,22 @@ def _latest_failures(store: Store, failed: Sequence[str]) -> list[dict[str, str]
     records = [record for key in newest if (record := store.read(key))]
     return [
         {
-            "label": f"{r.names.dataset}/{r.names.model}/{r.names.hardware}/s{r.seed}",
+            "label": _make_label(r, groups.get(r.key)),
             "kind": r.error.kind,
             "message": printable(r.error.message.strip().partition("\n")[0]),
         }
         for r in records
         if r.error is not None
     ]
+
+
+def _make_label(record: Record, group: Any) -> str:
+    """Return the label of a record's cell; `group` is that of the plan, with the variant."""
+    variant = group.get("variant") if isinstance(group, dict) else None
+    is_alone = "measure" in record.cell
+    return _one_line(
+        make_label(record.names.model_dump(), record.seed, str(variant or ""), alone=is_alone)
+    )
 
 
 def _estimate_seconds_left(
@@ -239,14 +274,21 @@ def render_status(status: SweepStatus) -> RenderableType:
     if status.seconds_left:
         line += f"; about {format_hours(status.seconds_left / 3600)} left"
     lines = [Text(f"plan: {status.plan}", style="dim"), Text(line)]
+    if status.resumable:
+        lines.append(Text(f"{status.resumable} of the waiting cells have saved their state: they"
+                          " continue from there"))  # fmt: skip
     if status.waiting and not live:
-        hint = f"to continue, if no sweep or queue is active: quintain sweep --resume {status.plan}"
+        hint = f"to continue, if no sweep or queue is active: {_resume_command(status.plan)}"
         lines.append(Text(f"nothing runs; {hint}", style="yellow"))
     lines += [Text(run.describe(), style="yellow" if run.stale else "") for run in status.running]
     for failure in status.failures:
         line = f"failed: {failure['label']}: {failure['kind']}: {failure['message']}"
         lines.append(Text(line, style="red"))
     return Group(*lines)
+
+
+def _resume_command(plan: str) -> str:
+    return shlex.join(["quintain", "sweep", "--resume", plan])
 
 
 def watch_status(file: Path, store: Store, console: Console) -> None:

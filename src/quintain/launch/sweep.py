@@ -19,9 +19,11 @@ from quintain.launch.resources import count_workers
 from quintain.launch.signals import collect_stop_signals
 from quintain.plan.estimate import format_hours
 from quintain.plan.plan import Plan, PlannedCell
+from quintain.plan.plan_file import DRY_RUN_FOLDER
 from quintain.records.filesystem import replace_text, translate_os_errors
 from quintain.records.redact import redact
 from quintain.records.store import Store
+from quintain.run.environment import list_ignored_variables
 from quintain.run.record.identity import build_skipped_record
 
 
@@ -30,8 +32,10 @@ def run_plan(plan: Plan, console: Console) -> SweepOutcome:
 
     Raises:
         StoreError: the store cannot be written; nothing was run.
-        UsageError: the executor cannot run anything; nothing was run.
+        UsageError: the executor cannot run anything, or W&B does not accept the name of the
+            project; nothing was run.
     """
+    check_destination(plan.settings)
     store, outcome = Store(plan.settings.store), SweepOutcome()
     if all(planned.action in ("cached", "excluded") for planned in plan.cells):
         with contextlib.suppress(StoreError):  # nothing to run: the store may be read-only
@@ -41,6 +45,7 @@ def run_plan(plan: Plan, console: Console) -> SweepOutcome:
     if outcome.endings:
         _mirror_records(plan, store, console)
     print_summary(plan, outcome, console)
+    _print_data_notes(plan, store, console)
     return outcome
 
 
@@ -98,6 +103,7 @@ def create_executor(
 
 def dry_run(plan: Plan, console: Console) -> None:
     """Print a line for each cell with what the plan would do, and the estimates; write the plan."""
+    check_destination(plan.settings)
     _print_notes(plan, console)
     # A single call, because a call for each of ten thousand cells takes seconds.
     lines = [printable(_describe_planned_cell(planned, plan)) for planned in plan.cells]
@@ -109,28 +115,49 @@ def dry_run(plan: Plan, console: Console) -> None:
     )
     if plan.totals is not None and plan.totals.cells:
         console.print(Text(plan.totals.describe()), soft_wrap=True)
+    file = plan.path.parent / DRY_RUN_FOLDER / plan.path.name
     try:
-        line = f"plan: {write_plan(plan)}"
+        line = f"plan: {write_plan(plan, file)}"
     except StoreError as error:
         line = f"the plan could not be written: {error}"
     console.print(Text(line), soft_wrap=True)
 
 
-def write_plan(plan: Plan) -> Path:
+def write_plan(plan: Plan, file: Path | None = None) -> Path:
     """Write the plan as a file of the store; the same overrides write the same file.
 
     Raises:
         StoreError: the store cannot be written.
     """
+    file = file or plan.path
     with translate_os_errors(plan.settings.store):
-        replace_text(plan.path, json.dumps(redact(json.loads(plan.to_json())), indent=1))
-    return plan.path
+        replace_text(file, json.dumps(redact(json.loads(plan.to_json())), indent=1))
+    return file
 
 
 def _print_notes(plan: Plan, console: Console) -> None:
-    """Print the notes of the datasets about user files."""
-    for note in plan.notes:
+    """Print the notes of the datasets about user files, and the variables that runs do not see."""
+    ignored = list_ignored_variables()
+    names = ", ".join(ignored)
+    notes = [f"environment: runs do not see {names}, which would change their results"]
+    for note in [*plan.notes, *(notes if ignored else [])]:
         console.print(Text(note, style="dim"), soft_wrap=True)
+
+
+def _print_data_notes(plan: Plan, store: Store, console: Console) -> None:
+    """Print the notes on each dataset that were made in its runs, when all its data were known."""
+    printed, read = set(plan.notes), set[str]()
+    for planned in plan.cells:
+        dataset = planned.cell.names["dataset"]
+        identity = json.dumps([planned.cell.config["dataset"], planned.cell.config.get("budget")])
+        record = None if identity in read else store.read(planned.cell.key)
+        if record is None or record.data is None:
+            continue
+        read.add(identity)
+        for note in (f"{dataset}: {note}" for note in record.data.notes):
+            if note not in printed:
+                printed.add(note)
+                console.print(Text(note, style="dim"), soft_wrap=True)
 
 
 def _describe_planned_cell(planned: PlannedCell, plan: Plan) -> str:
@@ -186,6 +213,14 @@ def _count_endings(plan: Plan, outcome: SweepOutcome) -> str:
     ):
         line += f", {count} {ending}" if count else ""
     return line
+
+
+def check_destination(settings: Settings) -> None:
+    """Raise a UsageError if W&B does not accept the project or entity of the settings."""
+    if settings.wandb["mode"] != "disabled":
+        from quintain.wandb_mirror.client import resolve_destination
+
+        resolve_destination(settings.wandb.get("project"), settings.wandb.get("entity"))
 
 
 def _mirror_records(plan: Plan, store: Store, console: Console) -> None:

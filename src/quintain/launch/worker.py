@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import multiprocessing
 import os
+import select
 import signal
 import sys
 import threading
@@ -16,7 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quintain.errors import printable
+from quintain.launch.process_tree import kill_marked_processes
 from quintain.plan.cell import Cell
+from quintain.run.environment import mark_environment
+from quintain.run.preemption_signals import SIGNALS
 
 if TYPE_CHECKING:
     from quintain.records.schema import Record
@@ -31,7 +35,6 @@ def run_cell(
     output_pipe: Connection,
     message_pipe: Connection,
     checkpoint_every: float | None,
-    sources_read: float,
 ) -> None:
     """Run a cell and write its record.
 
@@ -45,7 +48,6 @@ def run_cell(
             "unwritten" if the store refused the record or the sources have changed since planning;
             or "interrupted" if the run saved its state after SIGTERM and can resume later.
         checkpoint_every: seconds between two checkpoints; None: only after SIGTERM.
-        sources_read: Unix time; a source file that changed after it may differ from the plan.
     """
     _isolate_process(output_pipe)
     from quintain.errors import Interrupted, StoreError
@@ -57,7 +59,7 @@ def run_cell(
     from quintain.run.train.checkpoint import FileCheckpointer
 
     cell, opened_store = Cell.from_json(cell_json), Store(store)
-    if changes := describe_changes(cell, sources_read):
+    if changes := describe_changes(cell):
         _report_result(message_pipe, "unwritten", changes)
         return
     checkpointer = FileCheckpointer(opened_store.checkpoints(cell.key), cell.key, checkpoint_every)
@@ -86,6 +88,7 @@ def _isolate_process(output_pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    mark_environment()
     exit_with_parent()
     for stream in (1, 2):  # file descriptors, so that output of C code is redirected too
         os.dup2(output_pipe.fileno(), stream)
@@ -111,7 +114,9 @@ class _ProgressReporter:
         if now - self._last_time >= PROGRESS_INTERVAL:
             self._last_time = now
             with contextlib.suppress(OSError):
-                self._message_pipe.send(("step", step, steps))
+                # A sweep that is stopped does not empty the pipe; the run must not wait for it.
+                if select.select([], [self._message_pipe], [], 0)[1]:
+                    self._message_pipe.send(("step", step, steps))
 
 
 def exit_with_parent() -> None:
@@ -126,7 +131,7 @@ def exit_with_parent() -> None:
     if getattr(server, "_forkserver_alive_fd", None) is not None:
         os.close(server._forkserver_alive_fd)
         server._forkserver_alive_fd = None
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # the server blocks it
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {*SIGNALS})  # the server blocks some
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     parent = multiprocessing.parent_process()
@@ -134,6 +139,7 @@ def exit_with_parent() -> None:
 
     def kill_group_after_parent() -> None:
         parent.join()
+        kill_marked_processes(os.getpid())
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
     threading.Thread(target=kill_group_after_parent, daemon=True).start()

@@ -19,9 +19,14 @@ def check_modality(spec: DataSpec, modality: Modality) -> None:
 def check_task(spec: DataSpec, task: Task) -> None:
     """Raise `ValueError` where the dataset has another task; the message names its head."""
     if spec.task != task:
+        hint = f"try head={spec.task}"
+        if (task, spec.task) == ("multilabel", "classify"):
+            hint += (
+                "; for several labels a sample, datasets of user files have dataset.separator=comma"
+                " or dataset.label=[COLUMN,COLUMN]"
+            )
         raise ValueError(
-            f"head={task} does not support dataset {spec.name!r}, whose task is {spec.task}; "
-            f"try head={spec.task}"
+            f"head={task} does not support dataset {spec.name!r}, whose task is {spec.task}; {hint}"
         )
 
 

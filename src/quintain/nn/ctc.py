@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from quintain.contracts import Lexicon
+from quintain.nn.decoding import mark_not_a_number
 from quintain.nn.mask import length_mask, mask_fill
 
 LOG_ZERO = -1e6  # log-probability of a symbol in the padding; finite, so that no gradient is NaN
@@ -76,7 +77,10 @@ def count_needed_frames(y_BU: Tensor, y_lengths_B: Tensor) -> Tensor:
 
 
 def greedy_decode(log_BTK: Tensor) -> Tensor:
-    """Return the text of the most likely path, long (B, U), padded with -1."""
+    """Return the text of the most likely path, long (B, U), padded with -1.
+
+    The text of a sample with a NaN is marked, see `mark_not_a_number`; likewise in `beam_decode`.
+    """
     best_BT = log_BTK.argmax(-1)
     previous_BT = functional.pad(best_BT[:, :-1], (1, 0), value=-1)
     is_symbol_BT = (best_BT != previous_BT) & (best_BT != log_BTK.shape[2] - 1)
@@ -85,7 +89,7 @@ def greedy_decode(log_BTK: Tensor) -> Tensor:
     text_BU = best_BT.new_full((len(best_BT), longest), -1)
     row_BT = torch.arange(len(best_BT), device=best_BT.device)[:, None].expand_as(best_BT)
     text_BU[row_BT[is_symbol_BT], position_BT[is_symbol_BT]] = best_BT[is_symbol_BT]
-    return text_BU
+    return mark_not_a_number(text_BU, log_BTK.isnan().flatten(1).any(1))
 
 
 def beam_decode(log_BTK: Tensor, beam: int, lexicon: Lexicon | None = None) -> Tensor:
@@ -94,7 +98,7 @@ def beam_decode(log_BTK: Tensor, beam: int, lexicon: Lexicon | None = None) -> T
     trie = None if lexicon is None else LexiconTrie(lexicon)
     texts = [torch.tensor(prefix_beam_search(row, beam, trie), dtype=torch.long) for row in rows]
     padded = torch.nn.utils.rnn.pad_sequence(texts, batch_first=True, padding_value=-1)
-    return padded.to(log_BTK.device)
+    return mark_not_a_number(padded.to(log_BTK.device), log_BTK.isnan().flatten(1).any(1))
 
 
 class LexiconTrie:

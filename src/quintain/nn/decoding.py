@@ -21,6 +21,8 @@ without a begin symbol, long (N, t), t ≥ 0.
 """
 
 PADDING = -1
+NOT_A_NUMBER = -2
+"""Every symbol of a sample for which a model has returned NaN instead of log-probabilities."""
 
 
 def greedy_search(
@@ -29,21 +31,22 @@ def greedy_search(
     """Choose the most likely symbol at each step, until each sample has an end or `max_length`.
 
     Returns:
-        The symbols, long (num_samples, U), U ≤ max_length, padded with -1.
+        The symbols, long (num_samples, U), U ≤ max_length, padded with -1; see `mark_not_a_number`.
     """
+    checked = _CheckedStep(step, num_samples, device)
     symbols = torch.full((num_samples, max_length), PADDING, device=device)
     rows_N = torch.arange(num_samples, device=device)
     prefix_NT = symbols[:, :0]
     for t in range(max_length):
-        log_NK = step(rows_N, prefix_NT)
+        log_NK = checked(rows_N, prefix_NT)
         next_N = log_NK.argmax(-1)
         is_unfinished_N = next_N < log_NK.shape[-1] - 1
         rows_N, next_N = rows_N[is_unfinished_N], next_N[is_unfinished_N]
         if not len(rows_N):
-            return symbols[:, :t]
+            return mark_not_a_number(symbols[:, :t], checked.is_bad_B)
         symbols[rows_N, t] = next_N
         prefix_NT = torch.cat([prefix_NT[is_unfinished_N], next_N[:, None]], dim=1)
-    return symbols
+    return mark_not_a_number(symbols, checked.is_bad_B)
 
 
 def beam_search(
@@ -55,8 +58,9 @@ def beam_search(
     the sum would favour short sequences. A sequence that reaches `max_length` needs no end.
 
     Returns:
-        The symbols, long (num_samples, U), U ≤ max_length, padded with -1.
+        The symbols, long (num_samples, U), U ≤ max_length, padded with -1; see `mark_not_a_number`.
     """
+    checked = _CheckedStep(step, num_samples, device)
     symbols = torch.full((num_samples, max_length), PADDING, device=device)
     rows_B = torch.arange(num_samples, device=device)
     beams = _Beams(
@@ -68,13 +72,35 @@ def beam_search(
     for t in range(max_length):
         if not len(rows_B):
             break
-        beams = _extend_beams(beams, _score_next_symbols(step, rows_B, beams, t), width, t)
+        beams = _extend_beams(beams, _score_next_symbols(checked, rows_B, beams, t), width, t)
         symbols[rows_B] = beams.symbols[:, 0]
         is_unfinished_B = ~beams.has_ended.all(1)
         rows_B = rows_B[is_unfinished_B]
         beams = _Beams(*(tensor[is_unfinished_B] for tensor in beams))
     length = int((symbols != PADDING).sum(1).max()) if num_samples else 0
-    return symbols[:, :length]
+    return mark_not_a_number(symbols[:, :length], checked.is_bad_B)
+
+
+def mark_not_a_number(symbols_BU: Tensor, is_bad_B: Tensor) -> Tensor:
+    """Set every symbol of the bad samples to `NOT_A_NUMBER`, in one column at least."""
+    if not is_bad_B.any():
+        return symbols_BU
+    if not symbols_BU.shape[1]:
+        symbols_BU = symbols_BU.new_full((len(symbols_BU), 1), PADDING)
+    return symbols_BU.masked_fill(is_bad_B[:, None], NOT_A_NUMBER)
+
+
+class _CheckedStep:
+    """Calls a step function, and remembers the samples for which it has returned NaN."""
+
+    def __init__(self, step: StepFunction, num_samples: int, device: torch.device) -> None:
+        self._step = step
+        self.is_bad_B = torch.zeros(num_samples, dtype=torch.bool, device=device)
+
+    def __call__(self, rows_N: Tensor, prefix_NT: Tensor) -> Tensor:
+        log_NK = self._step(rows_N, prefix_NT)
+        self.is_bad_B[rows_N[log_NK.isnan().any(-1)]] = True
+        return log_NK
 
 
 class _Beams(NamedTuple):

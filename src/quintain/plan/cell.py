@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -48,6 +48,8 @@ class Cell:
         trial: for a trial of a search, the settings of `run.optuna_storage.TrialJournal`. Such a
             cell never reads the test split and may end early, so its key includes the study.
         tuned: summary of the search that chose the settings, for the record; not part of the key.
+        variant: the settings that differ from those of other cells of a plan with the same options,
+            for messages; not part of the key.
     """
 
     key: str
@@ -62,6 +64,7 @@ class Cell:
     non_defaults: dict[str, Any] = field(default_factory=dict)
     trial: dict[str, Any] | None = None
     tuned: dict[str, Any] | None = None
+    variant: str = ""
 
     @property
     def exclusive(self) -> bool:
@@ -70,9 +73,8 @@ class Cell:
 
     @property
     def label(self) -> str:
-        """`dataset/model/hardware/s1`, for messages; labels are not unique."""
-        names, suffix = self.names, " alone" if self.exclusive else ""
-        return f"{names['dataset']}/{names['model']}/{names['hardware']}{suffix}/s{self.seed}"
+        """`dataset/model/hardware/s1`, for messages, and `variant` if there is one."""
+        return make_label(self.names, self.seed, self.variant, alone=self.exclusive)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1, sort_keys=True)
@@ -80,6 +82,12 @@ class Cell:
     @classmethod
     def from_json(cls, text: str) -> Cell:
         return cls(**json.loads(text))
+
+
+def make_label(names: Mapping[str, str], seed: int, variant: str = "", *, alone: bool) -> str:
+    """Return the label of a cell with these options."""
+    options = f"{names['dataset']}/{names['model']}/{names['hardware']}"
+    return f"{options}{' alone' if alone else ''}/s{seed}{' ' if variant else ''}{variant}"
 
 
 def make_cell(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
+from quintain.compose.baseline_settings import reduce_to_baseline
 from quintain.compose.config import Composition, check_fast_compose, compose_job, load_option
 from quintain.compose.diagnose import CompositionError, first_line
 from quintain.compose.hydra_compose import COMPOSE_ERRORS
@@ -143,14 +144,16 @@ def make_run_cell(composition: Composition, pool: InternPool | None = None) -> C
 
 def make_baseline_cells(composition: Composition, pool: InternPool | None = None) -> list[Cell]:
     """Return a cell for each baseline in the card of a composition's head."""
-    return [
-        make_cell(
-            composition.config,
-            composition.choices,
+    cells = []
+    for name in (composition.config["head"].get("card") or {}).get("baselines", []):
+        reduced = reduce_to_baseline(composition, name)
+        cell = make_cell(
+            reduced.config,
+            reduced.choices,
             seed=BASELINE_SEED,
             baseline=name,
-            non_defaults=composition.non_defaults,
+            non_defaults=reduced.non_defaults,
             pool=pool,
         )
-        for name in (composition.config["head"].get("card") or {}).get("baselines", [])
-    ]
+        cells.append(cell)
+    return cells

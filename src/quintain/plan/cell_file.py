@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
-from quintain.compose.data_hash import content_hash, has_same_content, was_modified_since
+from quintain.compose.data_hash import content_hash, has_same_content
 from quintain.compose.plugin_providers import add_plugin_folder, register_local_plugins
 from quintain.compose.settings import PARTS
 from quintain.compose.source_hash import hash_sources, source_hash
@@ -16,7 +16,7 @@ from quintain.plan.cell import EXCLUSIVE_MEASURE, KEY_LENGTH, Cell, compute_keys
 from quintain.plan.interning import InternPool
 from quintain.records.redact import REDACTED
 
-OPTIONAL = ("width", "non_defaults", "trial", "tuned")  # fields that may be missing
+OPTIONAL = ("width", "non_defaults", "trial", "tuned", "variant")  # fields that may be missing
 
 
 def load_cell(values: dict[str, Any], pool: InternPool | None = None) -> Cell:
@@ -78,12 +78,8 @@ def _import_plugins_of(cell: Cell) -> None:
     register_local_plugins()
 
 
-def describe_changes(cell: Cell, since: float | None = None) -> str:
-    """Return a message if code or data changed since a cell's plan was made, else "".
-
-    `since` is the time of an earlier check, in seconds since 1970: data files that were not
-    modified after it are not read again.
-    """
+def describe_changes(cell: Cell) -> str:
+    """Return a message if code or data changed since a cell's plan was made, else ""."""
     _import_plugins_of(cell)
     if changed := [
         target for target, value in cell.sources.items() if not _has_source(target, value)
@@ -92,8 +88,7 @@ def describe_changes(cell: Cell, since: float | None = None) -> str:
     content_hash.cache_clear()  # it may contain hashes from before the change
     dataset = cell.config.get("dataset", {})
     try:
-        is_unmodified = since is not None and not was_modified_since(dataset, since)
-        if is_unmodified or has_same_content(dataset):
+        if has_same_content(dataset):
             return ""
     except OSError:
         pass
@@ -140,6 +135,7 @@ VALIDATORS: dict[str, Callable[[Any], bool]] = {
     "names": _is_str_dict,
     "seed": lambda v: type(v) is int,
     "baseline": lambda v: isinstance(v, str | None),
+    "variant": lambda v: isinstance(v, str | None),
     "config": _is_config,
     "sources": _is_str_dict,
     "plugins": lambda v: isinstance(v, list) and all(isinstance(item, str) for item in v),

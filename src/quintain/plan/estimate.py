@@ -234,8 +234,8 @@ def check_limits(
     if max_kwh is not None and totals.unmetered:
         problems.append(
             f"max_kwh={max_kwh:g}: for {totals.unmetered} of {totals.cells} cells the energy is"
-            " not known, because no run has measured it; leave max_kwh out (quintain doctor says"
-            " why)"
+            " not known, because no run has measured it: this needs a counter, of the CPU (RAPL)"
+            " or of an NVIDIA GPU, that this user may read; leave max_kwh out"
         )
     elif max_kwh is not None and (totals.energy_kwh or 0.0) > max_kwh:
         problems.append(

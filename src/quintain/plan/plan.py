@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 
 from quintain._version import __version__
 from quintain.compose.config import Composition, hydra_session
-from quintain.compose.overrides import expand_overrides
+from quintain.compose.overrides import check_hydra_settings, expand_overrides, explained_words
 from quintain.compose.settings import Settings, read_settings
 from quintain.errors import UsageError
 from quintain.plan import plan_file
@@ -28,6 +28,7 @@ from quintain.plan.cell_factory import (
     resolve_hardware,
 )
 from quintain.plan.estimate import Estimate, Totals
+from quintain.plan.labels import add_variants
 from quintain.plan.preflight import PreflightResult
 
 SWEEP_HINT = "use quintain sweep, or quintain run -m"
@@ -93,7 +94,7 @@ class Plan:
         """The plan's file in the store; a plan of the same cells has the same file."""
         keys = "".join(planned.cell.key for planned in self.cells)
         name = self.name or hashlib.sha256(keys.encode()).hexdigest()[:KEY_LENGTH]
-        return self.settings.store / "plans" / f"{name}.json"
+        return self.settings.store / plan_file.FOLDER / f"{name}.json"
 
     def to_json(self) -> str:
         """Return the content of the plan's file, see `plan.plan_file`."""
@@ -128,6 +129,7 @@ def make_plan(
     baselines: bool = True,
     max_cells: int | None = None,
     force: bool = False,
+    hint: str = SWEEP_HINT,
 ) -> Plan:
     """Compose all cells of `overrides`, look each up in the store, and check those that will run.
 
@@ -137,22 +139,25 @@ def make_plan(
         baselines: add the baselines of every dataset.
         max_cells: largest number of configurations, without baselines.
         force: run also cells whose result is in the store.
+        hint: what to do if there are more configurations.
 
     Raises:
         UsageError: with every problem of every cell, each once.
     """
-    with hydra_session():
-        jobs = expand_overrides(overrides)
-        if max_cells is not None and len(jobs) > max_cells:
-            raise UsageError(
-                f"these settings make {len(jobs)} cells; expected {max_cells}: {SWEEP_HINT}"
-            )
-        settings, first = make_first_cell(jobs)
-        # Preflight imports torch, which takes seconds; it does so while the cells are composed.
-        if force or not _find_finished([first], settings.store, services):
-            services.warm_up()
-        cells = make_cells(jobs, baselines)
-    plan = plan_cells(settings, cells, services, force=force)
+    check_hydra_settings(overrides)
+    with explained_words(overrides):
+        with hydra_session():
+            jobs = expand_overrides(overrides)
+            if max_cells is not None and len(jobs) > max_cells:
+                raise UsageError(
+                    f"these settings make {len(jobs)} cells; expected {max_cells}: {hint}"
+                )
+            settings, first = make_first_cell(jobs)
+            # Preflight imports torch, which takes seconds; it does so while cells are composed.
+            if force or not _find_finished([first], settings.store, services):
+                services.warm_up()
+            cells = make_cells(jobs, baselines)
+        plan = plan_cells(settings, cells, services, force=force)
     plan.overrides = [*overrides]
     return plan
 
@@ -174,7 +179,7 @@ def plan_cells(
     Raises:
         UsageError: with every problem that preflight finds.
     """
-    cells = [*{cell.key: cell for cell in cells}.values()]
+    cells = add_variants([*{cell.key: cell for cell in cells}.values()])
     finished = set() if force else _find_finished(cells, settings.store, services)
     planned = [PlannedCell(c, "cached" if c.key in finished else "run") for c in cells]
     plan = Plan(settings, planned, force=force)

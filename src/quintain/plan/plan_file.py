@@ -22,11 +22,14 @@ from typing import Any
 
 from quintain.errors import UsageError
 from quintain.plan.cell import KEY_LENGTH, Cell
+from quintain.records.filesystem import read_regular_file
 
 FORMAT = 3
 GROUP_FIELDS = (
-    "names", "baseline", "sources", "plugins", "non_defaults", "width", "trial", "tuned",
+    "names", "baseline", "sources", "plugins", "non_defaults", "width", "trial", "tuned", "variant",
 )  # fmt: skip
+FOLDER, DRY_RUN_FOLDER = "plans", "dry-run"
+"""Folder of a store's plans, and its folder of plans that `--dry-run` printed and nobody ran."""
 REQUIRED_FIELDS = {"parts": dict, "groups": dict, "cells": list, "settings": dict}
 OPTIONAL_FIELDS = {"overrides": list, "notes": list}
 _KEY = re.compile(rf"[0-9a-f]{{{KEY_LENGTH}}}")
@@ -69,11 +72,24 @@ class PlanWriter:
 
 
 def find_latest_plan(store: Path) -> Path:
-    """Return the plan of a store that was written last; raises UsageError if there is none."""
-    plans = sorted((store / "plans").glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
+    """Return the plan of a store that was written last, except those of dry runs.
+
+    Raises:
+        UsageError: there is none.
+    """
+    plans = sorted((store / FOLDER).glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
     if not plans:
-        raise UsageError(f"there is no plan in {store}/plans; run quintain sweep, or give its file")
+        raise UsageError(
+            f"there is no plan in {store / FOLDER}; run quintain sweep, or give the file of a plan"
+        )
     return plans[-1]
+
+
+def find_store_of_plan(file: Path) -> Path | None:
+    """Return the store in whose folder of plans a file is; None if it is elsewhere."""
+    folder = file.absolute().parent
+    folder = folder.parent if folder.name == DRY_RUN_FOLDER else folder
+    return folder.parent if folder.name == FOLDER else None
 
 
 def load_plan_file(file: Path) -> dict[str, Any]:
@@ -83,7 +99,7 @@ def load_plan_file(file: Path) -> dict[str, Any]:
         UsageError: it cannot be read, is not a plan, or has another format.
     """
     try:
-        content = json.loads(file.read_text())
+        content = json.loads(read_regular_file(file))
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:

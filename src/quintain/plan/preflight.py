@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from quintain.compose.instantiate import (
     ENGINE_SETTINGS,
@@ -22,13 +22,14 @@ from quintain.compose.instantiate import (
 from quintain.compose.requirements import install_hint
 from quintain.compose.settings import PARTS
 from quintain.contracts import Unsupported
-from quintain.errors import DataError, UsageError, nearest
+from quintain.errors import DataError, UsageError, describe_error, nearest
 from quintain.plan.cell import Cell
 
 if TYPE_CHECKING:
-    from quintain.contracts import DataSpec
+    from quintain.contracts import Dataset, DataSpec
 
-PARTS_WITHOUT_TORCH = ("budget", "optimizer")  # parts whose modules do not import torch
+PARTS_WITHOUT_TORCH = ("budget", "optimizer")
+"""Parts whose signatures are checked without torch; building an optimizer does import it."""
 PARTS_WITH_TORCH = tuple(part for part in PARTS if part not in PARTS_WITHOUT_TORCH)
 
 
@@ -64,7 +65,7 @@ def preflight_cells(
     by_group: dict[str, PreflightResult] = {}
     by_key: dict[str, PreflightResult] = {}
     by_model: dict[str, PreflightResult] = {}
-    _inspect_dataset.cache_clear()  # the user's files may have changed since the last call
+    _build_dataset.cache_clear()  # the user's files may have changed since the last call
     for cell in cells:
         if cell.group not in by_group:
             by_group[cell.group] = preflight_cell(cell, check_devices, by_model)
@@ -90,7 +91,8 @@ def preflight_cell(
         problems += _find_missing_devices(cell)
     if not find_signature_problems(config, ["dataset"]):
         try:
-            spec, notes = _inspect_dataset(json.dumps(config["dataset"], sort_keys=True))
+            dataset = _build_dataset(json.dumps(config["dataset"], sort_keys=True))
+            spec, notes = dataset.spec, tuple(getattr(dataset, "notes", ()))
         except Exception as error:  # a plugin may raise anything
             problems.append(f"dataset={cell.names['dataset']}: {_describe_error(error)}")
     if problems:
@@ -104,15 +106,16 @@ def preflight_cell(
     parts = {part: config[part] for part in ("dataset", "stem", "head", "model")}
     model = json.dumps([parts, config["budget"].get("params"), cell.names], sort_keys=True)
     if model not in by_model:
-        by_model[model] = _build_on_meta_device(cell, spec)
-    return replace(by_model[model], notes=notes)
+        # The constructor of a dataset of the user's files has read them.
+        has_files = bool((config["dataset"].get("card") or {}).get("files"))
+        by_model[model] = _build_on_meta_device(cell, spec, dataset if has_files else None)
+    return replace(by_model[model], notes=(*notes, *by_model[model].notes))
 
 
 @cache
-def _inspect_dataset(dataset_node: str) -> tuple[DataSpec, tuple[str, ...]]:
-    """Return spec and notes of a dataset, which may read the user's files for them."""
-    dataset = instantiate(json.loads(dataset_node))
-    return dataset.spec, tuple(getattr(dataset, "notes", ()))
+def _build_dataset(dataset_node: str) -> Dataset:
+    """Return a dataset, whose constructor may read the user's files."""
+    return cast("Dataset", instantiate(json.loads(dataset_node)))
 
 
 def find_problems_without_torch(config: Mapping[str, Any]) -> list[str]:
@@ -172,7 +175,7 @@ def _find_missing_devices(cell: Cell) -> list[str]:
 def _describe_error(error: Exception) -> str:
     """Return the error's message, with its type unless the message was written for the user."""
     is_for_user = type(error) is ValueError or isinstance(error, DataError)
-    return str(error) if is_for_user else f"{type(error).__name__}: {error}"
+    return str(error) if is_for_user else describe_error(error)
 
 
 def _check_baseline(cell: Cell) -> PreflightResult:
@@ -183,13 +186,20 @@ def _check_baseline(cell: Cell) -> PreflightResult:
     return PreflightResult([f"{cell.names['head']} has no baseline {cell.baseline}{hint}"])
 
 
-def _build_on_meta_device(cell: Cell, spec: DataSpec) -> PreflightResult:
-    from quintain.model import choose_width, get_main_score  # imports torch
+def _build_on_meta_device(cell: Cell, spec: DataSpec, dataset: Dataset | None) -> PreflightResult:
+    """Check the model of a cell; `dataset` is None if it has not read its files."""
+    from quintain.model import (  # imports torch
+        build_on_meta_device,
+        check_transcripts,
+        choose_width,
+        get_main_score,
+    )
 
     score = None
     try:
         solved = choose_width(cell.config, spec)
         width = None if solved is None else solved.width
+        notes = check_transcripts(build_on_meta_device(cell.config, spec, width), dataset)
         if cell.trial is not None:
             score = get_main_score(cell.config, spec, width)
     except Unsupported as reason:
@@ -198,4 +208,4 @@ def _build_on_meta_device(cell: Cell, spec: DataSpec) -> PreflightResult:
         parts = " ".join(f"{p}={cell.names[p]}" for p in ("dataset", "stem", "model", "head"))
         return PreflightResult([f"{parts}: {_describe_error(error)}"])
     params = None if solved is None else solved.params
-    return PreflightResult(width=width, params=params, score=score)
+    return PreflightResult(width=width, params=params, score=score, notes=notes)

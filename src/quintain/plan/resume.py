@@ -12,12 +12,13 @@ from quintain.compose.config import compose_job, hydra_session
 from quintain.compose.data_hash import has_same_content
 from quintain.compose.fast_compose import NotPlain, parse_plain_override
 from quintain.compose.settings import EXECUTION_SETTINGS, Settings, read_settings
+from quintain.compose.words import find_text_settings, quote_words
 from quintain.errors import UsageError
 from quintain.plan.cell import RESULTS_VERSION
 from quintain.plan.cell_file import load_cell
 from quintain.plan.interning import InternPool
 from quintain.plan.plan import Action, Plan, PlannedCell, PlanServices
-from quintain.plan.plan_file import iterate_cells, load_plan_file
+from quintain.plan.plan_file import find_store_of_plan, iterate_cells, load_plan_file
 
 
 def resume_plan(file: Path, overrides: Sequence[str], services: PlanServices) -> Plan:
@@ -58,14 +59,14 @@ def _load_cells(file: Path, content: dict[str, Any]) -> tuple[list[PlannedCell],
             continue
         if not pool.apply(has_same_content, cell.config["dataset"]):
             name = cell.names["dataset"]
-            problems.append(f"the files of dataset={name} have changed since it was made")
+            problems.append(f"the files of dataset={name} have changed since the plan was made")
         elif entry["action"] not in get_args(Action):
             problems.append(f"a cell has an unknown action {entry['action']!r:.40}")
         else:
             params = content["groups"][entry["group"]].get("params")
             is_skipped = entry["action"] == "skipped"
             planned = PlannedCell(
-                # The key does not cover the width, so the run solves it again.
+                # The width is not part of the key, so an edited one would go unnoticed.
                 replace(cell, width=None),
                 "skipped" if is_skipped else "run",
                 str(entry.get("reason", "")) if is_skipped else "",
@@ -117,17 +118,17 @@ def _resume_settings(file: Path, content: dict[str, Any], overrides: Sequence[st
         config = compose_job([]).config
         saved = content["settings"]
         config |= {name: saved.get(name, config[name]) for name in EXECUTION_SETTINGS}
-        folder = file.absolute().parent
-        if folder.name == "plans":  # a store may have been moved with its plans
-            config["store"] = str(folder.parent)
+        if store := find_store_of_plan(file):  # a store may have been moved with its plans
+            config["store"] = str(store)
         for text in overrides:
             config = _apply_override(config, text)
         return read_settings(config)
 
 
 def _apply_override(config: dict[str, Any], text: str) -> dict[str, Any]:
+    words, _ = quote_words([text], find_text_settings([]))
     try:
-        override = parse_plain_override(text)
+        override = parse_plain_override(words[0] if words else text)
     except NotPlain:
         override = None
     if override is None or override.path[0] not in EXECUTION_SETTINGS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -40,6 +41,19 @@ def translate_os_errors(path: Path) -> Iterator[None]:
         code = error.errno if isinstance(error, OSError) else None
         advice = _ADVICE.get(code or 0, f"cannot be used ({error}): choose another folder")
         raise StoreError(f"the store {path} {advice}") from error
+
+
+def read_regular_file(path: Path | str) -> bytes:
+    """Return the content of a file.
+
+    Raises:
+        OSError: it cannot be read, or is a pipe, a device or a socket, which could block for ever.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with open(descriptor, "rb", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        return file.read()
 
 
 def write_temporary(target: Path, content: bytes, *, sync: bool = True) -> Path:

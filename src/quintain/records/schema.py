@@ -236,6 +236,7 @@ class Record(FrozenModel):
             return data
         nonfinite: dict[str, str] = {}
         values: dict[str, Any] = to_standard_json(data, nonfinite)
+        values.pop("checksum", None)  # of a file that another program has written anew
         if type(version := values.get("schema")) is int and version == 1:
             values["schema"] = SCHEMA
         known = values.get("nonfinite", {})

@@ -76,7 +76,7 @@ class Store:
         Raises:
             StoreError: the folder cannot be written; no partial file remains.
         """
-        text = redact_record(record).to_json().encode()
+        text = record_file.seal(redact_record(record).to_json())
         return self._replace(record.key, text, lambda: self._may_replace(record))
 
     def add(self, texts: Mapping[str, bytes]) -> Generator[str]:
@@ -134,7 +134,7 @@ class Store:
         written = 0
         for file in other.files():
             try:
-                if self.merge_record(file.stem, file.read_bytes()):
+                if self.merge_record(file.stem, filesystem.read_regular_file(file)):
                     written += 1
                     filesystem.copy_folder(other.samples(file.stem), self.samples(file.stem))
             except StoreError:
@@ -158,7 +158,7 @@ class Store:
         """Return key → status; cells without a usable record are left out.
 
         Fast for thousands of cells: each folder is listed once, and only the headers of records are
-        read (see `read_header`).
+        checked, not parsed (see `read_header`).
         """
         by_folder: dict[str, set[str]] = defaultdict(set)
         for key in keys:
@@ -260,21 +260,21 @@ class Store:
     def _is_free(self, key: str) -> bool:
         """Return whether a cell has no record, after moving aside an invalid file."""
         file = self.file(key)
-        return self._load(file) is None and not file.exists()
+        return self._load(file) is None and not file.is_file()
 
     def _may_replace(self, record: Record) -> bool:
         file = self.file(record.key)
         existing = self._load(file)
-        if existing is None:  # the file is of a newer quintain
-            return not file.exists()
+        if existing is None:  # the file is of a newer quintain, or a pipe or device of that name
+            return not file.is_file()
         return record.status == "ok" or existing.status != "ok"
 
     def _precedes(self, key: str, precedence: Precedence) -> bool:
         if self._is_free(key):
             return True
         try:
-            return precedence > precedence_of(self.file(key).read_bytes())
-        except ValueError:
+            return precedence > precedence_of(filesystem.read_regular_file(self.file(key)))
+        except (OSError, ValueError):
             return True
 
     def _is_superseded(self, key: str, text: bytes) -> bool:
@@ -282,13 +282,12 @@ class Store:
         file = self.file(key)
         if not outbox.outbox_folder(self.path).is_dir() or not file.exists():
             return False
-        return precedence_of(file.read_bytes()) > precedence_of(text)
+        return precedence_of(filesystem.read_regular_file(file)) > precedence_of(text)
 
     def _load(self, file: Path) -> Record | None:
         try:
-            with file.open("rb") as handle:
-                identity = _identity(os.fstat(handle.fileno()))
-                text = handle.read()
+            identity = _identity(file.stat())
+            text = filesystem.read_regular_file(file)
             return record_file.parse_record(file, text)
         except (FileNotFoundError, NotADirectoryError):
             pass

@@ -9,6 +9,7 @@ from typing import TypeVar
 from quintain.records.schema import Record
 from quintain.report.configuration_labels import (
     DIGEST_LENGTH,
+    describe_settings,
     describe_variants,
     flat_settings,
     representative,
@@ -86,13 +87,19 @@ def _settings_of(record: Record, part: str) -> Key:
 
 
 def _label_tables(records: Sequence[Record]) -> list[str]:
-    """Return a label per table, from one record of each: settings that differ or are non-default.
+    """Return a label per table, from one record of each: its non-default settings.
 
-    Equal labels are extended by the fingerprint of the data and, if still equal, of the user files.
+    So a label does not change when other tables arrive. Only if labels are equal, for example
+    because code has changed a default, they list the settings that differ; if still equal, the
+    fingerprint of the data, and then that of the user files.
     """
     parts = ("dataset", "budget", "measure")
     ignored = (_CARD_FINGERPRINT, "measure.times")
-    labels = describe_variants(records, parts, always=parts, ignore=ignored)
+    labels = [describe_settings(record, parts) for record in records]
+    for label in [label for label, count in Counter(labels).items() if count > 1]:
+        equal = [i for i, other in enumerate(labels) if other == label]
+        variants = describe_variants([records[i] for i in equal], parts, parts, ignored)
+        labels = [dict(zip(equal, variants, strict=True)).get(i, x) for i, x in enumerate(labels)]
     describers: tuple[Callable[[Record], str], ...] = (
         lambda record: f"data={_fingerprint(record)[:DIGEST_LENGTH]}",
         _files_label,

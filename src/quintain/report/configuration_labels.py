@@ -90,6 +90,16 @@ def describe_variants(
     return [_format(record, line, always) for record, line in zip(records, shown, strict=True)]
 
 
+def describe_settings(record: Record, parts: Sequence[str]) -> str:
+    """Return the non-default settings in these config groups: `dataset.path=a.csv`."""
+    return _format(record, {}, parts)
+
+
+def split_settings(text: str) -> list[str]:
+    """Return the parts of `a=1, b=[2, 3]`: `a=1` and `b=[2, 3]`."""
+    return [part for part in re.split(r", (?=[a-z][\w.]*=)", text) if part]
+
+
 def _format(record: Record, shown: dict[str, str], always: Sequence[str]) -> str:
     """Join the settings, option names first. User files are shown by path instead of digest."""
     digests = {k: v for k, v in shown.items() if _DIGEST.fullmatch(v)}

@@ -7,6 +7,7 @@ compares runs with the same total batch size, weak scaling runs with the same ba
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -61,8 +62,11 @@ def measure_scaling(records: Iterable[Record]) -> list[ScalingResult]:
                 continue
             labels = names.dataset, names.model, names.hardware
             empty = ScalingResult(*labels, world_size, int(batch_size), kind, [], [])
+            efficiency = cost.samples_per_second / speed / world_size
+            if not math.isfinite(efficiency):
+                continue
             result = results.setdefault((record.group, kind), empty)
-            result.efficiency.append(cost.samples_per_second / (world_size * speed))
+            result.efficiency.append(efficiency)
             result.ranks.append(cost.ranks)
     return list(results.values())
 

@@ -9,19 +9,32 @@ from quintain.stats.intervals import Interval
 
 ABSENT = "–"
 ARROW = {"max": "↑", "min": "↓"}
+HUGE = 1e7  # from here on, numbers have an exponent
+MAX_SPREAD = 1000  # a value that exceeds the median by more does not decide the decimal places
 
 
 def decimal_places(values: Iterable[float | None]) -> int:
-    """Return the decimal places with which the largest value has four significant digits."""
-    largest = max((abs(value) for value in values if value is not None), default=0.0)
-    if largest == 0:
+    """Return the decimal places with which the largest value has four significant digits.
+
+    Huge values, and those far above the median, are ignored: the score of a model that diverged
+    must not take the decimal places from the others.
+    """
+    sizes = sorted(abs(value) for value in values if value and abs(value) < HUGE)
+    if not sizes:
         return 3
+    median = sizes[(len(sizes) - 1) // 2]
+    largest = max(size for size in sizes if size <= MAX_SPREAD * median)
     return min(max(3 - math.floor(math.log10(largest)), 0), 9)
 
 
 def format_number(value: float | None, places: int) -> str:
-    """Format a value with a fixed number of decimal places; a dash if it is missing."""
-    return ABSENT if value is None else f"{value:.{places}f}"
+    """Format a value with fixed decimal places, a huge one as 1.000e+30, None as a dash."""
+    if value is None:
+        return ABSENT
+    if abs(value) < HUGE or not math.isfinite(value):
+        return f"{value:.{places}f}"
+    digits, exponent = f"{value:.3e}".split("e")
+    return f"{digits}e{int(exponent):+d}"  # as in JavaScript, without leading zeros
 
 
 def format_interval(interval: Interval, places: int) -> str:
@@ -37,8 +50,8 @@ def format_difference(value: float, half_width: float | None, unit: str) -> str:
     scale = 100 if unit == "fraction" else 1
     size = abs(value if half_width is None else half_width) * scale
     places = min(max(-math.floor(math.log10(size)), 1), 9) if 0 < size < math.inf else 1
-    shown = f"{value * scale:.{places}f}"
-    return shown if half_width is None else f"{shown} ± {half_width * scale:.{places}f}"
+    shown = format_number(value * scale, places)
+    return shown if half_width is None else f"{shown} ± {format_number(half_width * scale, places)}"
 
 
 def unit_suffix(unit: str) -> str:
@@ -55,8 +68,8 @@ def format_p_value(p: float) -> str:
 
 def format_count(value: float | None) -> str:
     """Format a count with a unit prefix: 49800 → 49.8k."""
-    if value is None:
-        return ABSENT
+    if value is None or abs(value) >= 1e13:
+        return format_number(value, 0)
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:.1f}{letter}"
@@ -65,9 +78,8 @@ def format_count(value: float | None) -> str:
 
 def format_seconds(value: float | None) -> str:
     """Format seconds with fewer decimal places for larger values: 0.42, 12.5, 3600."""
-    if value is None:
-        return ABSENT
-    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 1000 else f"{value:.0f}"
+    places = 0 if value is None else 2 if value < 10 else 1 if value < 1000 else 0
+    return format_number(value, places)
 
 
 def first_line(text: str) -> str:

@@ -13,7 +13,9 @@ from quintain.report.configuration_labels import configuration_key
 from quintain.report.device_scaling import measure_scaling
 from quintain.report.overall import Aggregate, aggregate_models
 from quintain.report.rows import Row, build_rows, measurements, table_key
+from quintain.report.seed_remarks import remark_on_seeds
 from quintain.report.significance import compare_rows, describe_table
+from quintain.report.table_names import name_tables
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +52,15 @@ def build_leaderboard(records: Iterable[Record], num_superseded: int = 0) -> Lea
     if superseded:
         noun = "result" if superseded == 1 else "results"
         notes.append(f"{superseded} older {noun} of earlier code left out")
-    tables = [compare_rows(table) for table in group_by(build_rows(groups), table_key).values()]
+    by_table = group_by(build_rows(groups), table_key).values()
+    tables = [compare_rows(remark_on_seeds(table)) for table in by_table]
+    names = name_tables([table.rows for table in tables])
+    sentences = map(describe_table, tables, names)
     runs = {(record.group, record.seed): record for group in groups for record in group}
     return Leaderboard(
         rows=[row for table in tables for row in table.rows],
         overall=aggregate_models([table.rows for table in tables], runs),
-        sentences=[" ".join(parts) for table in tables if (parts := describe_table(table))],
+        sentences=[sentence for sentence in sentences if sentence],
         notes=notes,
         failed=[_cell(r) | _error(r) for r in without_score if r.status == "failed"],
         skipped=[_cell(r) | {"reason": r.reason} for r in without_score if r.status == "skipped"],
@@ -98,9 +103,13 @@ def _failure_notes(groups: Sequence[list[Record]], by_group: dict[str, list[Reco
         kinds = Counter(r.error.kind for r in records if r.error)
         if kinds:
             names = group[0].names
+            failed, others = (
+                ", ".join(str(r.seed) for r in sorted(part, key=lambda r: r.seed))
+                for part in ([r for r in records if r.error], group)
+            )
             notes.append(
                 f"{names.dataset}/{names.model}: {kinds.total()} of {len(records)} seeds failed "
-                f"({', '.join(sorted(kinds))}); the mean is over the others"
+                f"({', '.join(sorted(kinds))}): {failed}; the mean is over {others}"
             )
     return notes
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from quintain.records.schema import Record
 from quintain.report.comparisons import budget_settings, group_by
 from quintain.report.configuration_labels import non_default_settings
 from quintain.report.rows import Row, is_default
+from quintain.report.table_names import name_tables
 from quintain.stats.aggregate import iqm_interval, mean_ranks, normalise
+from quintain.stats.intervals import mean_interval
 from quintain.stats.performance_profiles import Profile, Time, performance_profiles
 
 Table = Sequence[Row]
@@ -27,10 +29,10 @@ class Aggregate:
     """One model over all tables of one budget; numbers are None if it is not in every table.
 
     `iqm` is the interquartile mean over datasets and seeds of normalized scores (0: worst baseline
-    of the table, 1: best row), with its 95 % bootstrap interval over seeds. `mean_rank` is among
-    the models that are in every table. `profile` is the performance profile of the training time
-    until the normalized validation score reaches 0.9. `missing` lists the datasets without a row of
-    the model.
+    of the table, 1: best row), with its 95 % interval over seeds (jackknife, Student's t).
+    `mean_rank` is among the models that are in every table. `profile` is the performance profile of
+    the training time until the normalized validation score reaches 0.9; `has_rough_times` says that
+    a check of these times failed. `missing` lists the tables without a row of the model.
     """
 
     budget: str
@@ -42,11 +44,20 @@ class Aggregate:
     mean_rank: float | None
     profile: Profile | None
     missing: str
+    has_rough_times: bool = False
 
 
 def aggregate_models(tables: Sequence[Table], runs: Runs) -> list[Aggregate]:
     """Return the aggregates of every budget with more than one table, best model first."""
-    aggregates = []
+    return [
+        aggregate
+        for label, same_budget in group_by_budget(tables, runs)
+        for aggregate in _aggregate(label, same_budget, runs)
+    ]
+
+
+def group_by_budget(tables: Sequence[Table], runs: Runs) -> Iterator[tuple[str, list[Table]]]:
+    """Yield a label and the tables of each budget that has several."""
     ranked = [table for table in tables if not all(row.baseline for row in table)]
     by_budget = group_by(ranked, lambda table: budget_settings(_first_record(table, runs)))
     for same_budget in by_budget.values():
@@ -54,8 +65,7 @@ def aggregate_models(tables: Sequence[Table], runs: Runs) -> list[Aggregate]:
             record = _first_record(same_budget[0], runs)
             settings = non_default_settings(record, ("budget", "measure"))
             changed = [f"{k}={v}" for k, v in settings.items() if k != "budget"]
-            aggregates += _aggregate(", ".join([record.names.budget, *changed]), same_budget, runs)
-    return aggregates
+            yield ", ".join([record.names.budget, *changed]), same_budget
 
 
 def rows_by_label(tables: Sequence[Table]) -> dict[str, list[Row]]:
@@ -96,9 +106,10 @@ def _first_record(table: Table, runs: Runs) -> Record:
 
 
 def _aggregate(budget: str, tables: Sequence[Table], runs: Runs) -> list[Aggregate]:
+    table_names = [name.replace("`", "") for name in name_tables(tables)]
     models = {name: rows for name, rows in rows_by_label(tables).items() if not rows[0].baseline}
     grid = [[find_row(rows, table) for table in tables] for rows in models.values()]
-    scales = [_scale(table) for table in tables]
+    scales = [score_scale(table) for table in tables]
     ranks = mean_ranks([[None if row is None or row.mean is None else row.sign * row.mean
                          for row in line] for line in grid])  # fmt: skip
     profiles = performance_profiles(_times(grid, tables, runs))
@@ -108,18 +119,19 @@ def _aggregate(budget: str, tables: Sequence[Table], runs: Runs) -> list[Aggrega
             [normalise(score, *scale) for score in (row.scores if row else [])]
             for row, scale in zip(line, scales, strict=True)
         ])  # fmt: skip
-        missing = [table[0].dataset for row, table in zip(line, tables, strict=True) if row is None]
+        missing = [name for row, name in zip(line, table_names, strict=True) if row is None]
         aggregates.append(
             Aggregate(
                 budget=budget, model=name, tables=len(tables),
                 iqm=iqm.mean, iqm_low=iqm.low, iqm_high=iqm.high,
                 mean_rank=rank, profile=profile, missing=", ".join(missing),
+                has_rough_times=any(row.has_rough_times for row in line if row),
             )
         )  # fmt: skip
     return sorted(aggregates, key=lambda a: (a.iqm is None, -(a.iqm or 0.0), a.model))
 
 
-def _scale(table: Table) -> tuple[float | None, float | None]:
+def score_scale(table: Table) -> tuple[float | None, float | None]:
     """Return the scores that are normalized to 0 (worst baseline) and 1 (best row)."""
     sign = table[0].sign
     means = [sign * row.mean for row in table if row.mean is not None]
@@ -131,16 +143,20 @@ def _times(
     grid: Sequence[Sequence[Row | None]], tables: Sequence[Table], runs: Runs
 ) -> list[list[Time]]:
     """Return for each model its training times until the target, one per table and seed."""
-    problems = [
-        (i, seed)
-        for i, table in enumerate(tables)
-        for seed in sorted({seed for row in table if not row.baseline for seed in row.seeds})
+    problems = [(i, seed) for i, table in enumerate(tables) for seed in seeds_of_models(table)]
+    targets = [target_score(table, runs) for table in tables]
+    return [
+        [seconds_to_target(line[i], seed, targets[i], runs) for i, seed in problems]
+        for line in grid
     ]
-    targets = [_target(table, runs) for table in tables]
-    return [[_time(line[i], seed, targets[i], runs) for i, seed in problems] for line in grid]
 
 
-def _target(table: Table, runs: Runs) -> float | None:
+def seeds_of_models(table: Table) -> list[int]:
+    """Return the seeds of all models of a table."""
+    return sorted({seed for row in table if not row.baseline for seed in row.seeds})
+
+
+def target_score(table: Table, runs: Runs) -> float | None:
     """Return the validation score of the target; None if the table has no baseline."""
     sign = table[0].sign
     scores = [(row.baseline, _validation_mean(row, runs)) for row in table]
@@ -156,10 +172,11 @@ def _validation_mean(row: Row, runs: Runs) -> float | None:
     records = [runs.get((row.group, seed)) for seed in row.seeds]
     values = [r.quality.main_score.val for r in records if r and r.quality]
     known = [value for value in values if value is not None]
-    return math.fsum(known) / len(known) if known and len(known) == len(row.seeds) else None
+    return mean_interval(known).mean if len(known) == len(row.seeds) else None
 
 
-def _time(row: Row | None, seed: int, target: float | None, runs: Runs) -> Time:
+def seconds_to_target(row: Row | None, seed: int, target: float | None, runs: Runs) -> Time:
+    """Return the training time until the first validation at the target; see `Time`."""
     if row is None or target is None or seed not in row.seeds:
         return None
     record = runs.get((row.group, seed))

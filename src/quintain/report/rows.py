@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from quintain.contracts import Direction
@@ -18,6 +18,8 @@ from quintain.stats.intervals import mean_interval
 _SHOWN_PARTS = ("stem", "head", "model", "optimizer", "hardware")
 """Config groups whose non-default settings a row shows; the title of the table shows the others."""
 _SHOWN_PARTS_OF_BASELINES = ("stem", "head")
+TIMING_CHECKS = ("input_bound", "other_process", "noise_floor", "throttled", "whole_batches")
+"""Checks of times and costs; the other checks concern the result."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +31,11 @@ class Row:
     between rows of the same names; `changed` holds all non-default settings (None if the records do
     not list them). Ranks are those within the table; equal means have equal ranks (1, 1, 3).
     `ci_low` and `ci_high` are the bounds of the 95 % interval of the mean (Student's t). Means are
-    None where a seed has no value. `trust` holds the worst result of each check over the seeds. For
-    `tie_group` and the following fields see `stats.multiple_comparisons.RankSummary`.
+    None where a seed has no value. `trust` holds the worst result of each check over the seeds.
+    `beaten_by` is the best baseline with a mean that is at least as good ("" if there is none, and
+    for baselines), `collapsed_seeds` the seeds that are far worse than the others, `data_notes` the
+    remarks about the data in the records. For `letters` and the following fields see
+    `stats.multiple_comparisons.RankSummary`.
     """
 
     dataset: str
@@ -61,7 +66,11 @@ class Row:
     host: str  # machine on which the times were measured
     trust: dict[str, dict[str, Any]]
     group: str
-    notes: list[str]  # about differences between the seeds and about hyperparameter search
+    notes: list[str]  # about the seeds and about hyperparameter search
+    data_notes: list[str]
+    beaten_by: str = ""
+    collapsed_seeds: list[int] = field(default_factory=list)
+    letters: str = ""
     tie_group: int | None = None
     rank_low: int | None = None
     rank_high: int | None = None
@@ -71,6 +80,24 @@ class Row:
     def sign(self) -> int:
         """1 if more is better, -1 if less is better."""
         return 1 if self.direction == "max" else -1
+
+    @property
+    def is_winner(self) -> bool:
+        """Whether it has rank 1 and no baseline is as good."""
+        return self.rank == 1 and not self.beaten_by
+
+    @property
+    def has_rough_times(self) -> bool:
+        """Whether a check of the times failed."""
+        return bool(self.failed_checks(timing=True))
+
+    def failed_checks(self, *, timing: bool) -> dict[str, str]:
+        """Return failed check → note, of the checks of times or of all others."""
+        return {
+            name: check["note"]
+            for name, check in self.trust.items()
+            if check["ok"] is False and (name in TIMING_CHECKS) == timing
+        }
 
 
 def build_rows(groups: Sequence[list[Record]]) -> list[Row]:
@@ -172,6 +199,7 @@ def _row(
         trust=_worst_checks(group),
         group=first.group,
         notes=notes,
+        data_notes=list(dict.fromkeys(n for r in group for n in measurements(r)[0].notes)),
     )
 
 
@@ -189,6 +217,7 @@ def _select_timed(group: list[Record], usual: HardwareClass) -> tuple[list[Recor
             )
     candidates = [record for record in group if hardware_class(record.machine) == usual]
     hosts = Counter(map(host_name, candidates))
+    machines = {(host_name(record), hardware_class(record.machine)) for record in group}
     if not hosts:
         notes.append(
             f"times left out: measured on {hardware_class(group[0].machine)}, those of the other"
@@ -198,7 +227,7 @@ def _select_timed(group: list[Record], usual: HardwareClass) -> tuple[list[Recor
     ((host, count),) = hosts.most_common(1)
     if count < len(group):
         notes.append(
-            f"the seeds ran on {len({host_name(record) for record in group})} machines; "
+            f"the seeds ran on {len(machines)} machines; "
             f"times are over the {count} of {len(group)} on one of them"
         )
     return [record for record in candidates if host_name(record) == host], notes
@@ -241,13 +270,21 @@ def _worst_checks(group: Sequence[Record]) -> dict[str, dict[str, Any]]:
 
 
 def _rank(table: list[Row]) -> list[Row]:
-    """Sort the rows, best first, and set the ranks of models; ties have equal ranks (1, 1, 3)."""
+    """Sort the rows, best first, and set rank and `beaten_by`; ties have equal ranks (1, 1, 3)."""
     ordered = sorted(table, key=_sort_key)
     means = [row.mean for row in ordered if not row.baseline and row.mean is not None]
-    return [
-        row if row.baseline or row.mean is None else replace(row, rank=means.index(row.mean) + 1)
-        for row in ordered
-    ]
+    baselines = [row for row in ordered if row.baseline and row.mean is not None]
+    ranked = []
+    for row in ordered:
+        if not row.baseline and row.mean is not None:
+            beaten_by = baselines and row.sign * (baselines[0].mean or 0.0) >= row.sign * row.mean
+            row = replace(
+                row,
+                rank=means.index(row.mean) + 1,
+                beaten_by=baselines[0].model if beaten_by else "",
+            )
+        ranked.append(row)
+    return ranked
 
 
 def _sort_key(row: Row) -> tuple[bool, float, str, str, str]:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
-from quintain.report.formatting import format_difference, format_p_value, unit_suffix
+from quintain.report.formatting import (
+    decimal_places,
+    format_difference,
+    format_interval,
+    format_number,
+    format_p_value,
+    unit_suffix,
+)
 from quintain.report.rows import Row
 from quintain.stats.intervals import Interval
 from quintain.stats.multiple_comparisons import PairwiseComparisons
@@ -38,20 +46,42 @@ def compare_rows(table: Sequence[Row]) -> TableTests:
     return TableTests(rows=rows, models=[rows[i] for i in ranked], comparisons=comparisons)
 
 
-def describe_table(tests: TableTests) -> list[str]:
-    """Return sentences about the tests of one table; none if there are no tests."""
+def describe_table(tests: TableTests, name: str) -> str:
+    """Return the results of one table in words; "" if there is nothing to say.
+
+    `name` is that of the table, see `table_names`.
+    """
+    sentences = [_describe_baseline(tests)]
     order = [i for i in tests.comparisons.order if tests.models[i].tie_group is not None]
-    if len(order) < 2 or not tests.comparisons.is_complete:
-        return []
-    best = [i for i in order if tests.models[i].tie_group == 1]
-    rest = [i for i in order if tests.models[i].tie_group != 1]
-    sentences = (
-        _describe_best(tests, best),
-        _describe_distance(tests, best[0], rest),
-        _suggest_seeds(tests, best),
-        _describe_dropped_seeds(tests),
-    )
-    return [sentence for sentence in sentences if sentence]
+    if len(order) > 1 and tests.comparisons.is_complete:
+        best = [i for i in order if tests.models[i].tie_group == 1]
+        rest = [i for i in order if tests.models[i].tie_group != 1]
+        sentences += [
+            _describe_best(tests, best),
+            _describe_distance(tests, best[0], rest),
+            _suggest_seeds(tests, best),
+            _describe_dropped_seeds(tests),
+        ]
+    text = " ".join(sentence for sentence in sentences if sentence)
+    return f"On {name}, {text}" if text else ""
+
+
+def _describe_baseline(tests: TableTests) -> str:
+    """Say that no model beats the best baseline, or that the best model is not shown to."""
+    baselines = [row for row in tests.rows if row.baseline and row.mean is not None]
+    if not baselines or not tests.models or tests.models[0].mean is None:
+        return ""
+    baseline, best = baselines[0], tests.models[0]
+    name = distinct_names(tests.models)[0]
+    places = decimal_places(row.mean for row in tests.rows)
+    interval = format_interval(Interval(best.mean, best.ci_low, best.ci_high, best.n), places)
+    numbers = f"{format_number(baseline.mean, places)} against {interval} for {name}"
+    if best.beaten_by:
+        return f"no model beats {baseline.model}: {numbers}."
+    low, high, score = best.ci_low, best.ci_high, baseline.mean
+    if low is not None and high is not None and score is not None and low <= score <= high:
+        return f"{name} is not shown to beat {baseline.model}: {numbers}."
+    return ""
 
 
 def distinct_names(models: Sequence[Row]) -> list[str]:
@@ -69,23 +99,33 @@ def distinct_names(models: Sequence[Row]) -> list[str]:
 
 def _describe_best(tests: TableTests, best: Sequence[int]) -> str:
     names, models = distinct_names(tests.models), tests.models
-    start = f"On `{models[0].dataset}`, "
     if len(best) == 1:
-        return f"{start}{names[best[0]]} is significantly better than all others."
+        return f"{names[best[0]]} is significantly better than all other models."
     known = [p for i in best[1:] if (p := models[i].p_best) is not None]
     reason = "untested: too few common seeds, or equal scores"
     if any(pair[0] == best[0] for pair in tests.comparisons.contradictions):
         reason = "their common seeds contradict their means"
     if known:
         p = min(known)
-        relation = "" if p < 0.001 else "= " if len(best) == 2 else "≥ "
+        relation = "" if p < 0.001 else "= " if len(best) == 2 or p > 0.99 else "≥ "
         reason = f"p {relation}{format_p_value(p)}"
     cost = _describe_cost([models[i] for i in best], [names[i] for i in best])
-    return f"{start}{_enumerate([names[i] for i in best])} are tied ({reason}){cost}."
+    verb, others = "are" if len(best) > 2 else "is", _enumerate([names[i] for i in best[1:]])
+    return (
+        f"{names[best[0]]} has the best mean of the models; {others} {verb} not shown to differ"
+        f" from it at {_count_seeds(tests, best)} ({reason}){cost}."
+    )
+
+
+def _count_seeds(tests: TableTests, best: Sequence[int]) -> str:
+    """Return the number of common seeds of the best model and the others, as `2 to 5 seeds`."""
+    counts = {tests.comparisons.tests[best[0], i].test.n for i in best[1:]}
+    ends = " to ".join(str(count) for count in sorted({min(counts), max(counts)}))
+    return f"{ends} seed{'s' * (ends != '1')}"
 
 
 def _describe_cost(rows: Sequence[Row], names: Sequence[str]) -> str:
-    """Compare the fastest of the tied rows with the best row, or the best with the second."""
+    """Compare the fastest of these rows with the best row, or the best with the second."""
     hosts = {row.host for row in rows}
     timed = [i for i, row in enumerate(rows) if row.train_seconds]
     if len(hosts) > 1 or len(timed) < len(rows):
@@ -93,10 +133,11 @@ def _describe_cost(rows: Sequence[Row], names: Sequence[str]) -> str:
     fastest = min(timed, key=lambda i: rows[i].train_seconds or 0.0)
     compared = 1 if fastest == 0 else 0
     ratio = (rows[compared].train_seconds or 0.0) / (rows[fastest].train_seconds or 1.0)
-    if ratio < MIN_COST_RATIO:
+    if ratio < MIN_COST_RATIO or not math.isfinite(ratio):
         return ""
+    mark = "~" if rows[compared].has_rough_times or rows[fastest].has_rough_times else ""
     than = f" than {names[compared]}" if len(rows) > 2 else ""
-    return f"; {names[fastest]} trains {ratio:.1f}× faster{than}"
+    return f"; {names[fastest]} trains {mark}{format_number(ratio, 1)}× faster{than}"
 
 
 def _describe_distance(tests: TableTests, leader: int, rest: Sequence[int]) -> str:
@@ -113,7 +154,7 @@ def _describe_distance(tests: TableTests, leader: int, rest: Sequence[int]) -> s
 
 
 def _suggest_seeds(tests: TableTests, best: Sequence[int]) -> str:
-    """Say how many additional seeds would separate the leader from one of the tied models."""
+    """Say how many additional seeds would separate the best model from one of its group."""
     comparisons, leader = tests.comparisons, best[0]
     level = LEVEL / max(comparisons.num_tests, 1)
     candidates = []

@@ -1,7 +1,7 @@
 """`python -m quintain.run FILE [--key KEY] [--store FOLDER]`: run one frozen cell, here and now.
 
-With a store, SIGTERM and SIGUSR2 end the run with exit code 75 and no record: its state is saved in
-the store, and the same command resumes it.
+With a store, SIGTERM, SIGUSR2 and SIGHUP end the run with exit code 75 and no record: its state is
+saved in the store, and the same command resumes it.
 
 FILE is a cell, or a plan that a sweep wrote into its store (plans/*.json); `--key` then selects one
 of the plan's cells by the first digits of its key. Both name Python classes and are code: run only
@@ -13,12 +13,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quintain.errors import ExitCode
+from quintain.run.environment import mark_environment, set_run_environment
+from quintain.run.preemption_signals import set_signal_handlers
 
 if TYPE_CHECKING:
     from quintain.plan.cell import Cell
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 def main() -> int:
     """Run the cell and print its record or write it into a store; return the exit code."""
     arguments = _build_parser().parse_args()
+    set_run_environment()  # before torch is imported
+    if not arguments.rank:
+        mark_environment()
     if arguments.store is None:
         return _run(arguments)
     _exit_on_signals()
@@ -46,9 +50,7 @@ def main() -> int:
 
 def _exit_on_signals() -> None:
     """Exit at once while there is no state to save; later `FileCheckpointer` handles signals."""
-    for name in ("SIGTERM", "SIGUSR2"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda *_: os._exit(ExitCode.PREEMPTED))
+    set_signal_handlers(lambda *_: os._exit(ExitCode.PREEMPTED))
 
 
 def _print(message: str) -> None:

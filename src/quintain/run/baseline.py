@@ -17,6 +17,7 @@ from quintain.run.measure.confusion import ConfusionMatrix
 from quintain.run.measure.readings import read_meters
 from quintain.run.record.builder import add_readings, build_quality, build_record
 from quintain.run.record.samples import save_samples
+from quintain.run.train.evaluation import EvaluationCounter, check_test_scores
 from quintain.run.train.loaders import EvalLoader
 
 NOT_TRAINED = "a baseline is not trained in steps"
@@ -84,10 +85,14 @@ def _score(
     split: Split,
     observe: Callable[[Tensor, Batch], None] = lambda prediction, batch: None,
 ) -> dict[str, float]:
-    metrics = head.metrics(context.dataset)
+    metrics, counter = head.metrics(context.dataset), EvaluationCounter(context.dataset.spec)
     for batch in EvalLoader(context.dataset, split):
         assert batch is not None, "a single process has a share of every batch"
         prediction = predictor(batch)
+        counter.add(prediction, batch)
         head.update(metrics, prediction, batch)
         observe(prediction, batch)
-    return {name: float(metric.compute()) for name, metric in metrics.items()}
+    scores = {name: float(metric.compute()) for name, metric in metrics.items()}
+    if split == "test":
+        check_test_scores(scores, head.scores[0], counter.compute(split))
+    return scores

@@ -70,6 +70,7 @@ class TrainResult:
         resume_step: optimizer step at which it was resumed last; None: never.
         nondeterminism_warning: torch's first warning about a nondeterministic operation, or "".
         cpu_share: CPU time over wall time of training and validation.
+        compile_seconds: seconds in which torch compiled parts of the model, not in `cpu_share`.
         is_pruned: whether a search stopped this trial early.
         notes: remarks about settings without effect.
     """
@@ -84,5 +85,6 @@ class TrainResult:
     resume_step: int | None
     nondeterminism_warning: str
     cpu_share: float
+    compile_seconds: float
     is_pruned: bool
     notes: tuple[str, ...]

@@ -22,6 +22,13 @@ INTERVAL = 3.0  # seconds between two writes
 FOLDER = "running"
 
 
+def pid_namespace() -> str:
+    """Return what process ids belong to: those of a container are not those of its host."""
+    with contextlib.suppress(OSError):
+        return os.readlink("/proc/self/ns/pid")
+    return ""
+
+
 def remove_heartbeat(store: Path, key: str, pid: int | None) -> None:
     """Remove the file of a run that was killed, unless another run has replaced it."""
     file = store / FOLDER / f"{key}.json"
@@ -50,6 +57,7 @@ class Heartbeat:
             "label": cell.label,
             "host": platform.node(),
             "pid": os.getpid(),
+            "pid_namespace": pid_namespace(),
             "started": utc_now(),
             "step": 0,
             "steps": 0,

@@ -8,6 +8,7 @@ from typing import cast
 import pytorch_lightning as pl
 import torch
 
+from quintain.compose.data_hash import require_same_content
 from quintain.compose.instantiate import instantiate
 from quintain.contracts import Hardware, RankPlacement
 from quintain.model import build_dataset
@@ -92,6 +93,7 @@ def prepare_run(
     dataset = build_dataset(cell.config)
     dist.run_once_per_machine(dataset.prepare_data)
     dataset.setup("fit")
+    require_same_content(cell.config["dataset"])
     if cell.trial is not None:
         dataset = without_test_split(dataset)
     dist.connect(arguments["accelerator"])

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import copy
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import pytorch_lightning as pl
-from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
 from quintain.compose.instantiate import instantiate
 from quintain.contracts import Meter, OptionalMeterAttributes
-from quintain.errors import CheckpointMismatch
-from quintain.model import build_model, choose_width
+from quintain.errors import CheckpointMismatch, NonFiniteScore
+from quintain.model import build_model, check_transcripts, choose_width
 from quintain.run.budget import Budget
 from quintain.run.context import RunContext, TrainResult
-from quintain.run.distributed.context import SINGLE_PROCESS, DistContext
 from quintain.run.distributed.rank_stats import RankReport
-from quintain.run.distributed.strategy import RankEnvironment, build_strategy
 from quintain.run.log_filters import collect_warnings
+from quintain.run.measure.compile_timer import CompileTimer
 from quintain.run.measure.readings import add_earlier_readings, read_meters
 from quintain.run.train import callbacks as cb
 from quintain.run.train.checkpoint import State, summarize
@@ -30,6 +27,7 @@ from quintain.run.train.module import TrainingModule
 from quintain.run.train.optimizer import OptimizerConfig
 from quintain.run.train.step_timing import TimeLimit
 from quintain.run.train.train_state import load_state_dict
+from quintain.run.train.trainer import make_trainer
 from quintain.run.trial import TrialCallback
 
 CHUNK = 20  # largest number of optimizer steps in a Lightning step; see run.train.loaders
@@ -81,14 +79,13 @@ def _train_and_test(context: RunContext, state: State | None) -> TrainResult:
     trainer = make_trainer(arguments, setup.loader, setup.budget, context.dist, callbacks)
     for meter in setup.meters:
         meter.start()
-    nondeterminism_warning, cpu_share = fit(context, trainer, module, setup.loader)
+    nondeterminism_warning, cpu_share, compile_seconds = fit(context, trainer, module, setup.loader)
+    is_pruned = trial is not None and trial.is_pruned
+    notes = _check_training(module, setup.budget, is_pruned)
     for meter in setup.meters:
         meter.stop()
     if trial is None:
-        context.clocks.switch("test")
-        module.load_best_weights()
-        test_loader = EvalLoader(context.dataset, "test", dist=context.dist)
-        trainer.test(module, test_loader, verbose=False)
+        _test(context, trainer, module)
     reports = context.dist.all_gather(_report_rank(context, setup))
     if not context.dist.is_single:
         context.dist.destroy()
@@ -103,8 +100,9 @@ def _train_and_test(context: RunContext, state: State | None) -> TrainResult:
         resume_step=state["steps"] if state else None,
         nondeterminism_warning=nondeterminism_warning,
         cpu_share=cpu_share,
-        is_pruned=trial is not None and trial.is_pruned,
-        notes=setup.notes,
+        compile_seconds=compile_seconds,
+        is_pruned=is_pruned,
+        notes=setup.notes + notes,
     )
 
 
@@ -118,7 +116,8 @@ def _set_up(context: RunContext, state: State | None) -> _Setup:
         context.clocks.add(state["seconds"])
     budget = cast("Budget", instantiate(context.cell.config["budget"]))
     module, width = _build_module(context, budget)
-    order, notes = _order_batches(context, budget)
+    notes = check_transcripts(module.model, context.dataset)
+    order, order_notes = _order_batches(context, budget)
     try:
         loader = _build_loader(context, order, budget, state)
         if state is not None:
@@ -131,7 +130,7 @@ def _set_up(context: RunContext, state: State | None) -> _Setup:
         budget=budget,
         width=width,
         meters=context.hardware.meters(),
-        notes=notes,
+        notes=notes + order_notes,
         state=state,
     )
 
@@ -154,6 +153,7 @@ def _build_module(context: RunContext, budget: Budget) -> tuple[TrainingModule, 
         eval_model=copy.deepcopy(model) if context.is_sharded else None,
         synchronize=context.hardware.synchronize,
         times_each_step=context.accelerator == "cpu",
+        read_seconds=lambda: context.clocks.read("training"),
         time_limit=TimeLimit(context.clocks, budget.seconds, context.dist),
         hyperparameters=config,
     )
@@ -226,58 +226,59 @@ def _report_rank(context: RunContext, setup: _Setup) -> RankReport:
 
 def fit(
     context: RunContext, trainer: pl.Trainer, module: TrainingModule, loader: TrainLoader
-) -> tuple[str, float]:
+) -> tuple[str, float, float]:
     """Train, and validate once more if the last steps were not validated.
 
     Returns:
-        The first warning about a nondeterministic operation, or "", and CPU time over wall time.
+        The first warning about a nondeterministic operation, or "", CPU time over wall time, and
+        the seconds in which torch compiled parts of the model, which neither time includes.
     """
     validation = EvalLoader(context.dataset, "val", dist=context.dist)
     start, cpu_start = time.perf_counter(), time.process_time()
-    with collect_warnings("deterministic") as warnings:
+    with (
+        collect_warnings("deterministic") as warnings,
+        CompileTimer(context.clocks) as compiling,
+    ):
         trainer.fit(module, train_dataloaders=loader, val_dataloaders=validation)
         curve = module.history.curve
         if not curve or curve[-1].step < module.steps_done:
             trainer.validate(module, validation, verbose=False)
-    cpu_share = (time.process_time() - cpu_start) / (time.perf_counter() - start)
-    return next(iter(warnings), ""), cpu_share
+    cpu_seconds = time.process_time() - cpu_start - compiling.cpu_seconds
+    cpu_share = cpu_seconds / (time.perf_counter() - start - compiling.seconds)
+    return next(iter(warnings), ""), cpu_share, compiling.seconds
 
 
-def make_trainer(
-    arguments: dict[str, Any],
-    loader: TrainLoader,
-    budget: Budget,
-    dist: DistContext = SINGLE_PROCESS,
-    callbacks: Sequence[pl.Callback] = (),
-) -> pl.Trainer:
-    """Return a Trainer without the features of Lightning that cost time in each step."""
-    interval = max(1, loader.total_chunks // min(budget.validations, budget.steps))
-    if arguments["accelerator"] == "cpu":
-        # Lightning sets this; then each optimizer step opens NVML to look for a GPU: 75 µs.
-        os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
-    if not dist.is_single:
-        strategy = build_strategy(arguments["strategy"], arguments["accelerator"], dist)
-        arguments = arguments | {"strategy": strategy}
-    trainer = pl.Trainer(
-        # A single process must not use the Slurm environment, which Lightning would detect.
-        plugins=[LightningEnvironment() if dist.is_single else RankEnvironment(dist)],
-        callbacks=list(callbacks),
-        max_epochs=1,
-        limit_train_batches=len(loader),
-        val_check_interval=interval,
-        check_val_every_n_epoch=None,
-        num_sanity_val_steps=0,
-        deterministic="warn",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        **arguments,
-    )
-    # Lightning validates by its own count of batches, which must include those before a resumption.
-    trainer.fit_loop.epoch_loop.batch_progress.total.ready = loader.total_chunks - len(loader)
-    return trainer
+def _test(context: RunContext, trainer: pl.Trainer, module: TrainingModule) -> None:
+    """Test the weights of the best validation."""
+    context.clocks.switch("test")
+    module.load_best_weights()
+    with CompileTimer(context.clocks):
+        test_loader = EvalLoader(context.dataset, "test", dist=context.dist)
+        trainer.test(module, test_loader, verbose=False)
+
+
+def _check_training(module: TrainingModule, budget: Budget, is_pruned: bool) -> tuple[str, ...]:
+    """Check that training took its steps and has a best validation; return a note if it was short.
+
+    Raises:
+        NonFiniteScore: no validation has a finite main score.
+        RuntimeError: training ended early, and nothing that may end it did.
+    """
+    steps, limit = module.steps_done, module.time_limit
+    is_short = steps < budget.steps and not is_pruned
+    if is_short and (limit is None or not limit.is_reached()):
+        raise RuntimeError(
+            f"training ended after {steps} of {budget.steps} steps, but neither budget.seconds nor"
+            " a search has ended it"
+        )
+    if module.history.best is None:
+        name = module.model.head.scores[0].name
+        reason = f"the last {name} is {module.scores[name]}"
+        if module.counts is not None and module.counts.not_finite:
+            reason = f"at the last one {module.counts.describe()}"
+        raise NonFiniteScore(f"no validation has a finite score: {reason}")
+    note = f"budget.seconds={budget.seconds} ended training after {steps} of {budget.steps} steps"
+    return (note,) if is_short else ()
 
 
 def choose_chunk(budget: Budget) -> int:

@@ -58,7 +58,7 @@ def mean_interval(values: Iterable[float | None], level: float = 0.95) -> Interv
     return Interval(math.ldexp(mean, exponent), low, high, n)
 
 
-def t_quantile(probability: float, degrees_of_freedom: int) -> float:
+def t_quantile(probability: float, degrees_of_freedom: float) -> float:
     """Return the quantile of Student's t distribution (`scipy.special.stdtrit`)."""
     from scipy.special import stdtrit
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+HUGE = 2.0**500  # the squares of larger numbers overflow
 TRIM = 0.2  # fraction of the values that a trimmed mean leaves out at each end
 
 
@@ -38,10 +39,19 @@ def stratified_mean(strata: Sequence[Stratum]) -> MeanEstimate | None:
 
     The strata are fixed, the seeds are the replicates: the variances of the means of the strata add
     up, with the degrees of freedom of Satterthwaite (1946). `n` is the number of seeds of the
-    smallest stratum. None if there are no strata, or one has too few seeds for a variance.
+    smallest stratum. None if there are no strata, one has too few seeds for a variance, or a gain
+    is not finite.
     """
     if not strata or any(len(s.gains) < (1 if s.exact else 2) for s in strata):
         return None
+    largest = max(abs(gain) for s in strata for gain in s.gains)
+    if not math.isfinite(largest):
+        return None
+    if largest > HUGE:
+        estimate = stratified_mean([_scale(s, 1 / HUGE) for s in strata])
+        assert estimate is not None
+        value, error = estimate.value * HUGE, estimate.standard_error * HUGE
+        return estimate._replace(value=value, standard_error=error)
     variances = [0.0 if s.exact else _variance(s) / len(s.gains) for s in strata]
     total = math.fsum(variances)
     value = math.fsum(math.fsum(s.gains) / len(s.gains) for s in strata) / len(strata)
@@ -52,6 +62,11 @@ def stratified_mean(strata: Sequence[Stratum]) -> MeanEstimate | None:
     denominator = math.fsum(v**2 / (len(s.gains) - 1) for v, s in pairs if v > 0)
     degrees_of_freedom = max(1, math.floor(total**2 / denominator + 1e-9))
     return MeanEstimate(value, math.sqrt(total) / len(strata), degrees_of_freedom, smallest)
+
+
+def _scale(stratum: Stratum, factor: float) -> Stratum:
+    gains = [gain * factor for gain in stratum.gains]
+    return Stratum(gains=gains, exact=stratum.exact, floor=stratum.floor * factor)
 
 
 def _variance(stratum: Stratum) -> float:

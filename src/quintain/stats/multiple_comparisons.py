@@ -1,7 +1,7 @@
-"""Tests of all pairs of models of one table: corrected p values, tie groups and rank intervals.
+"""Tests of all pairs of models of one table: corrected p values, letters and rank intervals.
 
-Holm's correction controls the family-wise error rate over all pairs, so tie groups and rank
-intervals hold for all models simultaneously.
+Holm's correction controls the family-wise error rate over all pairs, so letters and rank intervals
+hold for all models simultaneously.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from quintain.stats.intervals import mean_interval
 from quintain.stats.paired import PairedTest, Scores, paired_test
 
 MAX_MODELS = 100  # 4,950 pairs; with more models, each is only compared with the best one
+MAX_LETTERS = 100  # sets of models that share a letter; their number may be exponential
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +34,15 @@ class PairwiseTest:
 class RankSummary:
     """The test results of one model; None if it has no mean or could not be tested.
 
-    `tie_group` is 1 for the best model and all that do not differ significantly from it, 2 for the
-    best of the others and all of those that do not differ from that one, and so on. `rank_low` and
-    `rank_high` are the bounds of the simultaneous confidence interval of the rank. `p_best` is the
-    corrected p value against the best model; None for the best model, and for a model that is
-    better than it on their common seeds.
+    Two models share one of their `letters` exactly if they are not shown to differ (a compact
+    letter display). `tie_group` is 1 for the best model and all that do not differ significantly
+    from it, 2 for the best of the others and all of those that do not differ from that one, and so
+    on. `rank_low` and `rank_high` are the bounds of the simultaneous confidence interval of the
+    rank. `p_best` is the corrected p value against the best model; None for the best model, and for
+    a model that is better than it on their common seeds.
     """
 
+    letters: str = ""
     tie_group: int | None = None
     rank_low: int | None = None
     rank_high: int | None = None
@@ -84,6 +87,7 @@ class PairwiseComparisons:
         """Return one summary per model, in the order of `scores`."""
         tested = {i for pair, t in self.tests.items() if t.p is not None for i in pair}
         groups = self._tie_groups() if self.is_complete else self._tied_with_best()
+        sets = self._sets_of_equals(tested) if self.is_complete else [set(groups)]
         summaries = [RankSummary() for _ in self.scores]
         for position, i in enumerate(self.order):
             if i not in tested:
@@ -91,12 +95,31 @@ class PairwiseComparisons:
             low, high = self._rank_interval(position) if self.is_complete else (None, None)
             best = self.tests.get((self.order[0], i))
             summaries[i] = RankSummary(
+                letters="".join(_letter(number) for number, s in enumerate(sets) if i in s),
                 tie_group=groups.get(i),
                 rank_low=low,
                 rank_high=high,
                 p_best=best.p if best and not self._contradicts(best) else None,
             )
         return summaries
+
+    def _sets_of_equals(self, tested: set[int]) -> list[set[int]]:
+        """Return the largest sets without two models that differ, that of the best model first.
+
+        The algorithm is insert and absorb (Piepho 2004). If there are too many sets, each leader of
+        a tie group has one with the members of its group.
+        """
+        sets = [{i for i in self.order if i in tested}]
+        for i, j in (pair for pair in self.tests if self._differ(*pair)):
+            parts = [part for s in sets for part in ((s - {i}, s - {j}) if {i, j} <= s else (s,))]
+            unique = [s for number, s in enumerate(parts) if s and s not in parts[:number]]
+            sets = [s for s in unique if not any(s < other for other in unique)]
+            if len(sets) > MAX_LETTERS:
+                groups = self._tie_groups()
+                sets = [{i for i in groups if groups[i] == g} for g in set(groups.values())]
+                break
+        positions = {i: position for position, i in enumerate(self.order)}
+        return sorted(sets, key=lambda s: sorted(positions[i] for i in s))
 
     def _tie_groups(self) -> dict[int, int]:
         """Return model → group: the best model without a group, and all that tie with it, form one.
@@ -139,6 +162,11 @@ class PairwiseComparisons:
         """Pairs whose significant difference contradicts their means."""
         tests = self.tests.items()
         return [p for p, t in tests if t.is_significant(self.level) and self._contradicts(t)]
+
+
+def _letter(number: int) -> str:
+    """Return a, b, … z, then z2, z3, …"""
+    return chr(97 + number) if number < 26 else f"z{number - 24}"
 
 
 def holm_correction(values: Sequence[float | None]) -> list[float | None]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from quintain.stats.intervals import t_quantile, t_tail
+from quintain.stats.intervals import mean_interval, t_quantile, t_tail
 from quintain.stats.mean_estimates import MeanEstimate, Stratum, stratified_mean
 from quintain.stats.sample_size import POWER, required_seeds
 
@@ -53,7 +53,7 @@ def stratified_non_inferiority(
         return compare_with_margin(mean, margin, level=level, power=power)
     _check(margin)
     gains = [gain for s in strata for gain in s.gains]
-    gain = math.fsum(gains) / len(gains) if gains else None
+    gain = mean_interval(gains).mean
     return NonInferiority(
         n=min((len(s.gains) for s in strata), default=0), gain=gain, margin=margin
     )

@@ -92,9 +92,11 @@ def sign_flip_p(differences: Sequence[float]) -> float | None:
     """
     if not differences or len(differences) > MAX_SIGN_FLIP_PAIRS:
         return None
-    rounding = 1e-12 * math.fsum(abs(value) for value in differences)
-    threshold = abs(math.fsum(differences)) - rounding
-    first, *rest = differences
+    largest = max(map(abs, differences)) or 1.0
+    scaled = [value / largest for value in differences]  # so that no sum overflows
+    rounding = 1e-12 * math.fsum(map(abs, scaled))
+    threshold = abs(math.fsum(scaled)) - rounding
+    first, *rest = scaled
     sums = [first]  # fixed sign: flipping all signs gives the same distance from zero
     for value in rest:
         sums = [total + value for total in sums] + [total - value for total in sums]
@@ -103,7 +105,7 @@ def sign_flip_p(differences: Sequence[float]) -> float | None:
 
 def _cohen_d(differences: Sequence[float], mean: float) -> float:
     largest = max(map(abs, differences))  # scaled so that no square overflows or underflows
-    squares = math.fsum(((value - mean) / largest) ** 2 for value in differences)
+    squares = math.fsum((value / largest - mean / largest) ** 2 for value in differences)
     return mean / largest / math.sqrt(squares / (len(differences) - 1))
 
 

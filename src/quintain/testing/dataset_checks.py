@@ -21,7 +21,7 @@ PIXEL_DTYPES = (torch.uint8, torch.float32)
 DTYPES = {"text": (torch.long,), "image": PIXEL_DTYPES, "video": PIXEL_DTYPES}
 """Accepted dtypes of x by modality; those of other modalities must be float32."""
 RAGGED_TARGET_TASKS = ("next_token", *SYMBOL_TASKS)
-COMPARED_SAMPLES = 64  # of each split, to find effects of neutral settings
+COMPARED_SAMPLES = 64  # of each split, loaded with and without the card's `neutral` settings
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 
@@ -30,8 +30,8 @@ class Case:
     """A dataset to check."""
 
     dataset: Dataset  # prepared and set up
-    make: Callable[..., Dataset]  # builds it again; takes the card's `neutral` settings as keywords
-    card: Mapping[str, Any]  # `dataset.card` of its YAML
+    make: Callable[..., Dataset]  # builds it again, with settings as keywords
+    card: Mapping[str, Any]  # `dataset.card` of its YAML; its `neutral` settings change no data
 
     @classmethod
     def load(cls, make: Callable[..., Dataset], card: Mapping[str, Any]) -> Case:
@@ -64,6 +64,8 @@ def check_batches(case: Case) -> None:
             f"{split}: x is {batch.x.dtype}; expected {' or '.join(map(str, dtypes))} for"
             f" {spec.modality}"
         )
+        for number in [] if batch.references is None else batch.references.tolist():
+            assert case.dataset.references(number), f"{split}: sample {number} has no true text"  # type: ignore[attr-defined]
         problem = _find_target_problem(spec, batch)
         assert problem is None, f"{split}: {problem}"
 
@@ -142,7 +144,7 @@ def check_neutral_settings(case: Case) -> None:
     for split in SPLITS:
         size = dataset.size(split)
         assert other.size(split) == size, f"{described} changes the size of {split}"
-        indices = torch.arange(size).flip(0)[:COMPARED_SAMPLES]
+        indices = torch.arange(size).flip(0)[:COMPARED_SAMPLES]  # backwards: another order
         pairs = [
             *zip(dataset.batch(split, indices), other.batch(split, indices), strict=True),
             (dataset.lengths(split), other.lengths(split)),
@@ -196,6 +198,7 @@ def _find_target_problem(spec: DataSpec, batch: Batch) -> str | None:
     expected = {
         "classify": (size,),
         "next_token": (size, *spec.shape),
+        "multilabel": (size, len(spec.classes)),
         "regress": (size, len(spec.targets)),
         "forecast": (size, spec.horizon, len(spec.targets) or spec.shape[-1]),
         "transcribe": (size, spec.target_length),
@@ -203,6 +206,9 @@ def _find_target_problem(spec: DataSpec, batch: Batch) -> str | None:
     }[spec.task]
     if not _has_shape(batch.y, expected, ragged=spec.task in RAGGED_TARGET_TASKS):
         return f"y has shape {tuple(batch.y.shape)}; {spec.task} needs {expected}"
+    if spec.task == "multilabel":
+        is_binary = batch.y.is_floating_point() and bool(((batch.y == 0) | (batch.y == 1)).all())
+        return None if is_binary else "y must be floats, 0 or 1"
     if spec.task in ("regress", "forecast"):
         return None if batch.y.isfinite().all() else "y has NaN or infinity"
     if spec.task in SYMBOL_TASKS and (problem := _find_y_lengths_problem(batch)):

@@ -7,6 +7,7 @@ data. A check that does not apply, such as causality of a classifier, passes.
 from __future__ import annotations
 
 import copy
+import functools
 import io
 import json
 from collections.abc import Callable
@@ -204,8 +205,23 @@ def check_float64(make: Make, spec: DataSpec) -> None:
     _assert_close(_output(model, batch).double(), prediction, "float32 and float64 disagree")
 
 
+def _without_compiling(check: Check) -> Check:
+    """Let a check call the Python code of modules that `torch.compile` would compile.
+
+    The contract is about what a model computes. Compiling takes minutes, and starts threads that
+    forbid the fork of `check_two_processes`.
+    """
+
+    @functools.wraps(check)
+    def eager_check(make: Make, spec: DataSpec) -> None:
+        with torch.compiler.set_stance("force_eager"):
+            check(make, spec)
+
+    return eager_check
+
+
 MODEL_CHECKS: tuple[tuple[str, Check], ...] = tuple(
-    (check.__name__.removeprefix("check_"), check)
+    (check.__name__.removeprefix("check_"), _without_compiling(check))
     for check in (
         check_shapes, check_scores, check_gradients, check_causality, check_decoder,
         check_single_sample, check_padding, check_overfitting, check_determinism, check_saving,

@@ -36,6 +36,8 @@ EXAMPLE_SPECS: tuple[DataSpec, ...] = (
              season=6),
     DataSpec(name="example_targets", modality="series", task="forecast", shape=(12, 3), horizon=2,
              targets=("a", "b")),
+    DataSpec(name="example_multilabel", modality="text", task="multilabel", shape=(16,),
+             vocabulary=12, classes=_CLASSES, ragged=True),
     DataSpec(name="example_regress", modality="video", task="regress", shape=(6, 1, 8, 8),
              targets=("angle",), ragged=True),
     DataSpec(name="example_translation", modality="text", task="generate", shape=(10,),
@@ -114,6 +116,8 @@ def _draw_text(spec: DataSpec, batch_size: int, generator: torch.Generator) -> T
 def _draw_targets(spec: DataSpec, x: Tensor, generator: torch.Generator) -> Tensor:
     if spec.task == "classify":
         return torch.randint(len(spec.classes), (len(x),), generator=generator)
+    if spec.task == "multilabel":
+        return torch.randint(2, (len(x), len(spec.classes)), generator=generator).float()
     if spec.task == "next_token":
         last_B1 = torch.randint(spec.vocabulary, (len(x), 1), generator=generator)
         return torch.cat([x[:, 1:], last_B1], dim=1)

@@ -16,6 +16,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, distributed
 from torch.distributed import FileStore  # type: ignore[attr-defined]
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from quintain.contracts import Batch, DataSpec
@@ -46,7 +47,13 @@ def check_two_processes(make: Callable[[], Model], spec: DataSpec) -> None:
     def build() -> Model:  # without dropout, because two ranks would draw different numbers
         return build_seeded(make).double().train(not is_random)
 
-    single = _gradients(build(), batch)
+    model = build()
+    single = _gradients(model, batch)
+    unused = [n for n, p in model.named_parameters() if p.requires_grad and n not in single]
+    assert not unused, (
+        f"no gradient reaches {', '.join(unused)}: on several devices each trainable parameter must"
+        " take part in each batch; use these parameters, or freeze them"
+    )
     double = _gradients_of_two_ranks(build, batch)
     assert single.keys() == double.keys(), (
         f"one process has gradients of {sorted(single)}, two processes of {sorted(double)}; every"
@@ -55,10 +62,23 @@ def check_two_processes(make: Callable[[], Model], spec: DataSpec) -> None:
     for name, gradient in single.items():
         difference = (gradient - double[name]).abs().max()
         assert difference <= TOLERANCE * (1 + gradient.abs().max()), (
-            f"the gradient of {name} in two processes differs by up to {difference:.2g}: either"
-            " samples of a batch influence each other in training (BatchNorm does this), or"
-            " head.num_targets is not the number of targets that head.loss averages over"
+            f"the gradient of {name} in two processes differs by up to {difference:.2g}:"
+            f" {_suspect_cause(model)}"
         )
+
+
+def _suspect_cause(model: Model) -> str:
+    norms = [
+        f"{name} ({type(module).__name__})"
+        for name, module in model.named_modules()
+        if isinstance(module, _BatchNorm)
+    ]
+    if norms:
+        return f"{', '.join(norms)} normalises over the samples of a batch; use LayerNorm"
+    return (
+        "either samples of a batch influence each other in training, or head.num_targets is not the"
+        " number of targets that head.loss averages over"
+    )
 
 
 def can_fork_processes() -> bool:

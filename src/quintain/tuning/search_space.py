@@ -86,7 +86,7 @@ def read_space(
     space = config["tune"]["space"] or {}
     if not isinstance(space, Mapping):
         raise UsageError(f"tune.space must be a table of settings, got {space!r}")
-    ranges = {}
+    ranges: dict[str, Any] = {}
     for part in PARTS:
         card_space = (config[part].get("card") or {}).get("tune")
         ranges |= dict(_find_ranges(f"{part}.", card_space or {}))

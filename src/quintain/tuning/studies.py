@@ -14,7 +14,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from quintain.compose.config import Composition, hydra_session
-from quintain.compose.overrides import expand_overrides, parse_overrides
+from quintain.compose.overrides import (
+    check_hydra_settings,
+    expand_overrides,
+    explained_words,
+    parse_overrides,
+)
 from quintain.compose.settings import Settings, read_settings
 from quintain.errors import UsageError
 from quintain.plan.cell import KEY_LENGTH, Cell, make_cell
@@ -110,7 +115,8 @@ def plan_tuning(
     Raises:
         UsageError: with every problem.
     """
-    with hydra_session():
+    check_hydra_settings(overrides)
+    with explained_words(overrides), hydra_session():
         parsed = parse_overrides(overrides)
         ranges = read_interval_overrides(parsed)
         others = [override for override in parsed if override.key_or_group not in ranges]

@@ -22,7 +22,7 @@ from quintain.launch.limits import read_limits
 from quintain.launch.local import POLL, LocalPool
 from quintain.launch.planning import LaunchServices
 from quintain.launch.signals import collect_stop_signals
-from quintain.launch.sweep import run_plan
+from quintain.launch.sweep import check_destination, run_plan
 from quintain.plan.cell import Cell
 from quintain.plan.cell_factory import make_run_cell
 from quintain.plan.plan import Plan, plan_cells
@@ -65,6 +65,7 @@ def run_tuning(
     plan = plan_tuning(overrides, services, baselines=baselines, missing=missing)
     store = plan.settings.store
     _check_settings(plan.settings)
+    check_destination(plan.settings)
     if dry_run:
         _print_plan(plan, console)
         return TuningOutcome(store)

@@ -10,6 +10,7 @@ from quintain.records.schema import Record
 from quintain.report.comparisons import group_by
 from quintain.report.leaderboard import Leaderboard
 from quintain.report.rows import Row
+from quintain.wandb_mirror.names import shorten_titles
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -73,11 +74,13 @@ def _make_charts(rows: Sequence[Row], records: Iterable[Record]) -> dict[str, An
 
     groups = group_by(records, lambda record: record.group)
     charts = {}
-    for title, table_rows in group_by(rows, _table_title).items():
+    tables = group_by(rows, _table_title)
+    names = shorten_titles(tables)
+    for title, table_rows in tables.items():
         curves = {_model_label(row): mean_curve(groups[row.group]) for row in table_rows}
         curves = {label: curve for label, curve in curves.items() if curve}
         if curves:
-            charts[f"curves/{title}"] = wandb.plot.line_series(
+            charts[f"curves/{names[title]}"] = wandb.plot.line_series(
                 [[step for step, _ in curve] for curve in curves.values()],
                 [[value for _, value in curve] for curve in curves.values()],
                 keys=list(curves),

@@ -1,28 +1,32 @@
 """Mirrors records to Weights & Biases as runs. The store remains the source of truth.
 
 The id of a W&B run is the key of the cell, and its W&B group is the cell's group: the key without
-the seed. Markers in the store record what has been sent, so a second call does not even import
-wandb. No error of W&B makes a run fail.
+the seed. Markers in the store record what has been sent, so a second call does not even start the
+SDK. No error of W&B makes a sweep fail.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+import contextlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from quintain.records.redact import redact_record
+from filelock import Timeout
+
+from quintain.records.claims import make_lock
+from quintain.records.redact import redact
 from quintain.records.schema import Record
 from quintain.records.store import Store
 from quintain.wandb_mirror import client
 from quintain.wandb_mirror.client import ActiveMode, Destination, Mode
-from quintain.wandb_mirror.media import log_samples
+from quintain.wandb_mirror.marker import Marker, hash_record
+from quintain.wandb_mirror.process import SenderStopped, run_sender
 
-if TYPE_CHECKING:
-    from wandb import Run
-
-_MAX_TAG_LENGTH = 64  # W&B refuses longer tags
+SWEEP_LIMIT = 6.0  # seconds that W&B may need for one step; then a sweep ends without it
+PUBLISH_LIMIT = 60.0  # the same for `quintain publish`, whose user waits for the upload
+OFFLINE_LIMIT = 120.0  # the same without a server
+LOCK_TIMEOUT = 120.0  # seconds to wait for another process that sends the same store
 _NO_KEY = "no W&B API key is configured, so runs were written offline: try `wandb login`"
 
 
@@ -37,40 +41,33 @@ class MirrorResult:
     notes: tuple[str, ...] = ()
 
 
-class Marker:
-    """A file in a store that lists what has been sent to W&B as the run `run_id`.
+@dataclass
+class SentRuns:
+    """What a sender has reported.
 
-    Each line has the hash of the content, the mode and the destination; one line per destination.
+    Attributes:
+        mode: in which it has sent; None if it did not come so far.
+        sent, unchanged: ids of runs that it has sent, and of those that had been sent before.
+        report: URL of the report, or what became of it.
+        notes: messages about errors.
     """
 
-    def __init__(self, store: Store, run_id: str) -> None:
-        self._path = store.path / "mirror" / run_id
+    mode: ActiveMode | None = None
+    sent: set[str] = field(default_factory=set)
+    unchanged: set[str] = field(default_factory=set)
+    report: str = ""
+    notes: list[str] = field(default_factory=list)
 
-    def is_sent(self, content_hash: str, mode: ActiveMode, destination: Destination) -> bool:
-        """Return whether the content with this hash was sent in this mode, or online."""
-        lines = {f"{content_hash} online {destination}", f"{content_hash} {mode} {destination}"}
-        return bool(lines & set(self._read_lines()))
-
-    def write(self, content_hash: str, mode: ActiveMode, destination: Destination) -> None:
-        """Replace the line of the destination."""
-        others = [line for line in self._read_lines() if not line.endswith(f" {destination}")]
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_text("\n".join([*others, f"{content_hash} {mode} {destination}"]))
-
-    def _read_lines(self) -> list[str]:
-        try:
-            return self._path.read_text().splitlines()
-        except OSError:
-            return []
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Upload:
-    """A redacted record to send; `content_hash` is the hash of its JSON."""
-
-    record: Record
-    content_hash: str
-    marker: Marker
+    def add(self, message: dict[str, Any]) -> None:
+        kind = message["kind"]
+        if kind == "mode":
+            self.mode = message["mode"]
+        elif kind in ("sent", "unchanged"):
+            getattr(self, kind).add(message["run"])
+        elif kind == "report":
+            self.report = message["url"]
+        if note := message.get("note"):
+            self.notes.append(note)
 
 
 def mirror_records(
@@ -80,125 +77,97 @@ def mirror_records(
     project: str | None = None,
     entity: str | None = None,
 ) -> MirrorResult:
-    """Send ok and failed records to W&B as runs, unless they have been sent before.
+    """Send ok and failed records of a store to W&B as runs, unless they have been sent before.
 
     The mode "auto" follows WANDB_MODE; if that is not set, it is online if an API key is configured
     and otherwise offline. Project and entity default to WANDB_PROJECT and WANDB_ENTITY. It never
-    prompts, prints or raises: errors become notes, with tracebacks in `mirror/mirror.log` of the
-    store. W&B's files are in the folder `wandb/` of the store.
+    prompts or prints: errors become notes, with tracebacks in `mirror/mirror.log` of the store.
+    W&B's files are in the folder `wandb/` of the store.
+
+    Raises:
+        UsageError: W&B does not accept the name of the project or entity.
     """
     destination = client.resolve_destination(project, entity)
     requested = client.requested_mode(mode)
     if requested == "disabled":
         return MirrorResult(mode="disabled")
-    uploads = [_prepare(record, store) for record in records if record.status != "skipped"]
-    # The mode is known after a look at the credentials, which is skipped if nothing is pending.
-    pending = [u for u in uploads if not u.marker.is_sent(u.content_hash, "online", destination)]
-    try:
-        is_online = bool(pending) and requested != "offline" and client.has_credentials()
-    except Exception as error:
-        note = client.describe_error(error, store)
-        return MirrorResult(mode="offline", failed=len(pending), notes=(note,))
-    active: ActiveMode = "online" if is_online else "offline"
-    pending = [u for u in pending if not u.marker.is_sent(u.content_hash, active, destination)]
-    written, errors = _send_all(pending, store, active, destination)
-    has_no_key = requested == "online" and bool(pending) and not is_online
+    keys, pending = find_pending(records, store, requested, destination)
+    runs = send_runs(store, requested, destination, keys=pending) if pending else SentRuns()
+    return summarize_runs(runs, requested, keys, pending)
+
+
+def find_pending(
+    records: Iterable[Record], store: Store, requested: Mode, destination: Destination
+) -> tuple[list[str], list[str]]:
+    """Return the keys of the records that W&B shall have, and of those that have to be sent."""
+    active = client.expected_mode(requested)
+    mirrored = [record for record in records if record.status != "skipped"]
+    pending = [
+        record.key
+        for record in mirrored
+        if not Marker(store, record.key).is_sent(hash_record(record)[1], active, destination)
+    ]
+    return [record.key for record in mirrored], pending
+
+
+def summarize_runs(
+    runs: SentRuns, requested: Mode, keys: Sequence[str], pending: Sequence[str]
+) -> MirrorResult:
+    """Return the numbers of a mirroring; `keys` were to be mirrored, `pending` were not yet."""
+    mode = runs.mode or client.expected_mode(requested)
+    written, known = len(runs.sent & {*pending}), len(runs.unchanged & {*pending})
+    has_no_key = requested == "online" and bool(pending) and mode == "offline"
     return MirrorResult(
-        mode=active,
+        mode=mode,
         written=written,
-        unchanged=len(uploads) - len(pending),
-        failed=len(pending) - written,
-        notes=tuple(dict.fromkeys([_NO_KEY] * has_no_key + errors)),
+        unchanged=len(keys) - len(pending) + known,
+        failed=len(pending) - written - known,
+        notes=tuple(dict.fromkeys([_NO_KEY] * has_no_key + runs.notes)),
     )
 
 
-def _prepare(record: Record, store: Store) -> _Upload:
-    redacted = redact_record(record)
-    content_hash = hashlib.sha256(redacted.to_json().encode()).hexdigest()
-    return _Upload(record=redacted, content_hash=content_hash, marker=Marker(store, record.key))
+def send_runs(
+    store: Store,
+    requested: Mode,
+    destination: Destination,
+    *,
+    keys: Sequence[str],
+    limit: float | None = None,
+    board: dict[str, str] | None = None,
+    report: bool = False,
+) -> SentRuns:
+    """Send records, and optionally the leaderboard and the report, in a process of its own.
 
-
-def _send_all(
-    uploads: list[_Upload], store: Store, mode: ActiveMode, destination: Destination
-) -> tuple[int, list[str]]:
-    """Send and mark records; return the number of sent ones, and notes about errors."""
-    sent, notes = [], []
-    for upload in uploads:
-        try:
-            _send(upload.record, store, mode, destination)
-            sent.append(upload)
-        except Exception as error:
-            notes.append(client.describe_error(error, store))
-            if mode == "online" and _affects_all_records(error):
-                break  # do not wait for a timeout for each record
+    Args:
+        store: folder of the records.
+        requested: mode.
+        destination: project and entity.
+        keys: of the records to send.
+        limit: seconds that W&B may need for one step (default: `SWEEP_LIMIT`).
+        board: hashes of the leaderboard (`content`) and of its records (`bundle`), to send it.
+        report: also write the report.
+    """
+    runs = SentRuns()
+    is_offline = client.expected_mode(requested) == "offline"
+    limit = OFFLINE_LIMIT if is_offline else limit or SWEEP_LIMIT
+    job: dict[str, Any] = {"store": str(store.path.absolute()), "mode": requested}
+    job |= destination._asdict() | {"keys": list(keys), "board": board, "report": report}
+    log = store.path / "mirror" / "mirror.log"
     try:
-        client.shut_down_service()
-        for upload in sent:
-            upload.marker.write(upload.content_hash, mode, destination)
+        for key in keys:
+            store.fetch_samples(key)
+        lock = make_lock(store.path, "wandb")
+        with (
+            lock.acquire(timeout=LOCK_TIMEOUT),
+            contextlib.closing(run_sender(job, limit, log)) as messages,
+        ):
+            for message in messages:
+                runs.add(message)
+    except Timeout:
+        runs.notes.append("W&B: another process is still sending this store: try quintain publish")
+    except SenderStopped as error:
+        runs.notes.append(f"{error}; what is missing is sent by quintain publish")
     except Exception as error:
-        notes.append(client.describe_error(error, store))
-    return len(sent), notes
-
-
-def _affects_all_records(error: Exception) -> bool:
-    """Return whether other records would fail too: errors of network, disk or W&B itself."""
-    import wandb
-
-    return isinstance(error, OSError | wandb.Error)
-
-
-def _send(record: Record, store: Store, mode: ActiveMode, destination: Destination) -> None:
-    with client.start_run(
-        store,
-        mode,
-        destination,
-        id=record.key,
-        succeeded=record.status == "ok",
-        group=record.group,
-        name=f"{record.names.dataset}/{record.names.model}/s{record.seed}",
-        job_type=record.status,
-        tags=_make_tags(record),
-        config=record.cell | {"names": record.names.model_dump(), "seed": record.seed},
-    ) as run:
-        _log_curve(run, record)
-        run.summary.update(_summarize(record))
-        log_samples(run, store.fetch_samples(record.key))
-
-
-def _make_tags(record: Record) -> list[str]:
-    tags = [record.names.dataset, record.names.model, record.names.hardware]
-    tags += [record.data.modality] if record.data else []
-    tags += ["baseline"] if record.baseline else []
-    return [tag[:_MAX_TAG_LENGTH] for tag in dict.fromkeys(tags) if tag]
-
-
-def _log_curve(run: Run, record: Record) -> None:
-    """Log each validation to the run's history, with the optimizer step as x-axis."""
-    run.define_metric("step")
-    run.define_metric("*", step_metric="step")
-    for point in record.quality.curve if record.quality else ():
-        values = {f"val/{name}": value for name, value in point.val.items()}
-        values |= {"seconds": point.seconds, "train/loss": point.train_loss}
-        run.log({"step": point.step} | {k: v for k, v in values.items() if v is not None})
-
-
-def _summarize(record: Record) -> dict[str, Any]:
-    """Return the run's summary: `val/<score>`, `test/<score>`, `cost/…`, `status`, `error/…`."""
-    summary: dict[str, Any] = {"status": record.status}
-    if record.quality:
-        summary["best_step"] = record.quality.best_step
-        for name, score in record.quality.scores.items():
-            summary |= {f"val/{name}": score.val, f"test/{name}": score.test}
-    if record.cost:
-        summary |= _flatten("cost", record.cost.model_dump(exclude={"absent"}))
-    if record.error:
-        summary |= {"error/kind": record.error.kind, "error/message": record.error.message}
-    return {name: value for name, value in summary.items() if value is not None}
-
-
-def _flatten(prefix: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        return {prefix: value}
-    return {
-        k: v for name, part in value.items() for k, v in _flatten(f"{prefix}/{name}", part).items()
-    }
+        runs.notes.append(f"W&B: {type(error).__name__}: {redact(str(error))}")
+    runs.notes = [f"{n} (details in {log})" if n.startswith("W&B: ") else n for n in runs.notes]
+    return runs

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
 
 from quintain.records.bundles.exporter import export_bundle
 from quintain.records.schema import Record
 from quintain.records.store import Store
-from quintain.report.leaderboard import Leaderboard, build_leaderboard
-from quintain.wandb_mirror import client
-from quintain.wandb_mirror.board import log_leaderboard
-from quintain.wandb_mirror.client import Destination, Mode
-from quintain.wandb_mirror.mirror import Marker, MirrorResult, mirror_records
-from quintain.wandb_mirror.report import write_report
-
-RUN_ID = "leaderboard"  # of the one run per project that has the newest leaderboard
+from quintain.report.leaderboard import build_leaderboard
+from quintain.wandb_mirror import client, mirror
+from quintain.wandb_mirror.client import Mode
+from quintain.wandb_mirror.marker import BOARD_ID, Marker
+from quintain.wandb_mirror.mirror import MirrorResult, SentRuns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +30,11 @@ class PublishResult:
     board: str  # "sent", "unchanged", "failed" or "disabled"
     report: str  # URL, "unchanged", "failed", "none without a server", or "" if not requested
     notes: tuple[str, ...]  # messages for the user
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether something could not be sent."""
+        return bool(self.runs.failed) or "failed" in (self.board, self.report)
 
 
 def publish(
@@ -47,58 +49,47 @@ def publish(
 
     Raises:
         StoreError: the store cannot be read or written.
+        UsageError: W&B does not accept the name of the project or entity.
     """
     destination = client.resolve_destination(project, entity)
+    requested = client.requested_mode(mode)
+    if requested == "disabled":
+        disabled = MirrorResult(mode="disabled")
+        return PublishResult(mode="disabled", runs=disabled, board="disabled", report="", notes=())
     records = store.all()
-    runs = mirror_records(records, store, mode, project, entity)
-    if runs.mode == "disabled":
-        return PublishResult(mode="disabled", runs=runs, board="disabled", report="", notes=())
-    board = build_leaderboard(records)
+    keys, pending = mirror.find_pending(records, store, requested, destination)
     bundle = export_bundle(records, store, store.path / "mirror" / "records.qb")
-    notes = [*runs.notes, *bundle.notes]
-    board_status, report_status = "failed", ""
-    try:
-        if not (runs.failed and runs.mode == "online"):  # the server was reachable
-            board_status = _send_board(records, board, bundle.sha256, store, mode, destination)
-            if report and client.active_mode(mode) == "online":
-                report_status = write_report(board, store, destination)
-            elif report:
-                report_status = "none without a server"
-    except Exception as error:
-        report_status = "failed" if report else ""
-        notes.append(client.describe_error(error, store))
+    content = _hash_board(records, bundle.sha256)
+    is_board_sent = Marker(store, BOARD_ID).is_sent(
+        content, client.expected_mode(requested), destination
+    )
+    runs = SentRuns()
+    if pending or report or not is_board_sent:
+        runs = mirror.send_runs(
+            store,
+            requested,
+            destination,
+            keys=pending,
+            limit=mirror.PUBLISH_LIMIT,
+            board=None if is_board_sent else {"content": content, "bundle": bundle.sha256},
+            report=report,
+        )
+    result = mirror.summarize_runs(runs, requested, keys, pending)
     return PublishResult(
-        mode=runs.mode,
-        runs=runs,
-        board=board_status,
-        report=report_status,
-        notes=tuple(dict.fromkeys(notes)),
+        mode=result.mode,
+        runs=result,
+        board="unchanged" if is_board_sent else _board_status(runs),
+        report=runs.report or ("failed" if report else ""),
+        notes=tuple(dict.fromkeys([*result.notes, *bundle.notes])),
     )
 
 
-def _send_board(
-    records: list[Record],
-    board: Leaderboard,
-    bundle_hash: str,
-    store: Store,
-    mode: Mode,
-    destination: Destination,
-) -> Literal["sent", "unchanged"]:
-    """Send the run with the leaderboard unless it has been sent."""
-    text = json.dumps(asdict(board), sort_keys=True) + bundle_hash
-    content = hashlib.sha256(text.encode()).hexdigest()
-    marker = Marker(store, RUN_ID)
-    if marker.is_sent(content, "online", destination):
-        return "unchanged"  # checked first, because `active_mode` may import wandb
-    active = client.active_mode(mode)
-    if active == "disabled" or marker.is_sent(content, active, destination):
+def _hash_board(records: Sequence[Record], bundle_hash: str) -> str:
+    text = json.dumps(asdict(build_leaderboard(records)), sort_keys=True) + bundle_hash
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _board_status(runs: SentRuns) -> str:
+    if BOARD_ID in runs.unchanged:
         return "unchanged"
-    config = {"records": bundle_hash}
-    with client.start_run(
-        store, active, destination, id=RUN_ID, name=RUN_ID, job_type=RUN_ID, config=config
-    ) as run:
-        bundle = store.path / "mirror" / "records.qb"
-        log_leaderboard(run, board, records, bundle, is_online=active == "online")
-    client.shut_down_service()
-    marker.write(content, active, destination)
-    return "sent"
+    return "sent" if BOARD_ID in runs.sent else "failed"

@@ -10,11 +10,13 @@ import pandas as pd
 import pytest
 from helpers.commands import write_file
 
-from quintain.data.tables.channels import fill_missing
 from quintain.data.tables.columns import read_labels, read_numbers, sort_class_names
+from quintain.data.tables.frequency import infer_frequency
+from quintain.data.tables.missing_values import fill_missing
 from quintain.data.tables.series import place_on_grid
 from quintain.data.tables.table import Table, read_table
-from quintain.data.tables.timestamps import Times, find_time_column, infer_frequency, read_times
+from quintain.data.tables.time_columns import find_time_column
+from quintain.data.tables.timestamps import Times, read_times
 from quintain.errors import DataError
 
 
@@ -27,9 +29,6 @@ def test_text_in_a_number_column_is_named_by_line_and_column(tmp_path: Path) -> 
     }.items():
         with pytest.raises(DataError, match=f"column '{name}': expected numbers; {positions}"):
             read_numbers(table, name)
-    decimal_commas = read_table(write_file(tmp_path / "u.csv", "a;b\n1,5;2\n2,5;3\n"))
-    with pytest.raises(DataError, match="write decimals with a point"):
-        read_numbers(decimal_commas, "a")
     with pytest.raises(DataError, match=r"no column 'nn'; did you mean 'n'\? Known: 'm', 'n'"):
         read_numbers(table, "nn")
 
@@ -70,12 +69,11 @@ def test_the_time_column_must_be_the_only_one(tmp_path: Path) -> None:
 
 
 def test_a_time_column_in_an_unknown_format_is_refused(tmp_path: Path) -> None:
-    rows = "\n".join(f"0{d}.05.2022,{d},1.2.{d}a" for d in range(1, 6))
+    rows = "\n".join(f"0{d}.05.2022,{d * d},1.2.{d}a" for d in range(1, 6))
     table = read_table(write_file(tmp_path / "t.csv", f"Datum,sold,code\n{rows}\n"))
     assert find_time_column(table, (), "%d.%m.%Y") == "Datum"
     with pytest.raises(DataError, match=r"column 'Datum' looks like dates \('01.05.2022'\)"):
         find_time_column(table, ())
-    assert find_time_column(table, (), refuse_unknown_dates=False) is None
     assert find_time_column(table, ("Datum",)) is None  # 1.2.1a is not a date
     with pytest.raises(DataError, match="no column has times of the format %Y; the first row has"):
         find_time_column(table, (), "%Y")
@@ -110,7 +108,7 @@ def test_frequencies_of_pandas_are_inferred_with_missing_steps(
     frequency, steps = infer_frequency(Times(values, is_dated=True))
     assert (frequency.text, frequency.season) == (text, season)
     assert steps is not None and list(np.delete(np.arange(30), [7, 8])) == list(steps)
-    values[5] += 1
+    values[5] += (values[6] - values[5]) // 4
     assert infer_frequency(Times(values, is_dated=True))[1] is None
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,6 @@ from quintain.contracts import Dataset, Split
 from quintain.data.audio.audio_files import probe_audio as probe_sound
 from quintain.data.audio.audio_files import read_recording, resampled_length
 from quintain.data.image.image_files import probe_image, read_image
-from quintain.data.video.video_files import FrameSampling
 from quintain.errors import DataError
 from quintain.plugins.dataset.audio_folder import AudioFolder
 from quintain.plugins.dataset.image_folder import ImageFolder
@@ -147,7 +148,7 @@ def test_images_of_all_modes_become_bytes(tmp_path: Path) -> None:
 
     sixteen_bits = np.full((4, 6), 257 * 77, np.uint16)
     path = save("sixteen_bits.png", Image.fromarray(sixteen_bits))
-    assert probe_image(path) == (6, 4, 1) and (read_image(path, (4, 6), 1) == 77).all()
+    assert probe_image(path)[:3] == (6, 4, 1) and (read_image(path, (4, 6), 1) == 77).all()
 
     rotated = np.zeros((4, 6, 3), np.uint8)
     rotated[0] = 255  # EXIF 6: the top row is the right column
@@ -216,13 +217,7 @@ def test_long_recordings_are_cut_and_noted(tmp_path: Path) -> None:
         AudioFolder(str(root), seconds=-1)
 
 
-def test_frames_are_chosen_by_number_or_by_time(tmp_path: Path) -> None:
-    metadata = (32.0, 16.0, 0.0, 10.0, 25.0)
-    assert FrameSampling(5).frame_numbers(metadata) == [1, 3, 5, 7, 9]
-    assert FrameSampling(20).frame_numbers(metadata)[:4] == [0, 0, 1, 1]
-    assert FrameSampling(20, 12.5).frame_numbers(metadata) == [0, 2, 4, 6, 8]
-    assert FrameSampling(3, 12.5).frame_numbers(metadata) == [0, 2, 4]
-    assert FrameSampling(4, 50).frame_numbers(metadata) == [0, 0, 1, 2]
+def test_frames_are_spread_over_a_clip(tmp_path: Path) -> None:
     root = media.write_videos(tmp_path, 6)
     data = VideoFolder(str(root), frames=4, channels=3)
     data.setup("fit")
@@ -292,10 +287,10 @@ def test_folders_without_class_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is a file; expected a folder"):
         ImageFolder(str(tmp_path / "file"))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"has no images .*; found nothing\n.*no usable images"):
+    with pytest.raises(DataError, match=r"has no images; found nothing\n.*no usable images"):
         ImageFolder(str(tmp_path / "empty"))
     media.write_recordings(tmp_path / "sounds", 3)
-    with pytest.raises(DataError, match=r"has no images .*; found 2 .wav, 2 .flac, 2 .ogg"):
+    with pytest.raises(DataError, match=r"has no images; found 2 .flac, 2 .ogg, 2 .wav"):
         ImageFolder(str(tmp_path / "sounds"))
     shutil.rmtree(tmp_path / "sounds" / "low")
     with pytest.raises(
@@ -327,9 +322,9 @@ def test_scans_are_cached_until_a_file_changes(
     opened: list[Path] = []
     original_open = Image.open
 
-    def open_image(path: Path) -> Image.Image:
+    def open_image(path: Path, **options: Any) -> Image.Image:
         opened.append(path)
-        return original_open(path)
+        return original_open(path, **options)
 
     monkeypatch.setattr(Image, "open", open_image)
     assert ImageFolder(str(root)).items() == before and not opened
@@ -349,7 +344,7 @@ def test_a_failure_is_not_cached(
     shutil.rmtree(separate_cache / "quintain" / "scans")
     errors: list[type[Exception]] = [OSError]
 
-    def fail(path: Path) -> Image.Image:
+    def fail(path: Path, **options: Any) -> Image.Image:
         raise errors[0]("not now")
 
     with monkeypatch.context() as patch:
@@ -360,3 +355,95 @@ def test_a_failure_is_not_cached(
             with pytest.raises(errors[0], match="not now"):
                 ImageFolder(str(root))
     assert sizes(ImageFolder(str(root))) == expected
+
+
+def test_one_class_in_two_unicode_forms_of_given_splits(tmp_path: Path) -> None:
+    for k, (split, form) in enumerate((("train", "NFC"), ("val", "NFC"), ("test", "NFD"))):
+        for n, name in enumerate(("café", "zoë")):
+            folder = tmp_path / split / unicodedata.normalize(form, name)
+            for m in range(4):
+                media.write_image(folder / f"{m}.png", (9, 99 * n, 9), 100 * k + 10 * n + m, (8, 8))
+    data = ImageFolder(str(tmp_path))
+    assert data.spec.classes == ("café", "zoë") and sizes(data) == [8, 8, 8]
+    assert data.spec.classes == tuple(unicodedata.normalize("NFC", c) for c in data.spec.classes)
+
+
+def test_small_classes_are_left_out_if_the_user_says_so(tmp_path: Path) -> None:
+    """Equal files count once: `twins` has two files of one content."""
+    root = media.write_images(tmp_path, 10)
+    for name, count in (("single", 1), ("twins", 2), ("pair", 2)):
+        for k in range(count):
+            seed = {"single": 1, "twins": 2}.get(name, 3 + k)
+            media.write_image(root / name / f"{k}.png", (80, 80, 80), seed, (12, 8))
+    with pytest.raises(DataError, match=r"cannot be split: 'single', 'twins'.*min_per_class=2"):
+        ImageFolder(str(root))
+    data = ImageFolder(str(root), min_per_class=2)
+    assert data.spec.classes == ("blue", "pair", "red") and sum(sizes(data)) == 22
+    assert has_note(
+        data,
+        "2 classes with fewer than min_per_class=2 different samples, left out with 3 samples: "
+        "'single' (1), 'twins' (1)",
+    )
+    assert has_note(data, "val lacks 'pair'")
+    assert ImageFolder(str(root), min_per_class=3).spec.classes == ("blue", "red")
+    with pytest.raises(DataError, match="min_per_class must be 1 or more, got 0"):
+        ImageFolder(str(root), min_per_class=0)
+    with pytest.raises(DataError, match="there is no class folder; expected two or more"):
+        ImageFolder(str(root), min_per_class=99)
+
+
+def test_small_classes_of_given_splits_are_left_out_of_all_splits(tmp_path: Path) -> None:
+    for split in ("train", "val", "test"):
+        media.write_images(tmp_path / split, 4)
+    media.write_image(tmp_path / "train/rare/0.png", (1, 1, 1), 1, (12, 8))
+    media.write_image(tmp_path / "test/rare/1.png", (1, 1, 1), 2, (12, 8))
+    assert has_note(ImageFolder(str(tmp_path)), "val lacks 'rare'")
+    data = ImageFolder(str(tmp_path), min_per_class=2)
+    assert data.spec.classes == ("blue", "red") and sizes(data) == [8, 8, 8]
+
+
+@pytest.mark.parametrize("memory", [1024, 0])
+def test_a_file_replaced_after_the_scan_is_refused(memory: float, tmp_path: Path) -> None:
+    """Size and modification time are equal, and both files can be decoded."""
+    root = media.write_images(tmp_path, 10)
+    data = ImageFolder(str(root), memory=memory)
+    replaced, other = (data.items()["train"][k].path for k in (0, 1))
+    replaced = next(i.path for i in data.items()["train"] if i.path.suffix == other.suffix)
+    status = replaced.stat()
+    shutil.copy(next(p for p in root.rglob(f"*{other.suffix}") if p != replaced), replaced)
+    os.utime(replaced, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(DataError, match=f"{replaced.name} has changed since the data were scanned"):
+        data.setup()
+        for split in SPLITS:
+            data.batch(split, torch.arange(data.size(split)))
+
+
+def test_the_fingerprint_and_the_split_are_of_one_reading(tmp_path: Path) -> None:
+    root = media.write_images(tmp_path, 10)
+    before = ImageFolder(str(root))
+    before.setup()
+    fingerprint = before.fingerprint()
+    changed = root / "red" / "s0_000.png"
+    times = changed.stat().st_atime_ns, changed.stat().st_mtime_ns
+    time.sleep(0.02)
+    media.write_image(changed, (0, 0, 0), 5, (12, 8))
+    os.utime(changed, ns=times)
+    after = ImageFolder(str(root))
+    after.setup()
+    assert after.fingerprint() != fingerprint == before.fingerprint()
+
+
+def test_a_pipe_among_the_files_is_named(tmp_path: Path) -> None:
+    root = media.write_images(tmp_path, 5)
+    os.mkfifo(root / "red" / "pipe.png")
+    os.mkfifo(root / "red" / "pipe")
+    with pytest.raises(DataError, match=r"red/pipe.png cannot be opened .it is not a regular file"):
+        ImageFolder(str(root))
+
+
+def test_classes_with_similar_names_are_noted(tmp_path: Path) -> None:
+    for k, name in enumerate(("Red fox", "red_fox", "dog")):
+        for n in range(5):
+            media.write_image(tmp_path / name / f"{n}.png", (50 * k, 9, 9), 10 * k + n, (8, 8))
+    data = ImageFolder(str(tmp_path))
+    assert has_note(data, "classes with similar names: 'Red fox' and 'red_fox'")

@@ -27,6 +27,14 @@ def test_transcripts_in_the_layout_of_ljspeech_are_learned(tmp_path):
             tmp_path / "lj" / "wavs" / f"LJ{n}.wav", 300 + 40 * n, n, samples=6000
         )
         lines.append(f"LJ{n}|No. {n % 3}|number {['one', 'two', 'six'][n % 3]}\n")
+    media.write_recording(tmp_path / "lj" / "wavs" / "short.wav", 300, 99, samples=900)
+    lines.append("short|No. 9|number nine hundred\n")
     (tmp_path / "lj" / "metadata.csv").write_text("".join(lines))
-    (record,), output = run(tmp_path, "dataset=audio_transcripts", "dataset.path=lj", "model=rnn")
+    overrides = ("dataset=audio_transcripts", "dataset.path=lj", "head.too_long=leave_out")
+    (record,), output = run(tmp_path, *overrides, "model=rnn")
     assert record["quality"]["main"] == "wer" and "texts from column '3'" in output
+    assert any(
+        "1 of 13 transcripts need more frames than their samples have; they are scored, but left "
+        "out of the loss: short (line 13) in " in note
+        for note in record["data"]["notes"]
+    )

@@ -57,7 +57,7 @@ FORMATS: dict[str, dict[str, str]] = {
 def test_a_recording_shorter_than_its_header_states_is_refused(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     soundfile.write(path, np.random.default_rng(0).uniform(-1, 1, 3001), 8000, **FORMATS[name])
-    rate, _, frames = probe_audio(path)
+    rate, _, frames, *_ = probe_audio(path)
     assert len(read_recording(path, 8000, 10_000)) == frames >= 3001 and rate == 8000
     truncate(path, 2 + path.stat().st_size % 2)  # with the padding byte of an odd size
     for read in (probe_audio, lambda p: read_recording(p, 8000, 10_000)):
@@ -73,8 +73,7 @@ def test_missing_bytes_are_counted(tmp_path: Path) -> None:
     message = error_of(read_mono_audio, path, 8000)
     assert expected in message and message.count("a.wav") == 1
     path.write_bytes(path.read_bytes()[:30])
-    with pytest.raises(soundfile.LibsndfileError):
-        probe_audio(path)
+    assert "is cut off: it has a header but no audio" in error_of(probe_audio, path)
 
 
 @pytest.mark.parametrize("size", [0, 0x7FFFFFFF, 0xFFFFFFFF])
@@ -84,10 +83,7 @@ def test_a_stream_without_a_stated_size_is_accepted(size: int, tmp_path: Path) -
     assert content[36:40] == b"data"
     content[40:44] = struct.pack("<I", size)
     path.write_bytes(content)
-    if size:
-        assert probe_audio(path) == (8000, 1, 1000)
-    else:  # libsndfile trusts the header
-        assert "has no samples" in error_of(probe_audio, path)
+    assert probe_audio(path)[:3] == (8000, 1, 1000)
 
 
 def test_a_truncated_recording_counts_towards_bad_share(tmp_path: Path) -> None:
@@ -162,7 +158,8 @@ def test_reasons_do_not_repeat_the_file_name(tmp_path: Path) -> None:
     recordings = media.write_recordings(tmp_path / "recordings", 5)
     (recordings / "low" / "text.wav").write_text("no recording")
     message = error_of(AudioFolder, str(recordings))
-    assert "low/text.wav cannot be read (Format not recognised.)" in message
+    expected = "low/text.wav cannot be decoded (Invalid data found when processing input); libsnd"
+    assert expected in message
     videos = media.write_videos(tmp_path / "videos", 3)
     (videos / "left" / "text.mp4").write_text("no video")
     assert "left/text.mp4 cannot be decoded (Invalid data" in error_of(VideoFolder, str(videos))
@@ -212,6 +209,6 @@ def test_class_folders_without_files_in_a_split_are_named(tmp_path: Path) -> Non
         path.unlink()
     (tmp_path / "val" / "none").mkdir()
     data = AudioFolder(str(tmp_path))
-    assert "classes without usable recordings in test: 'low'" in data.notes
+    assert "test lacks 'low'" in data.notes
     assert "classes without usable recordings, left out: 'none'" in data.notes
     assert data.spec.classes == ("high", "low")

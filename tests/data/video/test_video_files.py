@@ -5,7 +5,7 @@ import pytest
 import torch
 from helpers.video_files import moving_bar, write_video
 
-from quintain.data.video.video_files import middle_frames, read_luma
+from quintain.data.video.video_files import read_luma
 from quintain.errors import DataError
 
 
@@ -18,12 +18,6 @@ def test_read_luma_returns_the_written_frames(tmp_path, codec):
     assert luma.float().mean((1,)).argmax(1).tolist() == pytest.approx([4, 12, 20, 28, 36], abs=4)
     expected = 16 + frames * (219 / 255)  # ITU-R BT.601: black is 16, white 235
     assert np.abs(luma.numpy() - expected).mean() < 4
-
-
-def test_middle_frames_of_equal_parts():
-    assert middle_frames(10, 5) == [1, 3, 5, 7, 9]
-    assert middle_frames(3, 6) == [0, 0, 1, 1, 2, 2]
-    assert middle_frames(100, 1) == [50]
 
 
 @pytest.mark.parametrize(

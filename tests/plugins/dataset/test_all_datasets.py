@@ -106,7 +106,7 @@ def test_batches_have_shapes_and_dtypes_of_the_spec(name: str) -> None:
     data, spec = load_dataset(name), load_dataset(name).spec
     assert spec.name == name
     for split in SPLITS:
-        x, y, lengths, _ = data.batch(split, torch.tensor([3, 0, 3]))
+        x, y, lengths, *_ = data.batch(split, torch.tensor([3, 0, 3]))
         longest = spec.shape[0] if lengths is None else int(lengths.max())
         assert x.shape == (3, longest, *spec.shape[1:]) and torch.equal(x[0], x[2])
         assert x.dtype in DTYPES.get(spec.modality, (torch.float32,))
@@ -189,7 +189,7 @@ def test_rotated_digit_equals_numpys_rot90() -> None:
 
 def test_padding_of_spoken_words_is_zero() -> None:
     for split in SPLITS:
-        x, _, lengths, _ = load_split("spoken_words", split)
+        x, _, lengths, *_ = load_split("spoken_words", split)
         assert lengths is not None and lengths.min() > 1600 and lengths.max() <= x.shape[1]
         is_padding = torch.arange(x.shape[1]) >= lengths[:, None]
         assert (x[is_padding] == 0).all()

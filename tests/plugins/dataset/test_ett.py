@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -142,11 +143,12 @@ def batch_of(spec: DataSpec, size: int = 5) -> Batch:
 
 def test_with_channels_apart_every_target_is_a_sample_of_its_own() -> None:
     stem = Series(SPEC, input_layout="sequence", channels="apart", patch=4)
-    assert (stem.out.dim, stem.out.grid) == (4, (3,))
+    assert (stem.out.dim, stem.out.grid) == (8, (3,))
     x = batch_of(SPEC).x
     out, mask = stem(x, None)
-    assert mask is None and out.shape == (10, 3, 4)
-    assert torch.equal(out[3], x[1, :, 1].reshape(3, 4))  # sample 1, channel b
+    assert mask is None and out.shape == (10, 3, 8)
+    # Sample 1, target b, and the channel that is no target.
+    assert torch.equal(out[3], x[1, :, 1:].reshape(3, 8))
     assert stem.layout == "patches of 4 steps, channels apart"
 
 
@@ -164,6 +166,27 @@ def test_relative_subtracts_the_last_value_and_leaves_padding_zero() -> None:
         assert torch.equal(out[row, : length - 1], expected)
 
 
+@pytest.mark.parametrize(
+    ("steps", "patch"), [(336, 16), (192, 8), (104, 4), (48, 2), (50, 2), (24, 1), (97, 1)]
+)
+def test_automatic_settings_forecast_each_target_from_patches_of_changes(
+    steps: int, patch: int
+) -> None:
+    spec = replace(SPEC, shape=(steps, 3))
+    auto = Series(spec, input_layout="sequence", channels="auto", patch="auto", relative="auto")
+    same = Series(spec, input_layout="sequence", channels="apart", patch=patch, relative=True)
+    x = batch_of(spec).x
+    assert torch.equal(auto(x, None)[0], same(x, None)[0]) and auto.layout == same.layout
+
+
+def test_automatic_settings_leave_series_to_classify_as_they_are() -> None:
+    spec = next(s for s in EXAMPLE_SPECS if s.modality == "series" and s.task == "classify")
+    auto = Series(spec, input_layout="sequence", channels="auto", patch="auto", relative="auto")
+    batch = fake_batch(spec)
+    expected, _ = Series(spec, input_layout="sequence")(batch.x, batch.lengths)
+    assert torch.equal(auto(batch.x, batch.lengths)[0], expected)
+
+
 def test_invalid_settings_of_series_are_refused() -> None:
     ragged = next(s for s in EXAMPLE_SPECS if s.name == "example_ragged_series")
     with pytest.raises(ValueError, match=r"patch must divide the 12 steps of waves, got 5; try 1"):
@@ -172,7 +195,7 @@ def test_invalid_settings_of_series_are_refused() -> None:
         ValueError, match=r"apart needs task forecast.*; patch=4 needs samples of equ"
     ):
         Series(ragged, input_layout="grid", channels="apart", patch=4)
-    with pytest.raises(ValueError, match="channels must be together or apart, got 'both'"):
+    with pytest.raises(ValueError, match="channels must be together, apart or auto, got 'both'"):
         Forecast(Series(SPEC, input_layout="grid").out, SPEC, channels="both")  # type: ignore[arg-type]
 
 
@@ -185,7 +208,7 @@ CORES = {
 
 
 @pytest.mark.parametrize("core", CORES)
-def test_a_channel_is_forecast_from_itself_alone_by_shared_weights(core: str) -> None:
+def test_a_target_is_forecast_without_the_other_targets_by_shared_weights(core: str) -> None:
     stem = partial(Series, channels="apart", patch=2, relative=True)
     torch.manual_seed(0)
     model = build_from_classes(stem, CORES[core], partial(Forecast, channels="apart"), SPEC).eval()
@@ -193,13 +216,13 @@ def test_a_channel_is_forecast_from_itself_alone_by_shared_weights(core: str) ->
     predicted = model(batch)
     assert predicted.shape == (5, 4, 2)
     changed = batch.x.clone()
-    changed[..., 1:] += 3
+    changed[..., 1:2] += 3
     assert torch.allclose(model(batch._replace(x=changed))[..., 0], predicted[..., 0], atol=1e-5)
     swapped = model(batch._replace(x=batch.x[..., [1, 0, 2]]))
     assert torch.allclose(swapped, predicted[..., [1, 0]], atol=1e-5)
     alone = model(Batch(batch.x[2:3], batch.y[2:3]))
     assert torch.allclose(alone, predicted[2:3], atol=1e-5)
-    level = model(batch._replace(x=batch.x + 5))
+    level = model(batch._replace(x=batch.x + torch.tensor([5.0, 5.0, 0.0])))
     assert torch.allclose(level, predicted + 5, atol=1e-4)
 
 

@@ -30,9 +30,9 @@ def test_texts_become_tokens_of_the_train_split(tmp_path: Path) -> None:
     assert "rows without a label, left out: 1 (line 6)" in notes
     assert "duplicate texts: 2" in notes
     assert "texts cut to 6 tokens: 120" in notes
-    x, y, lengths, _ = data.batch("test", torch.tensor([0]))
+    x, y, lengths, *_ = data.batch("test", torch.tensor([0]))
     # Each number occurs once, so it is unknown.
-    expected = f"a {['bad', 'good'][int(y[0])]} film , number <unk>"
+    expected = f"a {['bad', 'good'][int(y[0])]} film , number \ufffd"
     assert data.decode(x[0, : lengths[0]].tolist(), "x") == expected
 
 
@@ -101,7 +101,7 @@ def test_pairs_from_a_table_and_from_lines_are_the_same(tmp_path: Path) -> None:
     lines.setup()
     table.setup()
     assert lines.fingerprint() == table.fingerprint()
-    x, y, lengths, y_lengths = lines.batch("train", torch.arange(lines.size("train")))
+    x, y, lengths, y_lengths, _ = lines.batch("train", torch.arange(lines.size("train")))
     for k in range(len(x)):
         source = lines.decode(x[k, : lengths[k]].tolist(), "x")
         assert lines.decode(y[k, : y_lengths[k]].tolist(), "y") == source.upper()
@@ -139,3 +139,64 @@ def test_texts_that_differ_by_case_or_spaces_are_in_one_split(tmp_path: Path) ->
         path, source="a", target="b", val_path=u, test_path=v, lower=True, min_count=1
     )
     assert sum("1 of 1 samples of" in note for note in given.notes) == 2
+
+
+def test_texts_with_several_labels_are_read_from_one_column_or_from_flags(tmp_path: Path) -> None:
+    frame = reviews()
+    frame["tags"] = [["good", "bad", "good|even", "bad|odd", ""][k % 5] for k in range(120)]
+    for name in ("bad", "even", "good", "odd"):
+        frame[name] = [int(name in tags.split("|")) for tags in frame["tags"]]
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    path = str(tmp_path / "t.csv")
+    joined = TextCsv(path, "review", "tags", separator="|")
+    flags = TextCsv(path, "review", ["bad", "even", "good", "odd"])
+    for data in (joined, flags):
+        data.setup()
+        assert data.spec.task == "multilabel"
+        assert data.spec.classes == ("bad", "even", "good", "odd")
+        batches = [data.batch(s, torch.arange(data.size(s))) for s in ("train", "val", "test")]
+        assert sum(len(batch.y) for batch in batches) == 120
+        assert sum(batch.y.sum(0) for batch in batches).tolist() == [48, 24, 48, 24]
+        assert all(batch.y.sum(0).min() > 0 for batch in batches)
+        assert "samples without any label: 24 of 120" in data.notes
+    with pytest.raises(ValueError, match="separator belongs to one column of labels"):
+        TextCsv(path, "review", ["good", "bad"], separator="|")
+    single = TextCsv(path, "review", "tags")
+    hint = "head=multilabel dataset.separator=bar splits them"
+    assert any(hint in note for note in single.notes)
+
+
+def test_a_column_of_splits_is_used(tmp_path: Path) -> None:
+    frame = reviews().assign(split=["train", "dev", "test", "train"] * 30)
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    data = TextCsv(str(tmp_path / "t.csv"), "review", "verdict")
+    data.setup()
+    assert [data.size(split) for split in ("train", "val", "test")] == [60, 30, 30]
+    assert "splits: column 'split' (inferred)" in data.notes
+    frame.assign(split="maybe").to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(DataError, match="column 'split': expected train, val or test; got 'maybe'"):
+        TextCsv(str(tmp_path / "t.csv"), "review", "verdict")
+    renamed = frame.rename(columns={"split": "set"}).assign(set="maybe")
+    renamed.to_csv(tmp_path / "t.csv", index=False)
+    assert TextCsv(str(tmp_path / "t.csv"), "review", "verdict").spec.classes == ("no", "yes")
+
+
+def test_pairs_have_a_column_of_splits_and_an_encoding(tmp_path: Path) -> None:
+    rows = [f"thé {k}\tté {k}\t{('train', 'dev', 'test')[k % 3]}\n" for k in range(30)]
+    (tmp_path / "p.tsv").write_bytes(("a\tb\tsplit\n" + "".join(rows)).encode("latin-1"))
+    path = str(tmp_path / "p.tsv")
+    with pytest.raises(DataError, match=r"is not UTF-8; .*dataset\.encoding=cp1252"):
+        ParallelText(path, source="a", target="b")
+    data = ParallelText(path, source="a", target="b", encoding="cp1252")
+    data.setup()
+    assert [data.size(split) for split in ("train", "val", "test")] == [10, 10, 10]
+    assert {data.references(k)[0] for k in range(20)} == {f"té {k}" for k in range(30) if k % 3}
+    for name, column in (("t.fr", 0), ("t.en", 1)):
+        lines = [row.split("\t")[column] for row in rows]
+        (tmp_path / name).write_bytes("\n".join(lines).encode("latin-1"))
+    files = str(tmp_path / "t.fr"), str(tmp_path / "t.en")
+    assert ParallelText(*files, encoding="latin-1").spec.symbols == 2
+    frame = pd.DataFrame({"x": [f"è {k}" for k in range(30)], "y": ["ü", "ä"] * 15})
+    frame.to_csv(tmp_path / "c.csv", index=False, encoding="cp1252")
+    texts = TextCsv(str(tmp_path / "c.csv"), "x", "y", encoding="cp1252")
+    assert texts.spec.classes == ("ä", "ü")

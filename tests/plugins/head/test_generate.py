@@ -13,6 +13,7 @@ from sklearn.metrics import log_loss
 from sklearn.metrics.pairwise import cosine_similarity
 
 from quintain.baselines import generate as baselines
+from quintain.baselines import neighbours
 from quintain.contracts import Batch, DataSpec, Features
 from quintain.metrics.text_metrics import decode_rows, target_symbols
 from quintain.nn import decoding
@@ -110,6 +111,8 @@ def test_wrong_settings_are_reported_together():
         ValueError, match=r"dropout must be in \[0, 1\).*rank_by must be one of bleu"
     ):
         make_model(dropout=1.0, rank_by="wer")
+    with pytest.raises(ValueError, match=r"bleu_tokens must be one of 13a, .*; got 'ja'"):
+        make_model(bleu_tokens="ja")
     with pytest.raises(ValueError, match="beam must be at least 1"):
         make_model(beam=0)
     with pytest.raises(ValueError, match="has 0 symbols"):
@@ -330,8 +333,8 @@ def test_nearest_image_has_the_largest_cosine_similarity():
 
 def test_nearest_searches_a_subset_of_large_data(monkeypatch):
     dataset, stem = load_repeated_target(CAPTION)
-    monkeypatch.setattr(baselines, "MAX_VALUES", 20 * 192)
-    assert baselines._choose_indices(dataset, stem).tolist() == list(range(0, 40, 2))
+    monkeypatch.setattr(neighbours, "MAX_VALUES", 20 * 192)
+    assert neighbours._choose_indices(dataset, stem).tolist() == list(range(0, 40, 2))
     batch = dataset.batch("test", torch.arange(0, 40, 2))
     predicted = baselines.nearest(dataset, stem)(batch)
     assert torch.equal(predicted[:, : batch.y.shape[1]], target_symbols(batch))

@@ -207,15 +207,15 @@ def test_text_metric_adds_up_batches_and_resets() -> None:
     whole = data.batch("train", torch.arange(3))
     parts = [data.batch("train", torch.tensor(rows)) for rows in ([0], [1, 2])]
     wrong = torch.tensor([[0]])
-    at_once = TextMetric(WordErrorRate(), data.decode)
+    at_once = TextMetric(WordErrorRate(), data, multiple_references=False)
     at_once.update(wrong.expand(3, 1), whole)
-    in_parts = TextMetric(WordErrorRate(), data.decode)
+    in_parts = TextMetric(WordErrorRate(), data, multiple_references=False)
     for _ in range(2):
         in_parts.reset()
         for part in parts:
             in_parts.update(wrong.expand(len(part.x), 1), part)
     assert at_once.compute() == in_parts.compute() == 3 / 4
-    match = TextMetric(ExactMatch(), data.decode)
+    match = TextMetric(ExactMatch(), data)
     match.update(target_symbols(whole), whole)
     assert match.compute() == 1
     assert decode_rows(torch.tensor([[0, -1], [-1, -1]]), data.decode) == ["a", ""]
@@ -259,8 +259,60 @@ def test_too_long_transcript_raises_or_is_left_out() -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in lenient.parameters())
 
 
+def test_transcripts_that_are_too_long_are_named_before_training() -> None:
+    """At 8 kHz a window has 256 samples, and the next one starts 80 later."""
+    stem = Speech(SPEC, input_layout="sequence")
+    assert SPEC.sample_rate == 8000 and (stem.size, stem.hop) == (256, 80)
+    transcripts: Any = {
+        "train": [("a.wav (line 2)", 256 + 2 * 80, (1, 2, 3)), ("b.wav (line 3)", 336, (1, 2, 3))],
+        "val": [],
+        "test": [("c.wav (line 4)", 100, (1,)), ("d.wav (line 5)", 336, (1, 1))],
+    }
+    message = (
+        "2 of 4 transcripts need more frames than their samples have%s: b.wav (line 3) in train (3 "
+        "symbols need 3 frames, it has 2), d.wav (line 5) in test (2 symbols need 3 frames, it has "
+        "2)"
+    )
+    with pytest.raises(ValueError, match=r"in train.*head\.too_long=leave_out") as error:
+        make_head().check_transcripts(stem, transcripts)
+    assert str(error.value).startswith(message % "")
+    (note,) = make_head(too_long="leave_out").check_transcripts(stem, transcripts)
+    assert note == message % "; they are scored, but left out of the loss"
+    stacked = Speech(SPEC, input_layout="sequence", stack=2)
+    assert len(make_head(too_long="leave_out").check_transcripts(stacked, transcripts)) == 1
+    transcripts["train"], transcripts["test"] = transcripts["train"][:1], transcripts["test"][:1]
+    assert make_head().check_transcripts(stem, transcripts) == ()
+
+
+def test_data_in_memory_tell_the_sizes_of_their_samples() -> None:
+    data = FixedTranscripts(["ab c", "a"])
+    assert data.transcripts() == {
+        "train": [("sample 0", 2000, [0, 1, 2, 3]), ("sample 1", 2000, [0])]
+    }
+
+
+def test_the_longest_transcript_must_fit_if_sizes_are_unknown() -> None:
+    head = Transcribe(Features(dim=3, grid=(1,)), SPEC)
+    with pytest.raises(
+        ValueError, match=r"the longest transcript of .* has 1 frames: .*stem\.stack"
+    ):
+        head.check_transcripts(make_stem(), None)
+    assert make_head().check_transcripts(make_stem(), None) == ()
+
+
+@pytest.mark.parametrize("settings", [{}, {"stack": 3}, {"stretch": 0.2, "faster": True}])
+def test_steps_are_counted_as_the_stem_makes_them(settings: dict[str, Any]) -> None:
+    stem = Speech(SPEC, input_layout="sequence", **settings)
+    lengths = torch.tensor([1, 255, 256, 335, 336, 1000, 1999, 2000])
+    fewest = torch.stack([stem(torch.rand(8, 2000), lengths)[1].sum(1) for _ in range(60)]).amin(0)
+    counted = stem.count_steps(lengths)
+    assert (counted <= fewest).all() and (fewest - counted <= 1).all()
+    if not settings.get("stretch"):
+        assert torch.equal(counted, fewest)
+
+
 def test_wrong_settings_are_reported_together() -> None:
-    with pytest.raises(ValueError, match=r"beam must .*rank_by must .*too_long must .*stem.stack"):
+    with pytest.raises(ValueError, match=r"beam must .*rank_by must .*too_long must"):
         Transcribe(
             Features(dim=3, grid=(1,)),
             SPEC,

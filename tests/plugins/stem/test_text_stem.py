@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -16,6 +18,13 @@ def test_std_sets_that_of_the_initial_vectors(std: float) -> None:
     torch.manual_seed(0)
     stem = Text(SPEC, input_layout="grid", std=std)
     assert stem.embedding.weight.std().item() == pytest.approx(std, rel=0.02)
+
+
+def test_vectors_start_small_where_a_text_has_one_target() -> None:
+    for task, std in (("next_token", 1.0), ("generate", 1.0), ("classify", 0.1), ("regress", 0.1)):
+        spec = replace(SPEC, task=task)  # type: ignore[arg-type]
+        stem = Text(spec, input_layout="grid")
+        assert stem.embedding.weight.std().item() == pytest.approx(std, rel=0.02)
 
 
 def test_dropout_applies_in_training_only() -> None:

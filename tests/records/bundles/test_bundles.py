@@ -118,6 +118,7 @@ def test_failed_import_leaves_no_record(
         with pytest.raises(StoreError, match="full disk"):
             import_bundle(bundle, target)
     assert target.all() == [] and read_origins(target) == {}
+    assert list((target.path / "imports").iterdir()) == []
     assert import_bundle(bundle, target).new == 6
     assert len(read_origins(target)) == 6
 
@@ -136,8 +137,35 @@ def test_records_with_a_wrong_key_are_not_exported(store: Store):
     store.write(make_record(seed=9))
     result = export_bundle(store.all(), store, store.path.parent / "x.qb")
     assert result.records == 6
-    assert result.notes == ("1 record was left out: this quintain "
-                          "computes another key from the cell",)  # fmt: skip
+    (note,) = result.notes
+    assert note.startswith("1 record was left out, because an import would reject it: this quint")
+
+
+def test_records_with_a_number_of_over_64_bits_are_not_exported(store: Store):
+    """An import would refuse the whole bundle."""
+    store.write(make_valid_record(seed=9, cell={"model": {"salt": 2**64 - 1}}))
+    target = store.path.parent / "y.qb"
+    result = export_bundle(store.all(), store, target)
+    assert result.records == len(open_bundle(target).all()) == 6
+    assert "a number does not fit into 64 bits" in result.notes[0]
+
+
+def test_a_failed_second_import_leaves_the_entry_of_the_first(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    bundle, target = export_all(store), Store(tmp_path / "target")
+    import_bundle(bundle, target)
+    (entry,) = (target.path / "imports").iterdir()
+    before = entry.read_bytes()
+    target.file(RECORDS[0].key).unlink()
+
+    def fail(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(StoreError, match="full disk"):
+        patch.setattr("quintain.records.bundles.importer.filesystem.copy_folder", fail)
+        import_bundle(bundle, target)
+    assert entry.read_bytes() == before and len(target.all()) == 5
 
 
 def test_records_with_redacted_cells_are_unverified(store: Store, tmp_path: Path):

@@ -87,6 +87,53 @@ def test_cost_ratios_are_geometric_means_on_one_machine(tmp_path: Path) -> None:
     assert pair.seconds.mean is None and pair.seconds.n == 0
 
 
+FAST: dict[str, Any] = {"host": "one", "cpu": "Fast CPU", "cores": 2}
+SLOW = FAST | {"cpu": "Slow CPU @ 1 GHz"}
+
+
+def test_times_of_different_cpus_are_not_divided_without_saying_so(tmp_path: Path) -> None:
+    """One host name, two CPUs: a container on another machine, or an edited record."""
+    slow = cost_with_seconds(25.0)
+    store = write_store(tmp_path / "both", runs(A, model="a", machine=FAST),
+                        runs(B, model="b", machine=SLOW, cost=slow))  # fmt: skip
+    comparison = compare("a", "b", store)
+    assert comparison.pairs[0].seconds.mean is None and comparison.pairs[0].latency.mean is None
+    assert comparison.notes == [
+        "times of different machines are left out: a ran on Fast CPU, 2 cores, b on Slow CPU @"
+        " 1 GHz, 2 cores"
+    ]
+    old, new = str(tmp_path / "old"), str(tmp_path / "new")
+    write_store(Path(old), runs(A, machine=FAST))
+    write_store(Path(new), runs(A, machine=SLOW, cost=slow))
+    stores = compare(old, new, Store)
+    assert stores.pairs[0].seconds.mean == pytest.approx(0.5)
+    assert stores.notes == [
+        f"train s and latency are ratios of times of different machines: {old} ran on Fast CPU,"
+        f" 2 cores, {new} on Slow CPU @ 1 GHz, 2 cores"
+    ]
+    write_store(tmp_path / "again", runs(A, machine=FAST))
+    assert compare(old, str(tmp_path / "again"), Store).notes == []
+
+
+def test_rows_show_the_settings_that_both_sides_share(tmp_path: Path) -> None:
+    for steps in (100, 300):
+        budget = {"_target_": "budget.small", "steps": steps}
+        changes: dict[str, Any] = {"cell": {"budget": budget}, "changed": {"budget.steps": steps}}
+        for model in "ab":
+            store = write_store(tmp_path, runs(A if model == "a" else B, model=model, **changes))
+    assert [pair.settings for pair in compare("a", "b", store).pairs] == [
+        "budget.steps=100", "budget.steps=300"]  # fmt: skip
+    out = io.StringIO()
+    print_comparison(["a", "b"], lambda: store, "table", make_console(out))
+    assert "digits cpu budget.steps=300 accuracy" in out.getvalue()
+    one = write_store(
+        tmp_path / "one", [r for r in store.all() if r.changed == {"budget.steps": 300}]
+    )
+    out = io.StringIO()
+    print_comparison(["a", "b"], lambda: one, "table", make_console(out))
+    assert out.getvalue().startswith("a against b (model)  budget.steps=300\n")
+
+
 def test_holm_correction_is_over_all_rows(tmp_path: Path) -> None:
     for dataset in ("x", "y", "z"):
         write_store(

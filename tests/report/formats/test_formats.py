@@ -106,6 +106,24 @@ def test_every_format_has_the_same_numbers(board, records):
     assert from_terminal(board, records) == expected
 
 
+def test_markdown_and_latex_have_the_overall_tables(records):
+    more = [*records, make_record(dataset="load", task="forecast", model="lstm", score=130.0)]
+    naive = {"model": "naive", "baseline": True, "score": 200.0}
+    more.append(make_record(dataset="load", task="forecast", **naive))
+    board = build_leaderboard(more)
+    (cnn, lstm) = (next(m for m in board.overall if m.model == name) for name in ("cnn", "lstm"))
+    text = re.sub(r"\\(.)", r"\1", to_markdown(board))
+    head = "| model | digits, accuracy ↑ | load, mae ↓ |\n| :-- | --: | --: |"
+    assert f"### all datasets\n\n{head}" in text
+    assert "| cnn | **0.9267** | **123.2** |" in text and "| lstm | 0.9050 | 130.0 |" in text
+    assert "### over 2 tables  small" in text
+    assert f"| cnn | {cnn.iqm:.3f} [{cnn.iqm_low:.3f}, {cnn.iqm_high:.3f}] | 1.00 | 100% |" in text
+    assert "mlp: no result on load" in text
+    latex = to_latex(board)
+    assert r"\caption{all datasets}" in latex and r"cnn & \textbf{0.9267} & \textbf{123.2}" in latex
+    assert f"lstm & {lstm.iqm:.3f} & 2.00" in latex
+
+
 def test_csv_keeps_every_digit_and_field(board):
     lines = list(csv.DictReader(io.StringIO(to_csv(board))))
     for line, row in zip(lines, json.loads(to_json(board))["rows"], strict=True):

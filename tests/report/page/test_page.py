@@ -7,17 +7,16 @@ import io
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from helpers.commands import enable_ctrl_c
+from helpers.page_browser import WAIT, browser_only, launch_chromium, open_all, page_opener
 from helpers.page_store import MARKUP, SCORES, make_page_store
 from helpers.record_factory import make_record
 
@@ -27,10 +26,6 @@ from quintain.records.store import Store
 from quintain.report.leaderboard import build_leaderboard
 from quintain.report.page import build
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-WAIT = 120_000  # ms; waiting ends as soon as the element is there
-
 FOCUSED = """() => {
   const node = document.activeElement;
   if (node === document.body) return 'BODY';
@@ -39,8 +34,6 @@ FOCUSED = """() => {
   return node.closest('#filters, #matrix, #datasets')?.id || node.tagName;
 }"""
 """Where the focus is, or null if it is not visible."""
-
-browser_only = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 
 
 @pytest.fixture(scope="module")
@@ -55,38 +48,8 @@ def file(store):
 
 @pytest.fixture(scope="module")
 def chromium():
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with api.sync_playwright() as playwright:
-        flags = ["--disable-gpu", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags, timeout=WAIT)
+    with launch_chromium() as browser:
         yield browser
-        browser.close()
-
-
-@contextmanager
-def page_opener(chromium):
-    """Open files; at the end, fail if a page requested or logged anything."""
-    contexts, requests, messages = [], [], []
-
-    def visit(file, width=1280, height=900, scheme="light"):
-        context = chromium.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme, accept_downloads=True
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(WAIT)
-        page.on("request", lambda request: requests.append(request.url))
-        page.on("console", lambda message: messages.append(message.text))
-        page.on("pageerror", lambda error: messages.append(str(error)))
-        page.goto(Path(file).as_uri())
-        page.wait_for_selector("#footer:not(:empty)")
-        return page
-
-    yield visit
-    for context in contexts:
-        context.close()
-    outside = [url for url in requests if not url.startswith(("file:", "data:", "blob:"))]
-    assert (outside, messages) == ([], [])
 
 
 @pytest.fixture
@@ -112,12 +75,6 @@ def save_screenshot(tmp_path):
         page.screenshot(path=folder / f"page-{name}.png", full_page=full_page)
 
     return save
-
-
-def open_all(page):
-    for part in page.locator("#datasets > details").all():
-        if part.get_attribute("open") is None:
-            part.locator("summary").click()
 
 
 def model_names(page):
@@ -146,8 +103,7 @@ def test_sentences_ties_and_aggregates_are_those_of_the_leaderboard(page, store)
     assert page.locator("#aggregates tbody tr").count() == len(board.overall) == 3
     assert page.locator("#in-words li").count() == len(board.sentences) > 0
     letters = [text for text in page.locator("#matrix sup").all_inner_texts() if text]
-    groups = [row.tie_group for row in board.rows if row.tie_group]
-    assert sorted(letters) == sorted(chr(96 + group) for group in groups)
+    assert sorted(letters) == sorted(row.letters for row in board.rows if row.letters)
 
 
 @browser_only

@@ -132,7 +132,8 @@ def test_the_curve_has_the_requested_points_and_ends_at_the_last_step(steps, val
 class BestAtSecondValidation(TrainingModule):
     """Replaces the scores, so that the second validation is the best."""
 
-    def _compute_scores(self):
+    def _compute_scores(self, split):
+        super()._compute_scores(split)  # counts the samples
         is_best = len(self.history.curve) == 1
         if is_best:
             self.expected_weights = {k: v.clone() for k, v in self.model.state_dict().items()}
@@ -156,6 +157,7 @@ def test_the_best_weights_on_validation_are_tested():
 def test_the_first_of_equal_validations_is_best_and_nan_never_is():
     up, down = Score(name="s", direction="max", unit=""), Score(name="s", direction="min", unit="")
     point = lambda value: ValidationPoint(1, 0.0, 0.0, {"s": value})  # noqa: E731
+    up, down = (up,), (down,)
     assert is_better(point(2.0), point(1.0), up) and not is_better(point(2.0), point(1.0), down)
     assert not is_better(point(1.0), point(1.0), up)
     assert not is_better(point(1.0), point(1.0), down)
@@ -163,6 +165,26 @@ def test_the_first_of_equal_validations_is_best_and_nan_never_is():
         assert is_better(point(1.0), point(math.nan), score)
         assert not is_better(point(math.nan), point(1.0), score)
         assert not is_better(point(math.nan), point(math.nan), score)
+        assert is_better(point(1.0), None, score) and not is_better(point(math.nan), None, score)
+        assert not any(is_better(point(x), point(1.0), score) for x in (math.inf, -math.inf))
+
+
+def test_the_second_score_decides_between_equal_main_scores():
+    scores = (
+        Score(name="bleu", direction="max", unit=""),
+        Score(name="wer", direction="min", unit=""),
+        Score(name="other", direction="max", unit=""),
+    )
+
+    def point(bleu, wer, other=0.0):
+        return ValidationPoint(1, 0.0, 0.0, {"bleu": bleu, "wer": wer, "other": other})
+
+    assert is_better(point(0.0, 0.1), point(0.0, 0.2), scores)
+    assert not is_better(point(0.0, 0.2), point(0.0, 0.1), scores)
+    assert is_better(point(0.1, 0.9), point(0.0, 0.1), scores)
+    assert not is_better(point(0.0, 0.1, 9.0), point(0.0, 0.1), scores)
+    assert is_better(point(0.0, 0.1), point(0.0, math.nan), scores)
+    assert not is_better(point(0.0, math.nan), point(0.0, 0.1), scores)
 
 
 @pytest.fixture

@@ -1,18 +1,9 @@
-"""Read audio files as 16-bit mono, unchanged for published datasets, converted for user files.
-
-libsndfile reads a truncated file as a shorter one without an error, so the headers of formats that
-state a size (WAV, AIFF, AU) are parsed here. FLAC, MP3 and Ogg fail when they are decoded.
-"""
+"""Read audio files, unchanged as 16-bit mono for published datasets, converted for user files."""
 
 from __future__ import annotations
 
 import math
-import os
-import struct
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO, Literal
 
 import numpy as np
 import soundfile
@@ -20,37 +11,75 @@ import torch
 from torch import Tensor
 from torchaudio.functional import resample
 
-from quintain.data.files.problems import Problems, describe_read_error
+from quintain.data.audio.decoding import open_audio
+from quintain.data.audio.mp3 import is_mp3
+from quintain.data.files.problems import describe_read_error
+from quintain.data.files.truncation import check_complete
 from quintain.data.user_files.scan import FileKind, Metadata
 from quintain.errors import DataError
 
-_UNKNOWN_SIZE = 0x7FFFF000  # bytes; stated (or more) by writers that cannot seek
-MAX_SECONDS = 10.0  # limit of an inferred length
-OtherFormats = Literal["convert", "refuse"]
+MAX_RATE = 1_000_000  # Hz; resampling from a larger rate would need too much memory
+_EXTENSIONS = (
+    # libsndfile
+    *(".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au"),
+    *(".snd", ".w64", ".rf64"),
+    # FFmpeg; containers of video can hold sound alone
+    *(".caf", ".voc", ".sph", ".nist"),
+    *(".m4a", ".m4b", ".aac", ".ac3", ".eac3", ".amr", ".wma", ".mka", ".weba", ".webm", ".mp2"),
+    *(".ape", ".wv", ".tta", ".tak", ".mpc", ".spx", ".dsf", ".dts", ".mp4", ".3gp", ".3g2"),
+)
+_SIGNATURES = (
+    *((0, name) for name in (b"RIFF", b"RIFX", b"RF64", b"fLaC", b".snd", b"caff", b"#!AMR")),
+    *((0, name) for name in (b"NIST_1A", b"Creative Voice File", b"OggS", b"ID3", b"wvpk")),
+    *((0, name) for name in (b"riff", b"\xff\xf1", b"\xff\xf9", b"MAC ", b"TTA1")),
+    *((8, name) for name in (b"AIFF", b"AIFC", b"M4A ", b"M4B ")),
+)
+"""Bytes at a position by which a recording is known whose name has another extension, or none."""
 
 
 def probe_audio(path: Path) -> Metadata:
-    """Return sample rate (Hz), channels, and samples per channel; check that the last can be read.
+    """Decode an audio file.
+
+    Returns:
+        Sample rate (Hz), channels, samples per channel, the largest absolute value of the mean of
+        the channels, and the `SampleType`.
 
     Raises:
-        DataError: the file is empty or truncated.
+        DataError: the file is empty, cut off or damaged, or has values that are no numbers.
     """
-    _check_not_truncated(path)
-    with soundfile.SoundFile(path) as file:
-        frames = file.frames
-        if frames < 1:
-            raise DataError("has no samples, or is cut off")
-        file.seek(max(0, frames - 1))
-        if len(file.read(1)) != 1:
-            raise DataError(f"ends before its {frames:,} samples")
-        return file.samplerate, file.channels, frames
+    count, peak = 0, 0.0
+    with open_audio(path) as stream:
+        if stream.rate > MAX_RATE:
+            raise DataError(f"states a sample rate of {stream.rate:,} Hz, more than {MAX_RATE:,}")
+        for block in stream.blocks:
+            count += len(block)
+            with np.errstate(over="ignore", invalid="ignore"):
+                mono = np.abs(block.mean(axis=1))
+            if not np.isfinite(mono).all():
+                first = count - len(block) + int(np.argmin(np.isfinite(mono)))
+                raise DataError(
+                    f"has values that are NaN or infinite, the first at {first / stream.rate:.3f} s"
+                )
+            peak = max(peak, float(mono.max()))
+    if not count:
+        raise DataError("has no samples, or is cut off")
+    return stream.rate, stream.channels, count, peak, float(stream.sample_type)
+
+
+def recognize_audio(path: Path) -> bool:
+    """Whether a file begins like a recording of a common format."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(20)
+        is_other_riff = head[:3] == b"RIF" and head[8:12] != b"WAVE"
+        has_signature = any(head[at:].startswith(name) for at, name in _SIGNATURES)
+        return (has_signature and not is_other_riff) or is_mp3(path)
+    except OSError:
+        return False
 
 
 AUDIO_FILES = FileKind(
-    "recordings",
-    frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au"}),
-    probe_audio,
-    version=2,
+    "recordings", frozenset(_EXTENSIONS), probe_audio, version=3, recognize=recognize_audio
 )
 
 
@@ -61,7 +90,7 @@ def read_mono_audio(path: Path, rate: int) -> Tensor:
         DataError: it cannot be read, is empty or truncated, or is not mono at `rate` (Hz).
     """
     try:
-        _check_not_truncated(path)
+        check_complete(path)
         samples, file_rate = soundfile.read(path, dtype="int16")
     except DataError as error:
         raise DataError(f"{path} {error}; download it again") from error
@@ -78,124 +107,40 @@ def read_mono_audio(path: Path, rate: int) -> Tensor:
     return torch.from_numpy(samples)
 
 
-def read_recording(path: Path, rate: int, longest: int) -> Tensor:
-    """Read at most the first `longest` samples of an audio file as int16 (N,).
+def read_recording(
+    path: Path, rate: int, longest: int, full_scale: float = 1.0, *, as_float: bool = False
+) -> Tensor:
+    """Read at most the first `longest` samples of an audio file, as int16 (N,) or as floats.
 
-    Channels are averaged; the signal is resampled to `rate` (Hz) by torchaudio's windowed sinc
-    filter.
+    Channels are averaged; values are divided by `full_scale`; the signal is resampled to `rate`
+    (Hz) by torchaudio's windowed sinc filter. A signal that exceeds ±1 afterwards, as decoders of
+    lossy formats and resampling can cause, is divided by its largest absolute value.
+
+    Args:
+        as_float: return float32, which keeps values that are silence in 16 bits.
 
     Raises:
-        DataError: the file has fewer samples than its header states.
+        DataError: the file is cut off or damaged.
     """
-    _check_not_truncated(path)
-    with soundfile.SoundFile(path) as file:
-        file_rate = file.samplerate
-        # Read as floats, because libsndfile does not scale floats to integers.
-        limit = math.ceil((longest + 1) * file_rate / rate)
-        samples = file.read(limit, "float32", always_2d=True)
-        if len(samples) < min(limit, file.frames):
-            raise DataError(f"is damaged: {len(samples):,} of {file.frames:,} samples can be read")
-    mono = torch.from_numpy(np.ascontiguousarray(samples.mean(axis=1)))
-    if file_rate != rate:
-        mono = resample(mono, file_rate, rate)
-    return (mono[:longest] * 32768).round().clamp(-32768, 32767).short()
+    blocks, count = [], 0
+    with open_audio(path) as stream:
+        limit = math.ceil((longest + 1) * stream.rate / rate)
+        for block in stream.blocks:
+            blocks.append(block[: limit - count].mean(axis=1))
+            count += len(blocks[-1])
+            if count >= limit:
+                break
+    mono = torch.from_numpy(np.concatenate(blocks)) / full_scale
+    if stream.rate != rate:
+        mono = resample(mono, stream.rate, rate)
+    mono = mono[:longest]
+    mono = mono / mono.abs().max().clamp(min=1)
+    return mono if as_float else (mono * 32768).round().clamp(-32768, 32767).short()
 
 
 def resampled_length(metadata: Metadata, rate: int, longest: int) -> int:
     """Return the number of samples that `read_recording` returns for a file."""
-    file_rate, _, frames = map(int, metadata)
+    file_rate, _, frames, *_ = map(int, metadata)
     # torchaudio gives ⌈new · N / old⌉ samples, with the two rates in lowest terms.
     divisor = math.gcd(file_rate, rate)
     return min(longest, math.ceil((rate // divisor) * frames / (file_rate // divisor)))
-
-
-def infer_audio_format(
-    files: Sequence[Metadata],
-    sample_rate: int | None,
-    others: OtherFormats,
-    seconds: float | None,
-    problems: Problems,
-) -> tuple[int, int, tuple[str, str]]:
-    """Return the sample rate (Hz), the length of the longest sample, and notes on both.
-
-    Args:
-        files: metadata of each file.
-        sample_rate: Hz; None: the most common rate, the lowest of them in a tie.
-        others: whether to convert or refuse files with another rate or several channels.
-        seconds: limit of the length; None: `MAX_SECONDS`.
-        problems: collects invalid settings and refused files.
-    """
-    rate, rate_note = _infer_sample_rate(files, sample_rate, others, problems)
-    if seconds is not None and not 0 < seconds < math.inf:
-        problems.add(f"seconds must be a positive number, got {seconds}")
-        seconds = None
-    limit = MAX_SECONDS if seconds is None else seconds
-    longest = max(resampled_length(file, rate, max(1, round(limit * rate))) for file in files)
-    longer = sum(frames / file_rate > limit for file_rate, _, frames in files)
-    note = f"; {longer:,} are longer and cut" if longer else ""
-    length_note = f"at most {longest / rate:.3g} s of {len(files):,} recordings{note}"
-    return rate, longest, (rate_note, length_note)
-
-
-def _infer_sample_rate(
-    files: Sequence[Metadata], sample_rate: int | None, others: OtherFormats, problems: Problems
-) -> tuple[int, str]:
-    rates = Counter(int(file_rate) for file_rate, *_ in files)
-    common = min(rates, key=lambda rate: (-rates[rate], rate))
-    rate = common if sample_rate is None else sample_rate
-    multichannel = sum(channels > 1 for _, channels, _ in files)
-    mixed = [f"{count:,} of {hz:,} Hz" for hz, count in sorted(rates.items()) if hz != rate]
-    mixed += [f"{multichannel:,} of several channels"] if multichannel else []
-    if others not in ("convert", "refuse"):
-        problems.add(f"others must be convert or refuse, got {others!r}")
-    if rate < 1:
-        problems.add(f"sample_rate must be at least 1 Hz, got {rate}")
-    if mixed and others == "refuse":
-        problems.add(f"recordings that are not {rate:,} Hz mono: {', '.join(mixed)}")
-    source = "as set"
-    if sample_rate is None:
-        source = f"of {rates[common]:,} of {len(files):,} recordings"
-    converted = f"; resampled or averaged: {', '.join(mixed)}" if mixed else ""
-    return max(1, rate), f"sample rate {rate:,} Hz ({source}){converted}"
-
-
-def _check_not_truncated(path: Path) -> None:
-    """Compare the size of the audio in the header with that of the file.
-
-    Raises:
-        DataError: the file is truncated; the message does not contain the file's name.
-    """
-    with path.open("rb") as file:
-        stated = _stated_size(file)
-        actual = max(0, os.fstat(file.fileno()).st_size - file.tell())
-    if actual < stated < _UNKNOWN_SIZE:
-        raise DataError(
-            f"is cut off: its header states {stated:,} bytes of audio, but there are {actual:,}"
-        )
-
-
-def _stated_size(file: BinaryIO) -> int:
-    """Return the bytes of audio that the header states, 0 if none; seek to the first one."""
-    head = file.read(12)
-    if head[:4] in (b"RIFF", b"RIFX") and head[8:] == b"WAVE":
-        return _find_chunk(file, b"data", "<I" if head[:4] == b"RIFF" else ">I")
-    if head[:4] == b"FORM" and head[8:] in (b"AIFF", b"AIFC"):
-        return _find_chunk(file, b"SSND", ">I")
-    if head[:4] == b".snd" and len(head) == 12:
-        start, size = struct.unpack(">II", head[4:])
-        file.seek(start)
-        return int(size)
-    return 0
-
-
-def _find_chunk(file: BinaryIO, name: bytes, size_format: str) -> int:
-    """Return the size of the first chunk of that name, 0 if none; seek to its content.
-
-    A chunk is a name of four bytes, a size of four, and the content, padded to even size (IFF).
-    """
-    while len(head := file.read(8)) == 8:
-        (size,) = struct.unpack(size_format, head[4:])
-        if head[:4] == name:
-            return int(size)
-        file.seek(size + size % 2, os.SEEK_CUR)
-    return 0

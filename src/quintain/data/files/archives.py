@@ -216,6 +216,6 @@ def _compare_tree_hash(folder: Path, expected: str, suffix: str) -> None:
     if actual != expected:
         raise DataError(
             f"the {count:,} {suffix or 'files'} of {folder} have the tree hash {actual}, expected "
-            f"{expected}; some are missing, damaged or of another version: remove the folder, and it "
-            "is downloaded again"
+            f"{expected}; some are missing, damaged or of another version: remove the folder, and "
+            "it is downloaded again"
         )

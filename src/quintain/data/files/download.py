@@ -17,6 +17,7 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock
 
+from quintain.data.files.file_hashes import hash_file, read_stamp
 from quintain.data.files.resumable_transfer import discard, download, resumable_size
 from quintain.errors import DataError
 
@@ -45,9 +46,10 @@ def data_folder(data_dir: str | None) -> Path:
 def fetch(path: Path, remote: RemoteFile) -> Path:
     """Download `remote` to `path` if it is missing, and verify the content.
 
-    An existing file is hashed once; its size, time and hash are then written to a note next to it,
-    if the folder is writable. If several processes call this at once, one downloads and the others
-    wait. An interrupted download is resumed by the next call, if the server supports it.
+    An existing file is hashed once; its stamp (see `file_hashes`) and hash are then written to a
+    note next to it, if the folder is writable. If several processes call this at once, one
+    downloads and the others wait. An interrupted download is resumed by the next call, if the
+    server supports it.
 
     Raises:
         DataError: the download failed, or the content has another hash. An existing file is never
@@ -106,12 +108,6 @@ def read_plain_or_gzip(path: Path) -> bytes:
     return content
 
 
-def hash_file(path: Path) -> str:
-    """Return the hexadecimal SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def download_part(url: str, part: Path, target: Path) -> bool:
     """Download `url` to the file `part`; return whether several responses were joined.
 
@@ -168,14 +164,13 @@ def _download_verified(path: Path, part: Path, remote: RemoteFile) -> None:
 
 
 def _verify_once(path: Path, sha256: str) -> None:
-    """Compare the hash of `path`, unless a note with the same size, time and hash exists."""
+    """Compare the hash of `path`, unless a note with the same stamp and hash exists."""
     note = path.with_name(f".{path.name}.verified")
-    status = path.stat()
-    line = f"{status.st_size} {status.st_mtime_ns} {sha256}\n"
+    line = f"{' '.join(map(str, read_stamp(path)))} {sha256}\n"
     if note.exists() and note.read_text() == line:
         return
     advice = "remove it, and it is downloaded again"
-    _compare_hash(hash_file(path), status.st_size, sha256, str(path), advice)
+    _compare_hash(hash_file(path), path.stat().st_size, sha256, str(path), advice)
     with suppress(OSError):  # in a read-only folder the file is hashed every time
         note.write_text(line)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -61,6 +63,12 @@ def short_repr(value: object) -> str:
     """Return the `repr` of a value, shortened to 40 characters."""
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:37]}…{text[-1]}"
+
+
+def printable_name(name: str | Path) -> str:
+    """Return a file name on one line, in Unicode form NFC, with unprintable bytes as escapes."""
+    text = unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "backslashreplace"))
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def describe_read_error(error: BaseException, path: Path) -> str:

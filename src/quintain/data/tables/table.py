@@ -1,30 +1,28 @@
-"""Read a user's table (CSV, TSV, JSON lines or Parquet) into named columns.
+"""Read a user's table (CSV, TSV, JSON or Parquet) into named columns.
 
-Every error is a DataError that names the file, the line or row, and the column. CSV is parsed by
-the standard library, because pandas silently pads short rows and DuckDB skips malformed ones, so
-that neither can report their lines.
+Every error is a DataError that names the file, the line or row, and the column.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 import json
-import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from quintain.contracts import Split
 from quintain.data.files.problems import MAX_LISTED, Problems, abbreviate, require_file, short_repr
+from quintain.data.tables.delimited import parse_delimited
+from quintain.data.tables.text_files import (
+    SPREADSHEETS,
+    decode_text,
+    read_unpacked,
+    spreadsheet_error,
+)
+from quintain.data.text.unicode_form import compose
 from quintain.errors import DataError, nearest
-
-DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
-SNIFFED_ROWS = 100  # rows from which the delimiter is inferred
-LONGEST_FIELD = 1 << 26  # characters; Python's own limit of 131,072 is too short for long texts
 
 
 @dataclass(frozen=True)
@@ -33,15 +31,17 @@ class Table:
 
     Attributes:
         path: path of the file.
-        columns: name → values: strings (CSV) or Python objects (JSON, Parquet; None if missing).
-        row_numbers: first line of each row in the file, from 1; in Parquet, number of the row.
+        columns: name in the Unicode form NFC → values: strings (CSV) or Python objects (JSON,
+            Parquet; None if missing).
+        row_numbers: first line of each row in the file, from 1; in Parquet and in a JSON array,
+            number of the row.
         row_unit: unit of `row_numbers`: "line" or "row".
         notes: remarks about what was inferred or left out.
     """
 
     path: Path
     columns: Mapping[str, Sequence[Any]]
-    row_numbers: Sequence[int]
+    row_numbers: Sequence[int | str]
     row_unit: str
     notes: tuple[str, ...] = ()
 
@@ -50,6 +50,7 @@ class Table:
 
     def column(self, name: str) -> Sequence[Any]:
         """Return the values of a column; raise DataError with the nearest name if it is missing."""
+        name = compose(name)
         if name not in self.columns:
             hint = nearest(repr(name), map(short_repr, self.columns), MAX_LISTED)
             raise DataError(f"{self.path} has no column {name!r}{hint}")
@@ -64,164 +65,95 @@ class Table:
         return ", ".join(abbreviate(map(self.position, rows), shown=3))
 
 
-def read_table(path: str | Path, *, delimiter: str | None = None, header: bool = True) -> Table:
+def read_table(
+    path: str | Path,
+    *,
+    delimiter: str | None = None,
+    header: bool = True,
+    encoding: str | None = None,
+) -> Table:
     """Read a table; the extension of the file determines its format.
 
-    `.jsonl`, `.ndjson` and `.json` are JSON lines, `.parquet` and `.pq` Parquet; everything else is
-    delimited text in UTF-8, with or without a byte-order mark, quoted as in RFC 4180. If the quotes
-    are malformed and the delimiter is not a comma, quotes are ordinary characters. Empty lines are
-    skipped. All formats except Parquet may be gzipped (`.gz`).
+    `.jsonl`, `.ndjson` and `.json` are JSON lines or an array of objects, `.parquet` and `.pq`
+    Parquet; everything else is delimited text (`parse_delimited`). All formats except Parquet may
+    be packed: gzip, bzip2, xz, or a zip file with one member.
 
     Args:
         path: path of the file.
         delimiter: one character; None: a tab for .tsv, else inferred from the first rows.
         header: whether the first line has the column names; if not, they are "1", "2", ….
+        encoding: of text; None: UTF-8, or UTF-16 or UTF-32 with a byte-order mark.
 
     Raises:
-        DataError: the file does not exist, is not UTF-8, has no rows, rows of unequal length,
+        DataError: the file does not exist, cannot be decoded, has no rows, rows of unequal length,
             repeated column names, lines that are not JSON objects, or is not complete Parquet.
+        ValueError: Python has no such encoding.
     """
     file = require_file(path)
-    suffix = (file.with_suffix("").suffix if file.suffix == ".gz" else file.suffix).lower()
-    if suffix in (".xlsx", ".xls", ".ods"):
-        raise DataError(f"{file} is a spreadsheet; save it as CSV (UTF-8)")
-    if suffix in (".parquet", ".pq"):
+    if file.suffix.lower() in SPREADSHEETS:
+        raise spreadsheet_error(file)
+    if file.suffix.lower() in (".parquet", ".pq"):
         table = _read_parquet(file)
-    elif suffix in (".jsonl", ".ndjson", ".json"):
-        table = _read_json_lines(file)
     else:
-        table = _read_delimited(file, delimiter or ("\t" if suffix == ".tsv" else None), header)
+        data, suffix = read_unpacked(file)
+        text = decode_text(file, data, encoding)
+        if suffix in (".jsonl", ".ndjson", ".json"):
+            table = _read_json(file, text)
+        else:
+            table = _read_delimited(
+                file, text, delimiter or ("\t" if suffix == ".tsv" else None), header
+            )
     if not len(table):
         raise DataError(f"{file} has columns ({', '.join(abbreviate(table.columns))}), but no rows")
     return table
 
 
-def read_text(path: str | Path) -> str:
-    """Return the text of a UTF-8 file, unpacked if its name ends in `.gz`.
+def join_tables(tables: Mapping[Split, Table], column: str) -> Table:
+    """Return the rows of several tables, with a new column of the name of their split.
 
     Raises:
-        DataError: the file does not exist, is empty, not UTF-8, or cannot be unpacked.
+        DataError: the tables have different columns.
     """
-    file = require_file(path)
-    try:
-        data = file.read_bytes()
-        if file.suffix == ".gz":
-            data = gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{file} cannot be read ({error}); replace it") from error
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        encoding = "UTF-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "another encoding"
-        raise DataError(
-            f"{file}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8; the file seems to "
-            f"be in {encoding}: save it as UTF-8"
-        ) from error
-    if not text.strip():
-        raise DataError(f"{file} is empty")
-    return text
-
-
-def read_lines(path: str | Path) -> list[str]:
-    """Return the lines of a UTF-8 file without their ends; see `read_text`."""
-    text = read_text(path)
-    return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
-
-
-# Delimited text -----------------------------------------------------------------------------------
-
-
-def _read_delimited(file: Path, delimiter: str | None, header: bool) -> Table:
-    text = read_text(file)
-    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_FIELD))
-    notes = []
-    if delimiter is None:
-        delimiter = _infer_delimiter(text)
-        notes.append(f"{file.name}: {DELIMITERS[delimiter]} between fields (inferred)")
-    lines, rows, quotes_are_text = _parse_rows(file, text, delimiter)
-    if quotes_are_text:
-        notes.append(f"{file.name}: quotes are read as ordinary characters")
-    if header:
-        names, lines, rows = rows[0], lines[1:], rows[1:]
-        if all(map(is_number, names)):
+    first = next(iter(tables.values()))
+    for table in tables.values():
+        if different := sorted(first.columns.keys() ^ table.columns.keys()):
             raise DataError(
-                f"{file}: the first line has numbers; expected the names of the columns"
+                f"{first.path} and {table.path} have different columns: "
+                f"{', '.join(abbreviate(map(repr, different)))}"
             )
-    else:
-        names = [str(k + 1) for k in range(len(rows[0]))]
-    names = _check_names(file, names)
-    if bad := [k for k, row in enumerate(rows) if len(row) != len(names)]:
-        lengths = abbreviate((f"line {lines[k]} has {len(rows[k])}" for k in bad), shown=3)
-        raise DataError(f"{file}: expected {len(names)} fields in each row; {', '.join(lengths)}")
-    values = zip(*rows, strict=True) if rows else [()] * len(names)
-    columns = dict(zip(names, values, strict=True))
-    if columns.pop("", None) is not None:
-        notes.append(f"{file.name}: the column without a name is left out")
-    return Table(file, columns, lines, "line", tuple(notes))
+    columns = {
+        name: [value for table in tables.values() for value in table.columns[name]]
+        for name in first.columns
+    }
+    columns[column] = [split for split, table in tables.items() for _ in range(len(table))]
+    numbers = [f"{number} of {table.path.name}" for table in tables.values()
+               for number in table.row_numbers]  # fmt: skip
+    notes = dict.fromkeys(note for table in tables.values() for note in table.notes)
+    return Table(first.path, columns, numbers, first.row_unit, tuple(notes))
 
 
-def _infer_delimiter(text: str) -> str:
-    """Return the delimiter that splits most of the first rows into equally many fields.
-
-    Ties are decided by the number of fields.
-    """
-
-    def score(delimiter: str) -> tuple[float, int]:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        try:
-            lengths = [len(row) for row in islice(filter(None, reader), SNIFFED_ROWS)]
-        except csv.Error:  # `_parse_rows` reports it with its line
-            return 0.0, 0
-        share = lengths.count(lengths[0]) / len(lengths)
-        return (share, lengths[0]) if lengths[0] > 1 else (0.0, 0)
-
-    return max(DELIMITERS, key=score)
-
-
-def _parse_rows(file: Path, text: str, delimiter: str) -> tuple[list[int], list[list[str]], bool]:
-    """Return the first line and the fields of each row, and whether quotes are ordinary characters.
-
-    An unmatched quote in a file without commas would merge all rows up to the next quote. So, if
-    reading quotes as ordinary characters gives another number of rows, all equally long, it is
-    preferred.
-    """
-    try:
-        lines, rows = _parse(text, delimiter, csv.QUOTE_MINIMAL)
-    except csv.Error as error:
-        if delimiter == ",":
-            raise DataError(f"{file}, {error}: double the quotes within a field") from error
-        return *_parse(text, delimiter, csv.QUOTE_NONE), True
-    if delimiter != "," and '"' in text:
-        plain_lines, plain_rows = _parse(text, delimiter, csv.QUOTE_NONE)
-        if len(plain_rows) != len(rows) and len(set(map(len, plain_rows))) == 1:
-            return plain_lines, plain_rows, True
-    return lines, rows, False
-
-
-def _parse(text: str, delimiter: str, quoting: Literal[0, 3]) -> tuple[list[int], list[list[str]]]:
-    """Return the first line and the fields of each row.
-
-    Raises:
-        csv.Error: a row is malformed; the message starts with its first line.
-    """
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True
-    )
-    lines, rows, previous_line = [], [], 0
-    try:
-        for row in reader:
-            if row:
-                lines.append(previous_line + 1)
-                rows.append(row)
-            previous_line = reader.line_num
-    except csv.Error as error:
-        raise csv.Error(f"line {previous_line + 1}: {error}") from error
-    return lines, rows
+def _read_delimited(file: Path, text: str, delimiter: str | None, header: bool) -> Table:
+    content = parse_delimited(file, text, delimiter, header)
+    unnamed = [k for k, name in enumerate(content.names) if not name.strip()]
+    if len(unnamed) > 1 and any(row[k].strip() for row in content.rows for k in unnamed):
+        raise DataError(
+            f"{file}: {len(unnamed)} columns have no name in the header: "
+            f"{', '.join(abbreviate(map(repr, content.names)))}; name them, and remove other lines "
+            "before the header"
+        )
+    names, notes = content.names, content.notes
+    values = list(zip(*content.rows, strict=True)) if content.rows else [()] * len(names)
+    named = [k for k in range(len(names)) if k not in unnamed]
+    unique = _check_names(file, [names[k] for k in named])
+    columns = {name: values[k] for name, k in zip(unique, named, strict=True)}
+    if unnamed:
+        which = "the column" if len(unnamed) == 1 else f"{len(unnamed)} columns"
+        notes.append(f"{file.name}: {which} without a name left out")
+    return Table(file, columns, content.lines, "line", tuple(notes))
 
 
 def _check_names(file: Path, names: Sequence[str]) -> list[str]:
-    stripped = [name.strip() for name in names]
+    stripped = [compose(name.strip()) for name in names]
     if repeated := sorted(name for name, count in Counter(stripped).items() if count > 1):
         raise DataError(
             f"{file}: expected unique column names; duplicates: " + ", ".join(map(repr, repeated))
@@ -229,35 +161,49 @@ def _check_names(file: Path, names: Sequence[str]) -> list[str]:
     return stripped
 
 
-def is_number(value: Any) -> bool:
-    """Return whether `float` accepts the value."""
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return False
-    return True
+# JSON and Parquet ---------------------------------------------------------------------------------
 
 
-# JSON lines and Parquet ---------------------------------------------------------------------------
-
-
-def _read_json_lines(file: Path) -> Table:
+def _read_json(file: Path, text: str) -> Table:
+    """Read JSON lines, or an array of objects."""
+    if text.lstrip().startswith("["):
+        rows = _parse_json(file, 1, text)
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise DataError(f'{file}: expected an array of objects such as {{"text": "…"}}')
+        return _tabulate(file, rows, range(1, len(rows) + 1), "row")
     lines, rows, problems = [], [], Problems()
-    for number, line in enumerate(read_text(file).split("\n"), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             lines.append(number)
             rows.append(problems.catch(_parse_json_object, file, number, line) or {})
     problems.raise_if_any()
+    if len(rows) == 1 and all(isinstance(value, dict | list) for value in rows[0].values()):
+        raise DataError(
+            f"{file} is one object with {', '.join(abbreviate(map(repr, rows[0]), shown=3))}; "
+            "expected an object for each row, one on each line or all in an array (pandas: "
+            'to_json(…, orient="records"))'
+        )
+    return _tabulate(file, rows, lines, "line")
+
+
+def _tabulate(
+    file: Path, rows: Sequence[Mapping[str, Any]], numbers: Sequence[int], unit: str
+) -> Table:
+    rows = [{compose(name): value for name, value in row.items()} for row in rows]
     names = dict.fromkeys(name for row in rows for name in row)
     columns = {name: [row.get(name) for row in rows] for name in names}
-    return Table(file, columns, lines, "line")
+    return Table(file, columns, numbers, unit)
+
+
+def _parse_json(file: Path, number: int, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise DataError(f"{file}, line {number}: this is not JSON ({error})") from error
 
 
 def _parse_json_object(file: Path, number: int, line: str) -> dict[str, Any]:
-    try:
-        value = json.loads(line)
-    except ValueError as error:
-        raise DataError(f"{file}, line {number}: this is not JSON ({error})") from error
+    value = _parse_json(file, number, line)
     if not isinstance(value, dict):
         raise DataError(f'{file}, line {number}: expected an object such as {{"text": "…"}}')
     return value

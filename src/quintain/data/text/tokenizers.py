@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterable, Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from quintain.contracts import Lexicon
+from quintain.data.files.problems import abbreviate
+from quintain.data.text.scripts import unspaced_script
 from quintain.data.text.vocabulary import UNKNOWN, Vocabulary
+from quintain.data.text.words import (
+    Characters,
+    SpacedCharacters,
+    SpacedWords,
+    Splitter,
+    Words,
+    WordsWithBlanks,
+    merge_blanks,
+)
 
 TokenUnit = Literal["words", "characters", "subwords"]
 SymbolUnit = Literal["words", "characters"]
 
-_WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 _DEFAULT_MAX_BYTES = 4192  # longest text of sentencepiece by default
 
 
@@ -23,8 +34,7 @@ class TokenizerSettings:
     """How texts are split into tokens.
 
     Attributes:
-        unit: "words" (letters and digits, with inner apostrophes; each other character is a word),
-            "characters" or "subwords" (see `Subwords`).
+        unit: "words" (see `quintain.data.text.words`), "characters" or "subwords" (see `Subwords`).
         size: number of tokens including the unknown one; the most frequent are kept.
         min_count: words and characters that occur less often in train are unknown (token 0).
         lower: convert texts to lower case first.
@@ -47,18 +57,26 @@ class TokenizerSettings:
                 f"{self.size} and {self.min_count}"
             )
 
-    def fit(self, train: Sequence[str]) -> VocabularyTokenizer | Subwords:
+    def fit(
+        self, train: Sequence[str], *, restores: bool = False
+    ) -> VocabularyTokenizer | Subwords:
         """Return a tokenizer learned from the texts of the train split.
+
+        Args:
+            train: texts.
+            restores: decoding restores the blanks of a text too, which the texts that a model
+                writes need; else words are joined by blanks.
 
         Raises:
             ValueError: sentencepiece is missing, or the texts have more characters than `size`.
         """
         if self.unit == "subwords":
             return _fit_subwords(train, self.size, self.lower)
-        is_words = self.unit == "words"
-        split = _WORD.findall if is_words else list
+        splitter: Splitter = Characters()
+        if self.unit == "words":
+            splitter = WordsWithBlanks(train) if restores else Words()
         return VocabularyTokenizer(
-            train, split, self.size, is_words=is_words, lower=self.lower, min_count=self.min_count
+            train, splitter, self.size, lower=self.lower, min_count=self.min_count
         )
 
 
@@ -67,9 +85,8 @@ class VocabularyTokenizer:
 
     Args:
         train: texts of the train split.
-        split: splits a text into words or characters.
+        splitter: splits a text into words or characters.
         size: number of tokens including the unknown one.
-        is_words: whether `split` returns words, which are joined by spaces.
         lower: convert texts to lower case first.
         min_count: words or characters that occur less often are unknown.
     """
@@ -77,17 +94,17 @@ class VocabularyTokenizer:
     def __init__(
         self,
         train: Iterable[str],
-        split: Callable[[str], list[str]],
+        splitter: Splitter,
         size: int,
         *,
-        is_words: bool,
         lower: bool,
         min_count: int = 1,
     ) -> None:
-        self.separator = " " if is_words else ""
-        self._split, self._lower = split, lower
-        unknown = "<unk>" if is_words else "\N{REPLACEMENT CHARACTER}"
-        self._vocabulary = Vocabulary(map(self._split_text, train), size, unknown, min_count)
+        self.separator = splitter.separator
+        self._splitter, self._lower = splitter, lower
+        self._vocabulary = Vocabulary(
+            map(self._split_text, train), size, splitter.unknown, min_count
+        )
 
     def __len__(self) -> int:
         return len(self._vocabulary)
@@ -96,10 +113,14 @@ class VocabularyTokenizer:
         return tuple(self._vocabulary.encode(self._split_text(text)))
 
     def decode(self, tokens: Sequence[int]) -> str:
-        return self.separator.join(self._vocabulary.decode(tokens))
+        return self._splitter.join(self._vocabulary.decode(tokens))
+
+    def normalize(self, text: str) -> str:
+        """Return the text that decoding restores if no token is unknown."""
+        return self._splitter.normalize(text.lower() if self._lower else text)
 
     def _split_text(self, text: str) -> list[str]:
-        return self._split(text.lower() if self._lower else text)
+        return self._splitter.split(text.lower() if self._lower else text)
 
 
 class SymbolCodec(VocabularyTokenizer):
@@ -121,8 +142,8 @@ class SymbolCodec(VocabularyTokenizer):
         if unit not in ("words", "characters"):
             raise ValueError(f"symbols must be words or characters, got {unit!r}")
         self._unit = unit
-        split = str.split if unit == "words" else lambda text: list(" ".join(text.split()))
-        super().__init__(train, split, size, is_words=unit == "words", lower=lower)
+        splitter = SpacedWords() if unit == "words" else SpacedCharacters()
+        super().__init__(train, splitter, size, lower=lower)
 
     def lexicon(self, train: Iterable[str]) -> Lexicon | None:
         """Return the words of the train split as symbols; None if the symbols are words."""
@@ -137,11 +158,29 @@ class SymbolCodec(VocabularyTokenizer):
         """Return the largest number of symbols of a text."""
         return max(len(self.encode(text)) for text in texts)
 
-    def note(self, held_out: Iterable[str]) -> str:
-        """Return a note on the number of symbols and on unknown ones in val and test."""
+    def notes(self, train: Sequence[str], held_out: Iterable[str]) -> list[str]:
+        """Return notes on the symbols, on unknown ones in val and test, and on the script."""
         case = ", in lower case" if self._lower else ""
         unknown = unknown_note(map(self.encode, held_out))
-        return f"{len(self) - 1:,} {self._unit} from train{case}{unknown}"
+        notes = [f"{len(self) - 1:,} {self._unit} from train{case}{unknown}"]
+        symbols = sorted(self._vocabulary.words[1:])
+        if marked := [symbol for symbol in symbols if any(map(_is_punctuation, symbol))]:
+            notes.append(
+                f"punctuation among the symbols, in {len(marked):,} of {len(symbols):,}: "
+                f"{' '.join(abbreviate(marked))}; it counts in every score"
+            )
+        known = set(symbols)
+        if both := [text for text in symbols if text != text.lower() and text.lower() in known]:
+            notes.append(
+                f"symbols in upper and lower case: {' '.join(abbreviate(both))}; "
+                "dataset.lower=true makes them one"
+            )
+        if script := unspaced_script(train):
+            notes.append(
+                f"{script} has no blanks between words, so the word error rate counts whole "
+                "phrases: head.rank_by=cer ranks by characters"
+            )
+        return notes
 
 
 class Subwords:
@@ -205,6 +244,10 @@ class Subwords:
         text: str = self._model.decode(list(tokens))
         return text
 
+    def normalize(self, text: str) -> str:
+        """Return the text that decoding restores if no token is unknown."""
+        return merge_blanks(self._convert(text))
+
     def _convert(self, text: str) -> str:
         return text.lower() if self._lower else text
 
@@ -212,12 +255,34 @@ class Subwords:
 Tokenizer = VocabularyTokenizer | Subwords
 
 
-def token_note(
-    subject: str, tokenizer: Tokenizer, unit: TokenUnit, held_out: Iterable[Sequence[int]]
-) -> str:
-    """Return a note on the number of tokens and on unknown ones in val and test."""
+def _is_punctuation(character: str) -> bool:
+    return unicodedata.category(character).startswith("P")
+
+
+def token_notes(
+    subject: str,
+    tokenizer: Tokenizer,
+    unit: TokenUnit,
+    train: Sequence[str],
+    held_out: Iterable[Sequence[int]],
+) -> list[str]:
+    """Return notes on the number of tokens, on unknown ones in val and test, and on the script.
+
+    Args:
+        subject: what the texts are.
+        tokenizer: learned from train.
+        unit: of the tokens.
+        train: texts of the train split.
+        held_out: tokens of val and test.
+    """
     count = f"{subject}: {len(tokenizer):,} {unit} from train (inferred)"
-    return count + unknown_note(held_out)
+    notes = [count + unknown_note(held_out)]
+    if unit == "words" and (script := unspaced_script(train)):
+        notes.append(
+            f"{subject}: {script} has no blanks between words, so most tokens are single "
+            "characters; dataset.tokens=subwords finds longer ones"
+        )
+    return notes
 
 
 def unknown_note(tokens: Iterable[Sequence[int]]) -> str:

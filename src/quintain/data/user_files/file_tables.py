@@ -2,63 +2,60 @@
 
 Examples of tables and their columns:
 
-* `captions.csv`: file, caption
+* `captions.csv`: file, caption; a file may have several rows, or a list of captions
+* `Flickr8k.token.txt`, without a header: file#number, caption
 * `metadata.csv` of LJSpeech, without a header: file, text, normalised text
 * `train.tsv`, `dev.tsv`, `test.tsv` of Common Voice: path, sentence; or one table with a `split`
 """
 
 from __future__ import annotations
 
-import os
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from quintain.contracts import Split
-from quintain.data.files.problems import MAX_LISTED, Problems, abbreviate, short_repr
+from quintain.data.files.problems import Problems, abbreviate, printable_name
 from quintain.data.on_disk import Item
 from quintain.data.tables.columns import read_texts
-from quintain.data.tables.table import Table, read_table
+from quintain.data.tables.outside import refuse_answers_to_questions
+from quintain.data.tables.table import Table
+from quintain.data.tables.targets import Target, TargetColumns
 from quintain.data.text.tokenizers import SymbolCodec
-from quintain.data.user_files.class_folders import walk_files
+from quintain.data.user_files.class_counts import find_small_classes
+from quintain.data.user_files.file_index import TEXT_NUMBER, index_files, match_files
 from quintain.data.user_files.scan import (
     FileKind,
     FileScan,
     Metadata,
     filter_unreadable,
-    printable_name,
     scan_files,
 )
 from quintain.data.user_files.splits import (
     SHARES,
-    SPLIT_NAMES,
     SPLITS,
     assign_splits,
     leak_notes,
     match_groups,
 )
-from quintain.errors import DataError, nearest
-
-FILE_COLUMNS = (
-    *("file", "filename", "file_name", "path", "image", "image_path", "audio", "audio_path", "id"),
+from quintain.data.user_files.table_files import read_tables
+from quintain.data.user_files.usual_columns import (
+    FILE_COLUMNS,
+    SPLIT_COLUMNS,
+    TEXT_COLUMNS,
+    choose_column,
+    find_column,
+    read_split_column,
+    repeat_listed,
 )
-TEXT_COLUMNS = (
-    *("caption", "sentence", "normalised", "normalized", "normalized_text"),
-    *("transcript", "transcription", "text"),
-)
-SPLIT_COLUMNS = ("split", "set", "partition", "subset")
-"""Usual names of columns, in lower case; the first that exists is used."""
 
-TABLE_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.tsv", "captions.csv", "validated.tsv")
-TABLE_EXTENSIONS = (".tsv", ".csv", ".jsonl", ".parquet")
-MEDIA_FOLDERS = ("", "wavs", "clips", "images", "audio")
+MEDIA_FOLDERS = ("", "wavs", "clips", "images", "audio", "videos")
 """Folders that may contain the files, relative to the table."""
 
 
 @dataclass(frozen=True)
 class TableRow:
-    """A row with the name of a file and its text.
+    """A row with the name of a file, and its text or its target.
 
     `position` is the line or row of the table, for messages; `fault` is why the row cannot be used,
     "" if it can.
@@ -72,6 +69,7 @@ class TableRow:
     path: Path = Path()
     scan: FileScan = FileScan("")  # noqa: RUF009 - immutable
     fault: str = ""
+    target: Target = Target()  # noqa: RUF009 - immutable
 
 
 @dataclass(frozen=True)
@@ -88,6 +86,10 @@ class FileTable:
     @property
     def metadata(self) -> list[Metadata]:
         return [row.scan.metadata for row in self.rows]
+
+    @property
+    def metadata_by_path(self) -> dict[Path, Metadata]:
+        return {row.path: row.scan.metadata for row in self.rows}
 
     def texts(self, *splits: Split) -> list[str]:
         return [row.text for split in splits for row in self.splits[split]]
@@ -107,7 +109,15 @@ class FileTable:
         """Return the samples of each split; `steps` computes their length from the metadata."""
         return {
             split: [
-                Item(row.path, codec.encode(row.text), steps(row.scan.metadata)) for row in rows
+                Item(
+                    row.path,
+                    codec.encode(row.text),
+                    steps(row.scan.metadata),
+                    sha256=row.scan.sha256,
+                    references=(codec.normalize(row.text),),
+                    name=f"{row.name} ({row.position})",
+                )
+                for row in rows
             ]
             for split, rows in self.splits.items()
         }
@@ -120,18 +130,30 @@ class TableSettings:
     Attributes:
         files: folder of the files.
         file, text: columns of file names and texts.
+        targets: columns of labels or numbers, instead of the text.
         group: column, or regular expression searched in file names; rows of one group are in the
             same split. None: rows of files with equal content are.
         shares: fractions of train, val and test, if the splits are not predefined.
         bad_share: largest share of unusable rows, which are left out.
+        min_per_class: classes with fewer different files in train are left out.
+        encoding: of a text file; see `read_table`.
     """
 
     files: str | None = None
     file: str | None = None
     text: str | None = None
+    targets: TargetColumns | None = None
     group: str | None = None
     shares: Sequence[float] = SHARES
     bad_share: float = 0.01
+    min_per_class: int = 1
+    encoding: str | None = None
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that are set."""
+        targets = self.targets.names if self.targets else []
+        return [name for name in (self.file, self.text, *targets) if name]
 
 
 def read_file_table(
@@ -144,7 +166,8 @@ def read_file_table(
     Raises:
         DataError: no row can be used.
     """
-    tables = _read_tables(Path(path).expanduser().absolute(), settings, problems)
+    root = Path(path).expanduser().absolute()
+    tables = read_tables(root, settings.columns, settings.encoding, problems)
     problems.raise_if_any()
     notes: list[str] = []
     rows: list[TableRow] = []
@@ -153,9 +176,8 @@ def read_file_table(
     problems.raise_if_any()
     folder = next(iter(tables.values())).path.parent
     rows = _find_files(rows, folder, settings, kind, problems, notes)
-    scans = scan_files(
-        list(dict.fromkeys(row.path for row in rows if not row.fault)), kind, workers
-    )
+    paths = list(dict.fromkeys(row.path for row in rows if not row.fault))
+    scans = scan_files(paths, kind, folder, workers)
     rows = [
         replace(row, scan=scans[row.path], fault=scans[row.path].fault) if not row.fault else row
         for row in rows
@@ -169,107 +191,58 @@ def read_file_table(
     return _split(usable, settings, problems, notes)
 
 
-def _read_tables(
-    path: Path, settings: TableSettings, problems: Problems
-) -> dict[Split | None, Table]:
-    """Return the table at `path`; if that is a folder, its table of each split or its only one."""
-    if not path.is_dir():
-        table = problems.catch(_read_table, path, settings)
-        return {} if table is None else {None: table}
-    names = {p.name.lower(): p for p in sorted(path.iterdir()) if p.is_file()}
-    tables = {name: p for name, p in names.items() if Path(name).suffix in TABLE_EXTENSIONS}
-    by_split = {
-        SPLIT_NAMES[Path(name).stem]: file
-        for name, file in tables.items()
-        if Path(name).stem in SPLIT_NAMES
-    }
-    if {"train", "test"} <= by_split.keys():
-        read = {s: problems.catch(_read_table, file, settings) for s, file in by_split.items()}
-        return {split: table for split, table in read.items() if table is not None}
-    candidates = [names[name] for name in TABLE_NAMES if name in names]
-    if not by_split and len(tables) == 1:
-        candidates += tables.values()
-    if candidates:
-        return _read_tables(candidates[0], settings, problems)
-    problems.add(
-        f"{printable_name(path)} has no table: expected {', '.join(TABLE_NAMES)}, or train and "
-        f"test tables ({', '.join(TABLE_EXTENSIONS)}); else give the path of the table itself"
-    )
-    return {}
-
-
-def _read_table(path: Path, settings: TableSettings) -> Table:
-    """Read a table; without a header line, its columns are "1", "2", …."""
-    plain = read_table(path, header=False)
-    first_row = {str(values[0]).strip().lower() for values in plain.columns.values()}
-    chosen = {n.lower() for n in (settings.file, settings.text) if n and not n.isdigit()}
-    names = {*FILE_COLUMNS, *TEXT_COLUMNS, *chosen}
-    # JSON lines and Parquet files always have names of columns.
-    has_header = "1" not in plain.columns or bool(first_row & names)
-    return read_table(path) if has_header else plain
-
-
 def _read_rows(
     table_split: Split | None, table: Table, settings: TableSettings, notes: list[str]
 ) -> list[TableRow]:
     """Return the rows of a table; `table_split` is the split of all rows, None if they differ."""
     has_header = not {"1", "2"} <= table.columns.keys()
     first, last = ("", "") if has_header else ("1", max(table.columns, key=int))
-    file_column = _choose_column(table, settings.file, FILE_COLUMNS, first, "file")
-    text_column = _choose_column(table, settings.text, TEXT_COLUMNS, last, "text")
-    names, texts = read_texts(table, file_column), read_texts(table, text_column)
-    if last == "3" and settings.text is None:  # LJSpeech, where the normalised text may be empty
-        originals = read_texts(table, "2")
-        texts = [text or original for text, original in zip(texts, originals, strict=True)]
+    file_column = choose_column(table, settings.file, FILE_COLUMNS, first, "file")
+    if settings.targets is None:
+        table, texts, text_column = _read_text_column(table, settings, last)
+        targets, source = [Target()] * len(table), f"texts from column {text_column!r}"
+    else:
+        texts, targets = [""] * len(table), settings.targets.read(table)
+        source = f"targets from {', '.join(abbreviate(map(repr, settings.targets.names)))}"
+    used = settings.columns if settings.targets else [text_column]
+    refuse_answers_to_questions(table, used)
+    names = read_texts(table, file_column)
     groups = [""] * len(table)
     if settings.group in table.columns:
         groups = read_texts(table, str(settings.group))
-    split_column = _find_column(table, SPLIT_COLUMNS)
+    split_column = find_column(table, SPLIT_COLUMNS)
     splits = [table_split] * len(table)
-    if table_split is None and split_column is not None:
-        splits = _read_split_column(table, split_column)
+    if table_split is None and split_column is not None and split_column not in used:
+        splits = read_split_column(table, split_column)
     if table_split in (None, "train"):
-        columns = f"files from column {file_column!r}, texts from column {text_column!r}"
-        notes.extend([*table.notes, columns])
+        notes.extend([*table.notes, f"files from column {file_column!r}, {source}"])
+        notes.extend(settings.targets.number_notes(table) if settings.targets else ())
     prefix = f"{printable_name(table.path.name)}, " if table_split else ""
     rows = []
     for k in range(len(table)):
         name, text = names[k].strip(), texts[k].strip()
-        fault = "names no file" if not name else "has no text" if not text else ""
+        lacks = targets[k].lacks if settings.targets else "" if text else "a text"
+        fault = "names no file" if not name else f"has no {lacks[2:]}" if lacks else ""
         position = f"{prefix}{table.position(k)}"
-        rows.append(TableRow(name, text, position, groups[k], splits[k], fault=fault))
+        row = TableRow(name, text, position, groups[k], splits[k], fault=fault, target=targets[k])
+        rows.append(row)
     return rows
 
 
-def _find_column(table: Table, usual: Sequence[str]) -> str | None:
-    by_lower = {name.lower(): name for name in table.columns}
-    return next((by_lower[name] for name in usual if name in by_lower), None)
+def _read_text_column(
+    table: Table, settings: TableSettings, last: str
+) -> tuple[Table, list[str], str]:
+    """Return the table with a row for each text, the texts, and their column.
 
-
-def _choose_column(
-    table: Table, chosen: str | None, usual: Sequence[str], fallback: str, setting: str
-) -> str:
-    """Return the user's column, else the first usual name that exists, else `fallback`."""
-    if chosen is not None:
-        table.column(chosen)
-        return chosen
-    name = _find_column(table, usual) or fallback
-    if not name:
-        raise DataError(
-            f"{table.path} has no column with a usual name for the {setting}; set {setting}=…"
-            f"{nearest(repr(usual[0]), map(short_repr, table.columns), MAX_LISTED)}"
-        )
-    return name
-
-
-def _read_split_column(table: Table, column: str) -> list[Split | None]:
-    values = [value.strip().lower() for value in read_texts(table, column)]
-    if unknown := sorted(set(values) - SPLIT_NAMES.keys()):
-        raise DataError(
-            f"{table.path}, column {column!r}: expected train, val or test; got "
-            f"{', '.join(abbreviate(map(repr, unknown)))}"
-        )
-    return [SPLIT_NAMES[value] for value in values]
+    `last` is the last column of a table without a header, which is used by default; else "".
+    """
+    column = choose_column(table, settings.text, TEXT_COLUMNS, last, "text")
+    table = repeat_listed(table, column)
+    texts = read_texts(table, column)
+    if last == "3" and settings.text is None:  # LJSpeech, where the normalised text may be empty
+        originals = read_texts(table, "2")
+        texts = [text or original for text, original in zip(texts, originals, strict=True)]
+    return table, texts, column
 
 
 def _find_files(
@@ -291,29 +264,18 @@ def _find_files(
     if not folders:
         problems.add(f"files={settings.files}: there is no such folder")
         problems.raise_if_any()
-    files = {folder: _index_files(folder, kind, problems) for folder in folders}
-    matches = {f: [_match_files(f, row.name, files[f]) for row in rows] for f in folders}
+    indices = {folder: index_files(folder, kind, problems) for folder in folders}
+    matches = {f: [match_files(f, row.name, indices[f]) for row in rows] for f in folders}
     best = max(folders, key=lambda folder: sum(map(bool, matches[folder])))
     used = {path for paths in matches[best] for path in paths}
-    if unused := sorted({path for paths in files[best].values() for path in paths} - used):
+    if unused := [path for path in indices[best].files if path not in used]:
         names = abbreviate((printable_name(path.relative_to(best)) for path in unused), shown=3)
-        notes.append(f"{len(unused):,} {kind.name} without a text: {', '.join(names)}")
+        what = "text" if settings.targets is None else "row"
+        notes.append(f"{len(unused):,} {kind.name} without a {what}: {', '.join(names)}")
+    if numbered := [row.name for row in rows if TEXT_NUMBER.search(row.name)]:
+        notes.append(f"file names with # and the number of a text: {len(numbered):,}")
+    notes += indices[best].notes
     return [_with_file(row, paths, best) for row, paths in zip(rows, matches[best], strict=True)]
-
-
-def _index_files(folder: Path, kind: FileKind, problems: Problems) -> dict[str, list[Path]]:
-    """Return the files by relative path, once with and once without the extension."""
-    files = [p for p in walk_files(folder, problems) if p.suffix.lower() in kind.extensions]
-    index = defaultdict(list)
-    for path in files:
-        index[path.relative_to(folder).with_suffix("").as_posix()].append(path)
-    return index | {path.relative_to(folder).as_posix(): [path] for path in files}
-
-
-def _match_files(folder: Path, name: str, index: Mapping[str, list[Path]]) -> Sequence[Path]:
-    """Return the files with this name; it may be absolute or contain `..`, but not lead outside."""
-    inside = os.path.relpath(os.path.normpath(folder / name), folder)
-    return index.get(Path(inside).as_posix(), ())
 
 
 def _with_file(row: TableRow, matches: Sequence[Path], folder: Path) -> TableRow:
@@ -340,10 +302,39 @@ def _split(
     elif settings.group:
         keys = match_groups([row.name for row in rows], settings.group, problems)
     method = f"by group ({settings.group})" if settings.group else "by the content of files"
-    given = [row.split for row in rows]
-    result = assign_splits(rows, given, keys, None, settings.shares, method, problems)
+    if settings.targets and settings.targets.task == "classify":
+        rows, keys = _drop_small_classes(rows, keys, settings, problems, notes)
+    given, strata = [row.split for row in rows], None
+    if settings.targets and keys:
+        strata = settings.targets.strata([row.target for row in rows], keys)
+    result = assign_splits(rows, given, keys, strata, settings.shares, method, problems)
     if result is None:
         return FileTable({"train": rows, "val": (), "test": ()}, tuple(notes))
     splits, split_note = result
-    leaks = leak_notes({split: [row.scan.sha256 for row in splits[split]] for split in SPLITS})
+    hashes = {split: [row.scan.sha256 for row in splits[split]] for split in SPLITS}
+    counts = [len(set(hashes[split])) for split in SPLITS]
+    if sum(counts) < len(rows):
+        train, val, test = counts
+        split_note += f"; different files: {train:,}, {val:,} and {test:,}"
+    leaks = leak_notes(hashes)
     return FileTable(splits, (*notes, split_note, *leaks))
+
+
+def _drop_small_classes(
+    rows: Sequence[TableRow],
+    keys: list[str] | None,
+    settings: TableSettings,
+    problems: Problems,
+    notes: list[str],
+) -> tuple[Sequence[TableRow], list[str] | None]:
+    """Return rows and keys without the classes that have fewer samples than `min_per_class`."""
+    if keys is None:
+        return rows, None
+    free = [k for k, row in enumerate(rows) if row.split in (None, "train")]
+    labels = [rows[k].target.labels[0] for k in free]
+    small, small_notes = find_small_classes(
+        labels, [keys[k] for k in free], settings.min_per_class, problems
+    )
+    notes += small_notes
+    kept = [k for k, row in enumerate(rows) if row.target.labels[0] not in small]
+    return [rows[k] for k in kept], [keys[k] for k in kept]

@@ -1,29 +1,33 @@
-"""Scan each file of a folder once: check that it can be read, hash it, and read its metadata.
+"""Scan each file of a user once: hash it, check that it can be read, and read its metadata.
 
-Results are cached in the user's cache folder by path, size and modification time; the cache can be
-deleted at any time. Failures are not cached, since they may be temporary.
+Metadata is cached by the content of files, so that a file that was replaced is read again, and a
+file that was moved is not. Failures are not cached, since they may be temporary.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import platformdirs
-
-from quintain.data.files.download import hash_file
-from quintain.data.files.problems import Problems, abbreviate, describe_read_error
+from quintain.data.files.file_hashes import hash_files, read_stamp
+from quintain.data.files.problems import (
+    Problems,
+    abbreviate,
+    describe_read_error,
+    printable_name,
+)
+from quintain.data.files.user_cache import read_cache, write_cache
 from quintain.errors import DataError
 
 Metadata = tuple[float, ...]
 """Numbers that `FileKind.probe` reads from a file, such as its sample rate or its size."""
+
+
+def _recognize_none(path: Path) -> bool:
+    return False
 
 
 @dataclass(frozen=True)
@@ -32,16 +36,47 @@ class FileKind:
 
     Attributes:
         name: plural, for messages ("images").
-        extensions: in lower case, with the dot.
+        extensions: of files that are read, in lower case, with the dot.
         probe: opens a file and returns its metadata; raises DataError, or any error of its decoder,
             if the file cannot be used.
         version: to be increased when `probe` changes, so that cached metadata is read again.
+        recognize: whether a file with another extension, or none, is of this kind by its content;
+            must be fast and must not raise.
     """
 
     name: str
     extensions: frozenset[str]
     probe: Callable[[Path], Metadata]
     version: int = 1
+    recognize: Callable[[Path], bool] = _recognize_none
+
+    def select(self, files: Iterable[Path]) -> tuple[list[Path], list[str]]:
+        """Return the files of this kind, and notes on those that are passed over, by extension."""
+        selected: list[Path] = []
+        by_content: Counter[str] = Counter()
+        others: Counter[str] = Counter()
+        for file in files:
+            extension = file.suffix.lower()
+            if extension in self.extensions:
+                selected.append(file)
+            elif file.is_file() and self.recognize(file):  # a pipe would block
+                selected.append(file)
+                by_content[extension] += 1
+            else:
+                others[extension] += 1
+        notes = []
+        if by_content:
+            notes.append(f"{self.name} recognised by their content: {count_extensions(by_content)}")
+        if others:
+            notes.append(f"passed over: {count_extensions(others)}")
+        return selected, notes
+
+
+def count_extensions(counts: Counter[str]) -> str:
+    """Return counts by extension, the largest first: `6 .heic, 5 without an ending`."""
+    names = sorted(counts, key=lambda extension: (-counts[extension], extension))
+    texts = (f"{counts[n]:,} {printable_name(n) or 'without an ending'}" for n in names)
+    return ", ".join(abbreviate(texts))
 
 
 @dataclass(frozen=True)
@@ -53,22 +88,38 @@ class FileScan:
     fault: str = ""
 
 
-def scan_files(files: Sequence[Path], kind: FileKind, workers: int = 2) -> dict[Path, FileScan]:
-    """Return the scans of all files, in order; unchanged files are taken from the cache."""
-    cache_file = _cache_file(files, kind)
-    cached = _read_cache(cache_file)
-    stamps = {file: _size_and_time(file) for file in files}
-    changed = [file for file in files if cached.get(str(file), {}).get("stamp") != stamps[file]]
+def scan_files(
+    files: Sequence[Path], kind: FileKind, folder: Path, workers: int = 2
+) -> dict[Path, FileScan]:
+    """Return the scans of all files, in order.
+
+    Args:
+        files: absolute paths.
+        kind: of the files.
+        folder: see `hash_files`.
+        workers: number of threads that read.
+    """
+    identity = f"{kind.name} {kind.version} {folder}"
+    cached = read_cache("scans", identity)
+    stamps = {file: read_stamp(file) for file in files}
+    hashes = hash_files(files, folder, workers)
+
+    def scan(file: Path) -> FileScan:
+        sha256 = hashes[file]
+        if isinstance(sha256, OSError):
+            return FileScan("", fault=f"cannot be opened ({sha256.strerror})")
+        if (metadata := cached.get(_content_id(file, sha256))) is not None:
+            return FileScan(sha256, tuple(metadata))
+        result = _probe(file, sha256, kind)
+        if read_stamp(file) != stamps[file]:
+            return FileScan(sha256, fault="has changed while it was read")
+        return result
+
     with ThreadPoolExecutor(workers) as pool:
-        fresh = dict(zip(changed, pool.map(lambda file: _scan(file, kind), changed), strict=True))
-    scans = {
-        file: fresh[file] if file in fresh else _from_cache(cached[str(file)]) for file in files
-    }
-    if fresh:
-        usable = {file: scan for file, scan in scans.items() if not scan.fault}
-        _write_cache(
-            cache_file, {str(f): {"stamp": stamps[f], **asdict(scan)} for f, scan in usable.items()}
-        )
+        scans = dict(zip(files, pool.map(scan, files), strict=True))
+    usable = {_content_id(f, s.sha256): s.metadata for f, s in scans.items() if not s.fault}
+    if usable.keys() - cached.keys():
+        write_cache("scans", identity, usable)
     return scans
 
 
@@ -106,12 +157,6 @@ def duplicate_notes(hashes: Collection[str], kind: str) -> Iterator[str]:
         yield f"{duplicates:,} of {len(hashes):,} {kind} are copies of others"
 
 
-def printable_name(name: str | Path) -> str:
-    """Return a file name on one line, with bytes that cannot be printed as escapes."""
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def _round_share_up(part: int, total: int) -> float:
     """Return part / total rounded up to two decimals, or to the first non-zero digit below 0.01.
 
@@ -122,54 +167,18 @@ def _round_share_up(part: int, total: int) -> float:
     return -(-part * scale // total) / scale
 
 
-def _scan(file: Path, kind: FileKind) -> FileScan:
+def _content_id(file: Path, sha256: str) -> str:
+    return f"{sha256}{file.suffix.lower()}"
+
+
+def _probe(file: Path, sha256: str, kind: FileKind) -> FileScan:
+    if not file.stat().st_size:
+        return FileScan(sha256, fault="is empty")
     try:
-        if not file.stat().st_size:
-            return FileScan("", fault="is empty")
-        content = hash_file(file)
-    except OSError as error:
-        return FileScan("", fault=f"cannot be opened ({error.strerror})")
-    try:
-        return FileScan(content, tuple(kind.probe(file)))
+        return FileScan(sha256, tuple(kind.probe(file)))
     except DataError as error:
-        return FileScan(content, fault=str(error))
+        return FileScan(sha256, fault=str(error))
     except (ImportError, MemoryError):  # not the fault of the file
         raise
     except Exception as error:  # decoders raise many kinds of errors for a damaged file
-        return FileScan(content, fault=f"cannot be read ({describe_read_error(error, file)})")
-
-
-def _size_and_time(file: Path) -> list[int]:
-    try:
-        status = file.stat()
-    except OSError:
-        return []
-    return [status.st_size, status.st_mtime_ns]
-
-
-def _cache_file(files: Sequence[Path], kind: FileKind) -> Path:
-    """Return the cache file for the innermost folder that contains all files."""
-    folder = os.path.commonpath([os.path.abspath(f) for f in files]) if files else ""
-    name = hashlib.sha256(os.fsencode(f"{kind.name} {kind.version} {folder}")).hexdigest()[:32]
-    return platformdirs.user_cache_path("quintain") / "scans" / f"{name}.json"
-
-
-def _read_cache(cache_file: Path) -> dict[str, Any]:
-    """Return the entries by path; entries of older versions, which differ in form, are dropped."""
-    with suppress(OSError, ValueError):
-        entries = json.loads(cache_file.read_text())
-        if isinstance(entries, dict):
-            return {k: v for k, v in entries.items() if isinstance(v, dict) and "metadata" in v}
-    return {}
-
-
-def _from_cache(entry: dict[str, Any]) -> FileScan:
-    return FileScan(str(entry.get("sha256")), tuple(entry["metadata"]))
-
-
-def _write_cache(cache_file: Path, entries: dict[str, Any]) -> None:
-    part = cache_file.with_name(f"{cache_file.name}.{os.getpid()}")
-    with suppress(OSError):  # a cache that cannot be written costs only time
-        cache_file.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(entries))
-        os.replace(part, cache_file)
+        return FileScan(sha256, fault=f"cannot be read ({describe_read_error(error, file)})")

@@ -43,7 +43,15 @@ class Rows(Protocol):
     def select(self, rows: Sequence[int] | Indices) -> Self: ...
 
 
+class RowsWithSplits(Rows, Protocol):
+    """A table with the given split of each row; None: not given."""
+
+    @property
+    def given(self) -> Sequence[Split | None]: ...
+
+
 T = TypeVar("T")
+RowsWithSplitsT = TypeVar("RowsWithSplitsT", bound=RowsWithSplits)
 RowsT = TypeVar("RowsT", bound=Rows)
 
 
@@ -165,6 +173,20 @@ def complete_splits(
     return splits, notes + (leak_notes(texts_by_split) if given else [])
 
 
+def apply_given_splits(rows: RowsWithSplitsT) -> dict[Split, RowsWithSplitsT]:
+    """Return the rows of each split that is given; all are of train if none is.
+
+    Raises:
+        DataError: no row is of train.
+    """
+    if not any(rows.given):
+        return {"train": rows}
+    by_split = {split: [k for k, s in enumerate(rows.given) if s == split] for split in SPLITS}
+    if not by_split["train"]:
+        raise DataError("the column of splits has no row of train")
+    return {split: rows.select(indices) for split, indices in by_split.items() if indices}
+
+
 def normalize_texts(texts: Sequence[str], lower: bool) -> list[str]:
     """Return texts with single spaces, in lower case if `lower`, to compare them."""
     return [" ".join((text.lower() if lower else text).split()) for text in texts]
@@ -272,7 +294,8 @@ def _check_key_counts(
     if is_labelled and needed > 1 and single:
         raise DataError(
             f"classes with one sample (equal ones count once) cannot be split: "
-            f"{', '.join(abbreviate(map(repr, single)))}; add samples, or leave these classes out"
+            f"{', '.join(abbreviate(map(repr, single)))}; add samples, or leave classes with fewer "
+            "than two out (dataset.min_per_class=2)"
         )
     if (largest := max(map(len, keys_of.values()), default=0)) < needed:
         if is_labelled:

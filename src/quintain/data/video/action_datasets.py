@@ -14,7 +14,7 @@ from quintain.data.files.download import data_folder
 from quintain.data.files.problems import abbreviate
 from quintain.data.on_disk import Item, OnDisk
 from quintain.data.user_files.splits import split_by_key
-from quintain.data.video.video_files import FrameSampling, probe_video, read_clip
+from quintain.data.video.video_files import count_frames, middle_times, read_clip
 from quintain.errors import DataError
 
 _VALIDATION = 0.1  # fraction of the recordings of each class in the official train list
@@ -66,7 +66,6 @@ class ActionVideos(OnDisk):
         )
         super().__init__(spec, memory=memory, workers=workers)
         self.folder, self.fold = data_folder(data_dir) / self.option, fold
-        self._sampling = FrameSampling(frames)
 
     @abstractmethod
     def read_lists(self) -> Iterator[tuple[Path, str, bool]]:
@@ -103,9 +102,10 @@ class ActionVideos(OnDisk):
         }
 
     def read(self, item: Item) -> Tensor:
-        _, channels, height, width = self.spec.shape
-        frame_numbers = self._sampling.frame_numbers(probe_video(item.path))
-        return read_clip(item.path, frame_numbers, (channels, height, width))
+        frames, channels, height, width = self.spec.shape
+        count, rate = count_frames(item.path)
+        times = middle_times(count / rate, frames)
+        return read_clip(item.path, times, (channels, height, width), as_shown=False)
 
     def read_list(self, path: Path) -> list[list[str]]:
         """Return the words of each non-empty line of a list; raise DataError if it is missing."""

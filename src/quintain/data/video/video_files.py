@@ -1,14 +1,13 @@
-"""Read video files as uint8 frames, decoded by PyAV, which includes its own FFmpeg.
-
-PyAV is an optional dependency (`pip install quintain[video]`), imported when a file is opened.
+"""Read video files as uint8 frames.
 
 Legend: T frames, C channels, H × W pixels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,94 +15,142 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 from torch import Tensor
 
-from quintain.data.files.problems import Problems
+from quintain.data.files.problems import (
+    Problems,
+    abbreviate,
+    describe_read_error,
+    printable_name,
+)
+from quintain.data.files.truncation import check_complete
 from quintain.data.image.image_files import fit_to_size
-from quintain.data.user_files.scan import FileKind, Metadata
+from quintain.data.user_files.scan import FileKind, Metadata, count_extensions
+from quintain.data.video.frames import (
+    DEFAULT_RATE,
+    check_duration,
+    decode_frames,
+    is_grey,
+    open_video,
+    to_image,
+    to_shown_image,
+)
 from quintain.errors import DataError
 
 if TYPE_CHECKING:
-    from av.container import InputContainer
     from av.video.frame import VideoFrame
 
-# Only video containers, because a playlist named like a video could refer to other files or URLs.
-_SAFE_OPTIONS = {
-    "format_whitelist": "mov,avi,matroska,mpegts,mpeg,ogg,flv",
-    "protocol_whitelist": "file",
-}
-_GREY_FORMATS = ("gray", "gray8", "y8", "monow", "monob", "gray10le", "gray12le", "gray16le")
-
-
-@contextmanager
-def open_video(path: Path) -> Iterator[InputContainer]:
-    """Open a file that has at least one video stream.
-
-    Raises:
-        DataError: PyAV is not installed, there is no video stream, or decoding fails.
-    """
-    try:
-        import av
-    except ImportError as error:
-        raise DataError("needs PyAV: pip install quintain[video]") from error
-    try:
-        with av.open(str(path), options=_SAFE_OPTIONS) as file:
-            if not file.streams.video:
-                raise DataError("has no video stream")
-            # Callers decode files in several threads, so one thread for each file is enough.
-            file.streams.video[0].codec_context.thread_count = 1
-            yield file
-    except av.FFmpegError as error:
-        raise DataError(f"cannot be decoded ({error.strerror})") from error
+_EXTENSIONS = (
+    *(".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v", ".gif", ".ts", ".mts"),
+    *(".m2ts", ".vob", ".flv", ".f4v", ".wmv", ".asf", ".3gp", ".3g2", ".ogv", ".mjpeg", ".mjpg"),
+    *(".m1v", ".m2v", ".mxf", ".nut", ".ivf", ".dv", ".rm", ".rmvb", ".divx", ".qt", ".apng"),
+    *(".h264", ".264", ".hevc", ".h265", ".265", ".obu", ".y4m", ".m2t", ".mj2"),
+)
+_SIGNATURES = (
+    *((0, b"\x1aE\xdf\xa3"), (0, b"FLV\x01"), (0, b"GIF8"), (0, b"\0\0\x01\xba")),
+    *((4, b"ftyp"), (4, b"moov"), (4, b"mdat"), (4, b"wide"), (8, b"AVI ")),
+)
+"""Bytes at a position by which a video is known whose name has another extension, or none."""
+_OTHER_BRANDS = (b"M4A ", b"M4B ", b"heic", b"heix", b"mif1", b"msf1", b"avif", b"crx ")
+"""Of sound and images in MP4 containers."""
+_TOLERANCE = 0.001  # seconds, to which some containers round the times of frames
 
 
 def probe_video(path: Path) -> Metadata:
-    """Return width, height, 1 if grey (else 0), number of frames, and frames per second.
+    """Decode a video file.
 
-    The packets are counted, because a truncated file has fewer frames than its header states.
+    Returns:
+        Width and height as it is shown, 1 if it is grey (else 0), number of frames, seconds from
+        the first frame to the start of the last and to its end, and number of frames without a
+        usable time.
+
+    Raises:
+        DataError: the file is cut off or damaged, or has no frame.
     """
-    with open_video(path) as file:
-        stream = file.streams.video[0]
-        first = next(file.decode(stream), None)
-        if first is None:
-            raise DataError("has no frame that can be decoded")
-        file.seek(0)
+    count, last, step, untimed, first = 0, 0.0, 0.0, 0, None
+    try:
+        check_complete(path)
+        with open_video(path) as (file, stream):
+            for frame in decode_frames(file, stream):
+                if first is None:
+                    first = to_shown_image(frame.picture, stream, 3).size
+                    grey = is_grey(frame.picture.format)
+                if frame.picture.is_corrupt:
+                    raise DataError(f"is damaged at frame {count + 1}")
+                untimed += not frame.has_time
+                step, last = frame.duration or frame.seconds - last, frame.seconds
+                count += 1
+            end = last + (step or 1 / float(stream.average_rate or DEFAULT_RATE))
+            check_duration(file, stream, count, end)
+    except DataError as error:
+        if not count:
+            raise
+        raise DataError(f"{error}, after {count:,} frames") from error
+    if first is None:
+        raise DataError("has no frame that can be decoded")
+    return *map(float, first), float(grey), float(count), last, end, float(untimed)
+
+
+def count_frames(path: Path) -> tuple[int, float]:
+    """Return the number of frames that a file holds and their rate, without decoding them."""
+    with open_video(path) as (file, stream):
         frames = sum(packet.size > 0 for packet in file.demux(stream))
-        fps = float(stream.average_rate or stream.guessed_rate or 0)
-        return first.width, first.height, float(first.format.name in _GREY_FORMATS), frames, fps
+        return frames, float(stream.average_rate or stream.guessed_rate or DEFAULT_RATE)
+
+
+def recognize_video(path: Path) -> bool:
+    """Whether a file begins like a video of a common format."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError:
+        return False
+    is_video = any(head[at:].startswith(name) for at, name in _SIGNATURES)
+    return is_video and head[8:12] not in _OTHER_BRANDS
 
 
 VIDEO_FILES = FileKind(
-    "videos",
-    frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v"}),
-    probe_video,
+    "videos", frozenset(_EXTENSIONS), probe_video, version=2, recognize=recognize_video
 )
 
 
-def read_clip(path: Path, frame_numbers: Sequence[int], shape: tuple[int, int, int]) -> Tensor:
-    """Read some frames of a file as uint8 (len(frame_numbers), C, H, W).
+def read_clip(
+    path: Path, times: Sequence[float], shape: tuple[int, int, int], *, as_shown: bool = True
+) -> Tensor:
+    """Read the frames that are shown at some times as uint8 (len(times), C, H, W).
 
     Args:
         path: path of the file.
-        frame_numbers: ascending numbers of frames from 0, which may repeat. For numbers beyond the
-            last frame that can be decoded, that frame is repeated.
+        times: ascending seconds from the first frame. A frame that is shown at several of them, or
+            after its end, is repeated.
         shape: (C, H, W); frames are scaled to cover it and cropped to the centre.
+        as_shown: see `to_shown_image`; else as they are stored.
 
     Raises:
         DataError: no frame can be decoded.
     """
+    channels, *size = shape
     frames: list[Tensor] = []
-    last: VideoFrame | None = None
-    with open_video(path) as file:
-        for number, last in enumerate(file.decode(file.streams.video[0])):
-            if number in frame_numbers:
-                frames += [_to_bytes(last, shape)] * frame_numbers.count(number)
-            if len(frames) == len(frame_numbers):
+    shown: VideoFrame | None = None
+
+    def add_frames(until: float) -> None:
+        """Add the frame that is shown now for each time before `until`."""
+        due = sum(time < until for time in times) - len(frames)
+        if due > 0 and shown is not None:
+            image = (
+                to_shown_image(shown, stream, channels) if as_shown else to_image(shown, channels)
+            )
+            frames.extend([fit_to_size(image, (size[0], size[1]))] * due)
+
+    with open_video(path) as (file, stream):
+        for frame in decode_frames(file, stream):
+            add_frames(frame.seconds - _TOLERANCE)
+            shown = frame.picture
+            if len(frames) == len(times):
                 break
-    if last is None:
+        add_frames(math.inf)
+    if shown is None:
         raise DataError(f"{path} has no frame that can be decoded: repair or remove it")
-    frames += [_to_bytes(last, shape)] * (len(frame_numbers) - len(frames))
     return torch.stack(frames)
 
 
@@ -117,10 +164,13 @@ def read_luma(path: Path) -> Tensor:
         DataError: the file cannot be decoded, or its luma does not have 8 bits.
     """
     try:
-        with open_video(path) as file:
-            frames = list(file.decode(file.streams.video[0]))
-    except (DataError, OSError, ValueError, IndexError) as error:
+        with open_video(path) as (file, stream):
+            frames = list(file.decode(stream))
+    except DataError as error:
         raise DataError(f"{path} {error}: is it a complete video?") from error
+    except (OSError, ValueError, IndexError) as error:
+        why = describe_read_error(error, path)
+        raise DataError(f"{path} cannot be decoded ({why}): is it a complete video?") from error
     if not frames:
         raise DataError(f"{path} has no frames")
     return torch.from_numpy(np.stack([_luma(path, frame) for frame in frames]))
@@ -131,54 +181,61 @@ class FrameSampling:
     """Which frames of a clip are read.
 
     Attributes:
-        frames: number of frames; the clip is divided into as many equal parts, and the middle frame
-            of each is read. With `fps`, the maximum number.
+        frames: number of frames; the clip is divided into as many equal parts, and the frame in the
+            middle of each is read. With `fps`, the maximum number.
         fps: frames per second from the start of the clip.
     """
 
     frames: int
     fps: float | None = None
 
-    def frame_numbers(self, metadata: Metadata) -> list[int]:
-        """Return the frames to read of a clip with this metadata (see `probe_video`)."""
-        count, clip_fps = int(metadata[3]), metadata[4]
+    def times(self, metadata: Metadata) -> list[float]:
+        """Return the seconds of the frames to read of a clip with this metadata."""
+        last, end = metadata[4:6]
         if self.fps is None:
-            return middle_frames(count, self.frames)
-        step = clip_fps / self.fps
-        limit = min(self.frames, int((count - 1) / step) + 1)
-        return [min(count - 1, round(number * step)) for number in range(limit)]
+            return middle_times(end, self.frames)
+        limit = min(self.frames, int((last + _TOLERANCE) * self.fps) + 1)
+        return [number / self.fps for number in range(limit)]
 
-    def check(self, files: Sequence[Metadata], problems: Problems) -> str:
-        """Add invalid settings to `problems`; return a note on the frames that are read."""
+    def find_notes(self, files: Mapping[Path, Metadata], problems: Problems) -> tuple[str, ...]:
+        """Add invalid settings to `problems`; return notes on the frames that are read."""
         if self.frames < 1:
             problems.add(f"frames must be at least 1, got {self.frames}")
         if self.fps is not None and not self.fps > 0:
             problems.add(f"fps must be above 0, got {self.fps}")
-        elif self.fps is not None and (unknown := sum(rate <= 0 for *_, rate in files)):
-            problems.add(f"{unknown:,} clips do not state their frames per second: do not set fps")
-        counts, rates = [int(count) for *_, count, _ in files], sorted({rate for *_, rate in files})
+            return ()
+        counts = [int(file[3]) for file in files.values()]
+        lengths = [file[5] for file in files.values()]
         clips = (
-            f"clips have {min(counts)} to {max(counts)} frames at {rates[0]:.4g} to "
-            f"{rates[-1]:.4g} per second"
+            f"clips have {min(counts)} to {max(counts)} frames and last {min(lengths):.3g} to "
+            f"{max(lengths):.3g} s"
         )
         if self.fps is None:
-            return f"{self.frames} frames spread over each clip ({clips})"
-        return f"{self.fps:g} frames per second, at most {self.frames} ({clips})"
+            notes = [f"{self.frames} frames spread over each clip ({clips})"]
+            short = {path: file for path, file in files.items() if file[3] < self.frames}
+        else:
+            notes = [f"{self.fps:g} frames per second, at most {self.frames} ({clips})"]
+            short = {p: f for p, f in files.items() if f[3] < len(self.times(f))}
+        if len(endings := Counter(path.suffix.lower() for path in files)) > 1:
+            notes.append(f"clips by extension: {count_extensions(endings)}")
+        if short:
+            names = [f"{_short_name(path)} ({int(file[3])})" for path, file in short.items()]
+            notes.append(
+                f"{len(short):,} clips have fewer frames than are read, which are repeated: "
+                f"{', '.join(abbreviate(names, shown=3))}"
+            )
+        if untimed := [path for path, file in files.items() if file[6]]:
+            names = abbreviate(map(_short_name, untimed), shown=3)
+            notes.append(
+                f"{len(untimed):,} clips have frames without a usable time, which are taken as "
+                f"evenly spaced: {', '.join(names)}"
+            )
+        return tuple(notes)
 
 
-def middle_frames(count: int, parts: int) -> list[int]:
-    """Divide `count` frames into equal parts; return the middle frame of each.
-
-    >>> middle_frames(10, 5), middle_frames(2, 4)
-    ([1, 3, 5, 7, 9], [0, 0, 1, 1])
-    """
-    return [(2 * part + 1) * count // (2 * parts) for part in range(parts)]
-
-
-def _to_bytes(frame: VideoFrame, shape: tuple[int, int, int]) -> Tensor:
-    channels, height, width = shape
-    pixels = frame.to_ndarray(format="gray" if channels == 1 else "rgb24")
-    return fit_to_size(Image.fromarray(pixels), (height, width))
+def middle_times(seconds: float, parts: int) -> list[float]:
+    """Divide a duration into equal parts; return the middle of each."""
+    return [(part + 0.5) * seconds / parts for part in range(parts)]
 
 
 def _luma(path: Path, frame: VideoFrame) -> npt.NDArray[np.uint8]:
@@ -192,3 +249,7 @@ def _luma(path: Path, frame: VideoFrame) -> npt.NDArray[np.uint8]:
     plane = frame.planes[0]
     flat: npt.NDArray[np.uint8] = np.frombuffer(bytes(plane), np.uint8)
     return flat.reshape(plane.height, plane.line_size)[:, : plane.width]
+
+
+def _short_name(path: Path) -> str:
+    return printable_name(Path(path.parent.name, path.name))

@@ -18,20 +18,23 @@ from pathlib import Path
 from quintain.compose.settings import Settings
 from quintain.errors import ExitCode, StoreError, UsageError
 from quintain.launch.events import Ending
+from quintain.launch.limits import AwakeClock
+from quintain.launch.process_tree import kill_process_tree
 from quintain.launch.signals import describe_exit
 from quintain.plan.cell import Cell
 from quintain.records.filesystem import replace_text, translate_os_errors
 from quintain.records.redact import redact
 from quintain.records.schema import Record, utc_now
 from quintain.records.store import Store
+from quintain.run.environment import PARENT_VARIABLE, make_run_environment
+from quintain.run.preemption_signals import SIGNALS
 from quintain.run.record.identity import build_failed_record
 from quintain.run.runner import read_log_tail, redact_log
 
 POLL = 0.1  # seconds; short, because cancelling a Ray task does not wake a sleeping thread
 SAVE_TIMEOUT = 60.0  # seconds that a run may take to save its state
 FORWARDED_VARIABLES = ("QUINTAIN_DATA", "QUINTAIN_PLUGINS", "PYTHONPATH")
-_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR2") if hasattr(signal, name)]
-PREEMPTED_CODES = (ExitCode.PREEMPTED, *(-number for number in _SIGNALS))
+PREEMPTED_CODES = (ExitCode.PREEMPTED, *(-number for number in SIGNALS))
 """Exit codes of a preempted run; minus a signal that came before the run could handle it."""
 STOPPED_CODES = (*PREEMPTED_CODES, -signal.SIGKILL)
 """The same, and the exit code of a run that took too long to save its state."""
@@ -115,11 +118,12 @@ class RunProcess:
 
     def start(self) -> None:
         """Start the process; its output is appended to the log of the cell."""
-        every = self.spec.checkpoint_every
+        spec, every = self.spec, self.spec.checkpoint_every
         command = [
             # The first module ends the run when this process dies (Linux only).
-            *(sys.executable, "-m", "quintain.run.distributed.pdeathsig"),
-            *(sys.executable, "-m", "quintain.run", self.spec.file, "--store", self.spec.store),
+            # -P: no file of the current folder is imported instead of a module of its name.
+            *(sys.executable, "-P", "-m", "quintain.run.distributed.pdeathsig"),
+            *(sys.executable, "-P", "-m", "quintain.run", spec.file, "--store", spec.store),
             *("--checkpoint-every", str(math.inf if every is None else every)),
         ]
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -127,7 +131,7 @@ class RunProcess:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command,
-                env=_make_environment(self.spec),
+                env=_make_environment(spec),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -137,9 +141,9 @@ class RunProcess:
     def wait(self) -> int:
         """Wait for the end of the run; return its exit code, or minus the number of its signal."""
         assert self._process is not None
-        deadline = time.monotonic() + (self.spec.time_limit or math.inf)
+        clock, limit = AwakeClock(), self.spec.time_limit or math.inf
         while (code := self._poll()) is None:
-            if time.monotonic() > deadline:
+            if clock.read() > limit:
                 self.timed_out = True
                 self.kill()
             time.sleep(POLL)
@@ -167,8 +171,7 @@ class RunProcess:
     def kill(self) -> None:
         """End the run and its descendants at once."""
         assert self._process is not None
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        kill_process_tree(self._process.pid)
 
     def _poll(self) -> int | None:
         assert self._process is not None
@@ -183,9 +186,8 @@ def _make_environment(spec: RunSpec) -> dict[str, str]:
 
     With SLURM_NTASKS Lightning would expect Slurm to start its ranks and handle our signals.
     """
-    single_thread = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # a run may set more later
     own = {k: v for k, v in os.environ.items() if k not in ("SLURM_NTASKS", "SLURM_NPROCS")}
-    return single_thread | own | spec.environment | {"QUINTAIN_PARENT": str(os.getpid())}
+    return make_run_environment(own) | spec.environment | {PARENT_VARIABLE: str(os.getpid())}
 
 
 def _peek_exit_code(pid: int) -> int | None:

@@ -87,7 +87,7 @@ def open_archive(path: Path) -> Iterator[Archive]:
                 manifest = _read_manifest(zip_file)
                 _check_contents(zip_file, manifest)
                 yield Archive(zip_file, manifest)
-    except StoreError:
+    except StoreError:  # a ValueError, which is not to be translated below
         raise
     except OSError as error:
         raise BundleError(f"{path} cannot be read ({error.strerror or error})") from error
@@ -110,7 +110,7 @@ def _check_end(file: BinaryIO) -> None:
     tail = file.read()
     start = tail.rfind(_END_SIGNATURE)
     if start < 0 or len(tail) - start < _END.size:
-        raise ValueError("it is neither a folder nor a bundle (not a zip file, or truncated)")
+        raise ValueError("it is not a bundle (not a zip file, or truncated)")
     _, _, _, _, members, directory_bytes, _, _ = _END.unpack_from(tail, start)
     if tail[max(0, start - _ZIP64_LOCATOR_BYTES) : start].startswith(_ZIP64_SIGNATURE):
         raise ValueError("it is a ZIP64 file; bundles are ordinary zip files")

@@ -27,6 +27,7 @@ from quintain.records.bundles.manifest import (
     SAMPLES,
 )
 from quintain.records.bundles.samples import MAX_FILES, check_file, list_sample_files
+from quintain.records.bundles.strict_json import parse_strict_json
 from quintain.records.keys import recompute_key
 from quintain.records.redact import redact, redact_record
 from quintain.records.schema import OptionNames, Record
@@ -83,9 +84,9 @@ def export_bundle(
 ) -> ExportResult:
     """Write records of a store, redacted, to the bundle `target`, by default without samples.
 
-    Records whose key is not the one computed from their cell, such as those of an earlier version,
-    are left out, because an import would reject them. `chosen` are the filters of the selection,
-    for the manifest.
+    Records that an import would reject are left out: those whose key is not the one computed from
+    their cell, such as those of an earlier version, and those with a number of over 64 bits.
+    `chosen` are the filters of the selection, for the manifest.
 
     Raises:
         BundleError: the target exists and is not a bundle, it cannot be written, or the records
@@ -94,7 +95,7 @@ def export_bundle(
     if os.path.exists(target) and not (target.is_file() and zipfile.is_zipfile(target)):
         raise BundleError(f"--to {target} exists and is not a bundle: choose another name")
     redacted = sorted(map(redact_record, records), key=lambda record: record.key)
-    valid = [r for r in redacted if recompute_key(r) in (None, (r.key, r.group))]
+    valid = [r for r in redacted if _is_importable(r)]
     media = _MediaCollector(store)
     if samples:
         for record in valid:
@@ -108,10 +109,7 @@ def export_bundle(
             f"{size:,} bytes in {len(members):,} files are too much for one bundle (at most "
             f"{MAX_BYTES:,} and {MAX_MEMBERS:,}): select fewer records, as in dataset=digits"
         )
-    notes = []
-    if omitted := len(redacted) - len(valid):
-        subject = "1 record was" if omitted == 1 else f"{omitted} records were"
-        notes.append(f"{subject} left out: this quintain computes another key from the cell")
+    notes = _describe_omitted(len(redacted) - len(valid))
     counts = {"records": len(valid), "samples": len(media.entries), "media": len(media.members)}
     _write_zip(target, {MANIFEST: _make_manifest(members, counts, chosen), **members})
     return ExportResult(
@@ -121,6 +119,25 @@ def export_bundle(
         sha256=hash_file(target),
         notes=tuple(notes + media.notes),
     )
+
+
+def _describe_omitted(count: int) -> list[str]:
+    if not count:
+        return []
+    subject, them = ("1 record was", "it") if count == 1 else (f"{count} records were", "them")
+    return [
+        f"{subject} left out, because an import would reject {them}: this quintain computes another"
+        " key from the cell, or a number does not fit into 64 bits"
+    ]
+
+
+def _is_importable(record: Record) -> bool:
+    """Return whether an import would accept the record: its key and its numbers."""
+    try:
+        parse_strict_json(_to_json_lines([record.dump()]))
+    except ValueError:
+        return False
+    return recompute_key(record) in (None, (record.key, record.group))
 
 
 class _MediaCollector:

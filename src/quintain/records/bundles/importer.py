@@ -11,10 +11,11 @@ from pathlib import Path
 from quintain.records import filesystem
 from quintain.records.bundles.archive import hash_file, open_archive
 from quintain.records.bundles.bundle import open_bundle
-from quintain.records.bundles.origins import ImportEntry, write_import_entry
+from quintain.records.bundles.origins import ImportEntry, imported_with
 from quintain.records.filesystem import translate_os_errors
 from quintain.records.keys import recompute_key
 from quintain.records.precedence import content_hash
+from quintain.records.record_file import seal
 from quintain.records.redact import redact_record
 from quintain.records.schema import utc_now
 from quintain.records.store import Store
@@ -52,7 +53,7 @@ def import_bundle(path: Path, store: Store) -> ImportResult:
     bundle = hash_file(path)
     if new:
         store.check_writable()
-        texts = {record.key: redact_record(record).to_json().encode() for record in new}
+        texts = {record.key: seal(redact_record(record).to_json()) for record in new}
         with open_archive(path) as archive:
             version = archive.manifest.quintain
         entry = ImportEntry(
@@ -62,8 +63,8 @@ def import_bundle(path: Path, store: Store) -> ImportResult:
             records={key: content_hash(text) for key, text in texts.items()},
             unverified=list(unverified),
         )
-        write_import_entry(store, entry)
-        _add_records(texts, imported, store)
+        with imported_with(store, entry):
+            _add_records(texts, imported, store)
     return ImportResult(
         sha256=bundle,
         new=len(new),

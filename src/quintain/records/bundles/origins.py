@@ -7,8 +7,11 @@ If a local run replaces an imported record, its hash differs, and it no longer h
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,7 +47,7 @@ def read_origins(store: Store) -> dict[str, Origin]:
     origins: dict[str, Origin] = {}
     for file in sorted((store.path / "imports").glob("*.json")):
         try:
-            entry = ImportEntry.model_validate_json(file.read_bytes())
+            entry = ImportEntry.model_validate_json(filesystem.read_regular_file(file))
         except (OSError, ValidationError) as error:
             store.add_problem(f"{file} is not valid ({type(error).__name__}); ignored")
             continue
@@ -55,8 +58,12 @@ def read_origins(store: Store) -> dict[str, Origin]:
     return origins
 
 
-def write_import_entry(store: Store, entry: ImportEntry) -> None:
-    """Write the entry of an import; if the bundle was imported before, extend that entry.
+@contextmanager
+def imported_with(store: Store, entry: ImportEntry) -> Iterator[None]:
+    """Write the entry of an import before its records are written in the `with` block.
+
+    If the bundle was imported before, its entry is extended. If the block fails, the file is as it
+    was before.
 
     Raises:
         StoreError: the store cannot be written.
@@ -64,16 +71,26 @@ def write_import_entry(store: Store, entry: ImportEntry) -> None:
     file = store.path / "imports" / f"{entry.bundle}.json"
     with translate_os_errors(store.path):
         file.parent.mkdir(parents=True, exist_ok=True)
-        if file.exists():
-            entry = _extend_entry(file, entry)
-        text = json.dumps(entry.model_dump(), indent=1, sort_keys=True).encode()
-        os.replace(filesystem.write_temporary(file, text), file)
-        filesystem.sync_folder(file.parent)
-
-
-def _extend_entry(file: Path, entry: ImportEntry) -> ImportEntry:
+        before = file.read_bytes() if file.exists() else None
+        if before is not None:
+            entry = _extend_entry(before, entry)
+        _replace(file, json.dumps(entry.model_dump(), indent=1, sort_keys=True).encode())
     try:
-        earlier = ImportEntry.model_validate_json(file.read_bytes())
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # a full disk, perhaps; the first error is the cause
+            file.unlink() if before is None else _replace(file, before)
+        raise
+
+
+def _replace(file: Path, content: bytes) -> None:
+    os.replace(filesystem.write_temporary(file, content), file)
+    filesystem.sync_folder(file.parent)
+
+
+def _extend_entry(before: bytes, entry: ImportEntry) -> ImportEntry:
+    try:
+        earlier = ImportEntry.model_validate_json(before)
     except ValidationError:
         return entry  # the file is damaged; it is replaced
     return entry.model_copy(
@@ -87,6 +104,6 @@ def _extend_entry(file: Path, entry: ImportEntry) -> ImportEntry:
 
 def _hash_record(file: Path) -> str | None:
     try:
-        return content_hash(file.read_bytes())
+        return content_hash(filesystem.read_regular_file(file))
     except OSError:
         return None

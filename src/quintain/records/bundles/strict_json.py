@@ -8,7 +8,8 @@ from typing import Any
 
 from quintain.records.bundles.manifest import MAX_DEPTH, MAX_TEXT_LENGTH
 
-MAX_DIGITS = 20  # of an integer: 64 bits and the sign
+MAX_DIGITS = 20  # of an integer of 64 bits, with its sign
+INTEGERS = range(-(2**63), 2**63)  # as in `records.field_types.Int64`
 
 
 def parse_strict_json(text: bytes) -> Any:
@@ -39,9 +40,10 @@ def _parse_float(text: str) -> float:
 
 
 def _parse_int(text: str) -> int:
-    if len(text) > MAX_DIGITS:
-        raise ValueError(f"the number {text[:MAX_DIGITS]}… has over {MAX_DIGITS} digits")
-    return int(text)
+    # The digits are counted first, because `int` takes long for a million of them.
+    if len(text) > MAX_DIGITS or (value := int(text)) not in INTEGERS:
+        raise ValueError(f"the number {text[:MAX_DIGITS]} does not fit into 64 bits")
+    return value
 
 
 def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

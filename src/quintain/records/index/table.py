@@ -25,10 +25,11 @@ from typing import TYPE_CHECKING
 import pyarrow  # type: ignore[import-untyped,unused-ignore]
 
 from quintain.errors import StoreError
-from quintain.records.filesystem import write_temporary
+from quintain.records.filesystem import read_regular_file, write_temporary
 from quintain.records.index import columns
 from quintain.records.index.journal import INDEX_FOLDER, copy_permissions, read_journal
 from quintain.records.index.listing import list_record_files, to_string_array
+from quintain.records.record_file import unseal
 from quintain.records.schema import SCHEMA
 from quintain.records.store import Store
 
@@ -232,7 +233,7 @@ def _write_part(
 def _read_texts(
     store: Store, files: pyarrow.Table, schema: pyarrow.Schema
 ) -> Iterator[pyarrow.RecordBatch]:
-    """Yield `files` in batches with a column `text`; empty where a file is not readable UTF-8."""
+    """Yield `files` in batches with a column `text`; empty where a file is damaged."""
     records = str(store.path / "records")
     for batch in files.to_batches(max_chunksize=BATCH_SIZE):
         keys = batch["key"].to_pylist()
@@ -243,8 +244,7 @@ def _read_texts(
 
 def _read_text(file: str) -> bytes:
     try:
-        with open(file, "rb", buffering=0) as handle:
-            text = handle.read()
+        text = unseal(read_regular_file(file))
         text.decode()
     except (OSError, ValueError):
         return b""

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from quintain.contracts import Direction
 from quintain.records.cost import Cost
+from quintain.records.hardware_classes import HardwareClass, hardware_class
 from quintain.records.schema import Record
 from quintain.records.store import Store
 from quintain.report.compare.sides import Key, Sides, select_sides
 from quintain.report.comparisons import without_speed_settings
+from quintain.report.configuration_labels import describe_settings
 from quintain.report.rows import host_name, measurements
 from quintain.stats.intervals import Interval, mean_interval, ratio_interval
 from quintain.stats.multiple_comparisons import holm_correction
 from quintain.stats.paired import PairedTest, paired_test
+
+_SHARED_PARTS = ("dataset", "budget")
+_SHARED_PARTS_OF_CONFIGURATIONS = ("dataset", "stem", "head", "model", "optimizer", "budget")
+"""The config groups whose settings A and B share, if stores or versions are compared."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +32,14 @@ class ComparedPair:
     B on the common seeds; for its statistics see `stats.paired.PairedTest`. `p_holm` is corrected
     over all pairs, except those of measure "speed" whose scores are the same as in another pair.
     `seconds`, `latency` (at batch size 1) and `params` are ratios A / B. The times are missing if
-    A and B ran on different machines, unless machines are compared.
+    A and B ran on different machines, unless machines are compared. `settings` are the non-default
+    settings that A and B share.
     """
 
     dataset: str
     model: str
     hardware: str
+    settings: str
     measure: Literal["quality", "speed"]
     metric: str
     direction: Direction
@@ -88,7 +96,7 @@ def compare_sides(a: str, b: str, find_store: Callable[[], Store]) -> Comparison
         a=a, b=b, kind=sides.kind,
         pairs=sorted(pairs, key=lambda pair: (pair.dataset, pair.model, pair.hardware)),
         only_a=len(sides.a.keys() - sides.b.keys()), only_b=len(sides.b.keys() - sides.a.keys()),
-        notes=sides.notes,
+        notes=[*sides.notes, *_machine_notes(a, b, sides, tests)],
     )  # fmt: skip
 
 
@@ -117,10 +125,13 @@ def _make_pair(sides: Sides, key: Key, test: PairedTest, p_holm: float | None) -
     _, quality, cost = measurements(first_a)
     names = first_a.names
     params = cost.params, measurements(first_b)[2].params
+    is_configuration = sides.kind not in ("model", "hardware")
+    parts = _SHARED_PARTS_OF_CONFIGURATIONS if is_configuration else _SHARED_PARTS
     return ComparedPair(
         dataset=names.dataset,
         model=names.model if sides.kind != "model" else "",
         hardware=names.hardware if sides.kind != "hardware" else "",
+        settings=describe_settings(first_a, parts),
         measure="quality" if without_speed_settings(key) == key else "speed",
         metric=quality.main,
         direction=quality.main_score.direction,
@@ -136,16 +147,46 @@ def _make_pair(sides: Sides, key: Key, test: PairedTest, p_holm: float | None) -
     )
 
 
+def _compares_machines(sides: Sides) -> bool:
+    return sides.kind in ("store", "hardware")
+
+
 def _cost_ratio(sides: Sides, key: Key, get: Callable[[Cost], float | None]) -> Interval:
     """Return A / B of a cost over the common seeds where A and B ran on the same machine."""
-    any_machine = sides.kind in ("store", "hardware")
     costs_a, costs_b = [], []
-    for seed in sorted(sides.a[key].keys() & sides.b[key].keys()):
-        a, b = sides.a[key][seed], sides.b[key][seed]
-        if any_machine or host_name(a) == host_name(b):
+    for a, b in _seed_pairs(sides, key):
+        if _compares_machines(sides) or _machine(a) == _machine(b):
             costs_a.append(get(measurements(a)[2]))
             costs_b.append(get(measurements(b)[2]))
     return ratio_interval(costs_a, costs_b)
+
+
+def _seed_pairs(sides: Sides, key: Key) -> list[tuple[Record, Record]]:
+    """Return the records of A and B for each common seed."""
+    seeds = sorted(sides.a[key].keys() & sides.b[key].keys())
+    return [(sides.a[key][seed], sides.b[key][seed]) for seed in seeds]
+
+
+def _machine(record: Record) -> tuple[str, HardwareClass]:
+    return host_name(record), hardware_class(record.machine)
+
+
+def _machine_notes(a: str, b: str, sides: Sides, keys: Iterable[Key]) -> list[str]:
+    """Return a note if times of different machines are divided, or left out."""
+    pairs = [pair for key in keys for pair in _seed_pairs(sides, key)]
+    differing = [pair for pair in pairs if _machine(pair[0]) != _machine(pair[1])]
+    if not differing:
+        return []
+    classes_a, classes_b = (
+        "; ".join(sorted({str(hardware_class(record.machine)) for record in records}))
+        for records in zip(*differing, strict=True)
+    )
+    machines = f"{a} ran on {classes_a}, {b} on {classes_b}"
+    if classes_a == classes_b:
+        machines = f"of one hardware class ({classes_a})"
+    if _compares_machines(sides):
+        return [f"train s and latency are ratios of times of different machines: {machines}"]
+    return [f"times of different machines are left out: {machines}"]
 
 
 def latency(cost: Cost) -> float | None:

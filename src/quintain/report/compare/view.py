@@ -14,6 +14,7 @@ from quintain.report.compare.compare import (
     compare_sides,
     comparison_to_json,
 )
+from quintain.report.configuration_labels import split_settings
 from quintain.report.formats.markdown import escape_markdown, table_line
 from quintain.report.formatting import (
     ABSENT,
@@ -57,8 +58,8 @@ def _print_table(comparison: Comparison, out: Console) -> None:
         table = make_table()
         for i, name in enumerate(_header(comparison)):
             table.add_column(safe_text(name), justify="right" if i else "left", overflow="fold")
-        for pair in comparison.pairs:
-            table.add_row(*map(safe_text, _cells(pair)))
+        for cells in _rows(comparison):
+            table.add_row(*map(safe_text, cells))
         out.print(table)
     for text in _footnotes(comparison):
         out.print(safe_text(text, "dim"))
@@ -69,14 +70,29 @@ def _to_markdown(comparison: Comparison) -> str:
     if comparison.pairs:
         head, *rows = (
             table_line(map(escape_markdown, cells))
-            for cells in (_header(comparison), *map(_cells, comparison.pairs))
+            for cells in (_header(comparison), *_rows(comparison))
         )
         lines += [head, table_line(["---"] * len(_header(comparison))), *rows, ""]
     return "\n".join(lines + [f"- {escape_markdown(text)}" for text in _footnotes(comparison)])
 
 
 def _title(comparison: Comparison) -> str:
-    return f"{comparison.a} against {comparison.b} ({comparison.kind})"
+    names = f"{comparison.a} against {comparison.b} ({comparison.kind})"
+    return "  ".join(filter(None, (names, ", ".join(_common_settings(comparison)))))
+
+
+def _common_settings(comparison: Comparison) -> list[str]:
+    """Return the settings of all rows, which the title shows once."""
+    first, *others = [split_settings(pair.settings) for pair in comparison.pairs] or [[]]
+    return [part for part in first if all(part in each for each in others)]
+
+
+def _rows(comparison: Comparison) -> list[list[str]]:
+    common = _common_settings(comparison)
+    return [
+        _cells(pair, [part for part in split_settings(pair.settings) if part not in common])
+        for pair in comparison.pairs
+    ]
 
 
 def _header(comparison: Comparison) -> list[str]:
@@ -84,12 +100,13 @@ def _header(comparison: Comparison) -> list[str]:
     return [*names, "train s, A/B", "latency, A/B", "params, A/B"]
 
 
-def _cells(pair: ComparedPair) -> list[str]:
+def _cells(pair: ComparedPair, settings: Sequence[str]) -> list[str]:
     places = decimal_places([pair.a.mean, pair.b.mean])
     means = [format_interval(side, places) for side in (pair.a, pair.b)]
     score = f"{pair.metric} {ARROW[pair.direction]}"
     measure = "measure=speed" if pair.measure == "speed" else ""
-    label = " ".join(filter(None, (pair.dataset, pair.model, pair.hardware, measure, score)))
+    names = (pair.dataset, pair.model, pair.hardware, ", ".join(settings), measure, score)
+    label = " ".join(filter(None, names))
     ps = [ABSENT if p is None else format_p_value(p) for p in (pair.p, pair.p_holm)]
     ratios = [_ratio(pair.seconds), _ratio(pair.latency), format_number(pair.params, 2)]
     effect = format_number(pair.hedges_g, 2)
@@ -107,8 +124,9 @@ def _ratio(ratio: Interval) -> str:
     if ratio.mean is None:
         return ABSENT
     if ratio.low is None or ratio.high is None:
-        return f"{ratio.mean:.2f}"
-    return f"{ratio.mean:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"
+        return format_number(ratio.mean, 2)
+    low, mean, high = (format_number(value, 2) for value in (ratio.low, ratio.mean, ratio.high))
+    return f"{mean} [{low}, {high}]"
 
 
 def _footnotes(comparison: Comparison) -> list[str]:

@@ -40,7 +40,7 @@ def escape_latex(text: str) -> str:
 
 def _table(table: TextTable) -> str:
     columns = "".join("l" if left else "r" for left in table.left_aligned)
-    body = [_line(cells, best) for cells, best in zip(table.rows, table.best, strict=True)]
+    body = [_line(cells, bold) for cells, bold in zip(table.rows, table.bold, strict=True)]
     return "\n".join(
         [
             r"\begin{table}",
@@ -48,7 +48,7 @@ def _table(table: TextTable) -> str:
             rf"\caption{{{escape_latex(table.title)}}}",
             rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
-            _line(table.header, False),
+            _line(table.header, [False] * len(table.header)),
             r"\midrule",
             *body,
             r"\bottomrule",
@@ -60,6 +60,8 @@ def _table(table: TextTable) -> str:
     )
 
 
-def _line(cells: Iterable[str], best: bool) -> str:
+def _line(cells: Iterable[str], bold: Iterable[bool]) -> str:
     escaped = [escape_latex(cell) for cell in cells]
-    return " & ".join(rf"\textbf{{{cell}}}" if best else cell for cell in escaped) + r" \\"
+    shown = [rf"\textbf{{{cell}}}" if is_bold else cell
+             for cell, is_bold in zip(escaped, bold, strict=True)]  # fmt: skip
+    return " & ".join(shown) + r" \\"

@@ -30,9 +30,10 @@ def _table(table: TextTable) -> str:
     delimiters = [":--" if left else "--:" for left in table.left_aligned]
     lines = [f"### {escape_markdown(table.title)}", ""]
     lines += [table_line(map(escape_markdown, table.header)), table_line(delimiters)]
-    for cells, best in zip(table.rows, table.best, strict=True):
+    for cells, bold in zip(table.rows, table.bold, strict=True):
         escaped = [escape_markdown(cell) for cell in cells]
-        lines.append(table_line(f"**{cell}**" for cell in escaped) if best else table_line(escaped))
+        lines.append(table_line(f"**{cell}**" if is_bold else cell
+                                for cell, is_bold in zip(escaped, bold, strict=True)))  # fmt: skip
     return "\n".join(lines) + "\n\n" + (_list(table.footnotes) if table.footnotes else "")
 
 

@@ -9,6 +9,13 @@ from quintain.report.comparisons import group_by
 from quintain.report.formatting import ARROW
 from quintain.report.leaderboard import Leaderboard
 from quintain.report.rows import Row, table_key
+from quintain.report.terminal.overview import (
+    OVERALL_HEADER,
+    Matrix,
+    OverallTable,
+    make_matrix,
+    make_overall_tables,
+)
 from quintain.report.terminal.table import (
     SCORE,
     TEXT_COLUMNS,
@@ -22,19 +29,46 @@ from quintain.report.terminal.table import (
 
 @dataclass(frozen=True, kw_only=True)
 class TextTable:
-    """One table as text; `best` says for each row whether it has rank 1."""
+    """One table as text."""
 
     title: str
     header: list[str]
     left_aligned: list[bool]  # for each column
     rows: list[list[str]]
-    best: list[bool]
+    bold: list[list[bool]]  # for each cell: the best model, unless a baseline is as good
     footnotes: list[str]
 
 
 def text_tables(board: Leaderboard) -> list[TextTable]:
     """Return the tables in the same order and with the same cells as on the terminal."""
-    return [_text_table(rows) for rows in group_by(board.rows, table_key).values()]
+    tables = list(group_by(board.rows, table_key).values())
+    overview = [_matrix_table(make_matrix(tables))] if len(tables) > 1 else []
+    overall = [_overall_table(table) for table in make_overall_tables(board.overall)]
+    return [*map(_text_table, tables), *overview, *overall]
+
+
+def _matrix_table(matrix: Matrix) -> TextTable:
+    rows = list(zip(*matrix.columns, strict=True))
+    return TextTable(
+        title=matrix.title,
+        header=["model", *matrix.header],
+        left_aligned=[True] + [False] * len(matrix.header),
+        rows=[[label, *(cell.plain for cell in row)]
+              for label, row in zip(matrix.models, rows, strict=True)],
+        bold=[[False, *(cell.style == "bold" for cell in row)] for row in rows],
+        footnotes=matrix.footnotes,
+    )  # fmt: skip
+
+
+def _overall_table(table: OverallTable) -> TextTable:
+    return TextTable(
+        title=table.title,
+        header=list(OVERALL_HEADER),
+        left_aligned=[name == "model" for name in OVERALL_HEADER],
+        rows=table.rows,
+        bold=[[False] * len(row) for row in table.rows],
+        footnotes=table.footnotes,
+    )
 
 
 def _text_table(rows: Sequence[Row]) -> TextTable:
@@ -46,7 +80,7 @@ def _text_table(rows: Sequence[Row]) -> TextTable:
         header=[score if name == SCORE else name for name in names],
         left_aligned=[name in TEXT_COLUMNS for name in names],
         rows=[[row[name].plain for name in names] for row in cells],
-        best=[row.rank == 1 for row in rows],
+        bold=[[row.is_winner] * len(names) for row in rows],
         footnotes=list(footnotes(rows)),
     )
 

@@ -14,7 +14,7 @@ from quintain.report.page.data import collect_page_data
 
 SCRIPTS = (
     "dom", "state", "svg", "lines", "scatter", "bars", "heat", "save",
-    "table", "matrix", "figures", "samples", "dataset", "overall", "about", "main",
+    "table", "matrix", "figures", "samples", "dataset", "aggregate", "overall", "about", "main",
 )  # fmt: skip
 """The scripts of the page, which are concatenated in this order."""
 _REMOVABLE: tuple[tuple[str, str, Any], ...] = (

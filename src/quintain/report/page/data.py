@@ -17,8 +17,8 @@ from quintain.report.current_records import load_current_records
 from quintain.report.formatting import decimal_places
 from quintain.report.leaderboard import Leaderboard, build_leaderboard
 from quintain.report.page.media import SampleCollector
-from quintain.report.rows import Row, host_name, measurements, table_key
-from quintain.report.terminal.table import TIMING_CHECKS
+from quintain.report.page.overall_values import add_overall_values, t_quantiles
+from quintain.report.rows import TIMING_CHECKS, Row, host_name, measurements, table_key
 from quintain.stats.intervals import mean_interval
 
 Json = dict[str, Any]
@@ -55,16 +55,19 @@ def collect_page_data(store: Store) -> Json:
     ranked = [record for record in records if record.status == "ok" and record.group in groups]
     by_group = group_by(ranked, lambda record: record.group)
     collector = SampleCollector(store)
-    tables = group_by(board.rows, table_key).values()
+    tables = list(group_by(board.rows, table_key).values())
+    runs = {(record.group, record.seed): record for record in ranked}
+    values = [_table(rows, by_group, collector) for rows in tables]
+    add_overall_values(values, tables, runs)
     return {
         "built": datetime.now(UTC).isoformat(timespec="minutes"),
         "quintain": __version__,
         "counts": _counts(board, ranked),
         "costs": COSTS,
-        "tables": [_table(rows, by_group, collector) for rows in tables],
+        "tables": values,
+        "t_quantiles": t_quantiles(),
         "machines": _machines(ranked),
         "trust": _checks(board.rows),
-        "overall": [asdict(aggregate) for aggregate in board.overall],
         "sentences": board.sentences,
         "notes": board.notes,
         "failed": board.failed,
@@ -122,6 +125,7 @@ def _row(row: Row, records: Sequence[Record], classes: Mapping[str, HardwareClas
     """Return the fields of a row with its costs, curves and confusion matrix."""
     targets = (measurements(record)[1].target for record in records)
     return asdict(row) | {
+        "rough": row.has_rough_times,
         "costs": _costs(row, records, classes.get(row.hardware)),
         "curves": [_curve(record) for record in records],
         "target": next((target.value for target in targets if target), None),

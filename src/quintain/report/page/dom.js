@@ -16,11 +16,16 @@ const byId = (id) => document.getElementById(id);
 const ABSENT = '–';
 const ARROW = { max: '↑', min: '↓' };
 
-const formatFixed = (value, places) => (value === null || value === undefined ? ABSENT : value.toFixed(places));
+// As in report/formatting.py: huge numbers have an exponent.
+const formatFixed = (value, places) => {
+  if (value === null || value === undefined) return ABSENT;
+  return Math.abs(value) < 1e7 ? value.toFixed(places) : value.toExponential(3);
+};
 
 // 49800 → 49.8k, as on the terminal.
 const formatCount = (value) => {
   if (value === null || value === undefined) return ABSENT;
+  if (Math.abs(value) >= 1e13) return formatFixed(value, 0);
   for (const [size, letter] of [[1e9, 'G'], [1e6, 'M'], [1e3, 'k']]) {
     if (Math.abs(value) >= size) return (value / size).toFixed(1) + letter;
   }
@@ -38,11 +43,11 @@ const formatShort = (value) => {
 
 const sum = (values) => values.reduce((total, value) => total + value, 0);
 
-const mean = (values) => sum(values) / values.length;
+const mean = (values) => sum(values.map((value) => value / values.length)); // a sum may overflow
 
 const plural = (number, noun) => `${number} ${noun}${number === 1 ? '' : 's'}`;
 
-const halfWidth = (row) => (row.ci_low === null || row.ci_high === null ? null : (row.ci_high - row.ci_low) / 2);
+const halfWidth = (row) => (row.ci_low === null || row.ci_high === null ? null : row.ci_high / 2 - row.ci_low / 2);
 
 // A group of radio buttons; `onChange` is called with the selected value.
 let numRadioGroups = 0;

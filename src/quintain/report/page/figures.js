@@ -15,8 +15,9 @@ const curveFigure = (table, name) => {
   const levels = table.rows.filter((row) => row.baseline && row.mean !== null && row.mean > low - margin && row.mean < high + margin)
     .map((row) => ({ value: row.mean, text: row.model }));
   return figure('Validation while training', fileName(name, 'curves'), (redraw) => [radioGroup('over', [['steps', 'steps'], ['seconds', 'seconds']], axis, (value) => { axis = value; redraw(); })], (width) => {
-    const series = models.filter((row) => axis === 'steps' || isTimed(row)).map((row) => ({ label: label(row), style: styleOf(row),
-      points: curveOverSeeds(row, axis).map((p) => ({ ...p, text: `${label(row)}: ${formatFixed(p.mean, table.places)} [${formatFixed(p.low, table.places)}, ${formatFixed(p.high, table.places)}] at ${formatShort(p.x)} ${axis}` })) }));
+    const nameOf = (row) => (axis === 'seconds' ? roughMark(row) : '') + label(row);
+    const series = models.filter((row) => axis === 'steps' || isTimed(row)).map((row) => ({ label: nameOf(row), style: styleOf(row),
+      points: curveOverSeeds(row, axis).map((p) => ({ ...p, text: `${nameOf(row)}: ${formatFixed(p.mean, table.places)} [${formatFixed(p.low, table.places)}, ${formatFixed(p.high, table.places)}] at ${formatShort(p.x)} ${axis}` })) }));
     return {
       svg: lineFigure({ width, title: `${table.metric} on validation over ${axis}, ${table.dataset}`, x: { name: axis === 'steps' ? 'optimizer steps' : 'seconds of training' }, y: { name: table.metric }, series, levels }),
       below: [legend(series), el('p', { class: 'note' }, 'Line: mean over seeds; band: range over seeds; dashed: baselines on the test split, if they are in range.')],
@@ -25,20 +26,29 @@ const curveFigure = (table, name) => {
   });
 };
 
+// A budget of parameters makes them equal to within 2 %: then they are no axis to compare on.
+const areEqual = (values) => values.length > 1 && Math.max(...values) <= 1.05 * Math.min(...values);
+
+const ROUGH_LEGEND = '~ and hollow marks: rough times, which a check calls unreliable.';
+
 const paretoFigure = (table, name) => {
   const models = plottedRows(table);
   const options = [['params', 'parameters'], ['train_seconds', 'training s'], ['latency_ms', 'latency ms'], ['energy_wh', 'energy Wh']]
-    .filter(([cost]) => models.some((row) => row.costs[cost] !== null));
+    .filter(([cost]) => models.some((row) => row.costs[cost] !== null))
+    .filter(([cost]) => cost !== 'params' || !areEqual(models.map((row) => row.costs.params).filter((value) => value !== null)));
   if (!models.length || !options.length) return null;
   let selected = options.some(([cost]) => cost === 'train_seconds') ? 'train_seconds' : options[0][0];
   return figure('Quality against cost', fileName(name, 'pareto'), (redraw) => [radioGroup('against', options, selected, (value) => { selected = value; redraw(); })], (width) => {
     const [, costName] = options.find(([cost]) => cost === selected);
-    const points = models.filter((row) => row.costs[selected] !== null).map((row) => ({ label: label(row), style: styleOf(row), x: row.costs[selected], y: row.mean, low: row.ci_low, high: row.ci_high,
-      text: `${label(row)}: ${formatFixed(row.mean, table.places)} at ${formatShort(row.costs[selected])} ${costName}` }));
+    const points = models.filter((row) => row.costs[selected] !== null).map((row) => ({ label: roughMark(row, selected) + label(row), style: styleOf(row), isRough: Boolean(roughMark(row, selected)),
+      x: row.costs[selected], y: row.mean, low: row.ci_low, high: row.ci_high,
+      text: `${roughMark(row, selected)}${label(row)}: ${formatFixed(row.mean, table.places)} at ${formatShort(row.costs[selected])} ${costName}` }));
     return {
       svg: scatterFigure({ width, title: `${table.metric} against ${costName}, ${table.dataset}`, x: { name: costName }, y: { name: `${table.metric} on test ${ARROW[table.direction]}` }, points, direction: table.direction }),
-      below: [legend(points), el('p', { class: 'note' }, 'Large marks are on the Pareto front: no other model is both as good and as cheap. Whiskers: 95 % interval.')],
-      lines: [['model', selected, 'mean', 'ci_low', 'ci_high', 'on_front'], ...points.map((p) => [p.label, p.x, p.y, p.low, p.high, paretoFront(points, table.direction).includes(p)])],
+      below: [legend(points), el('p', { class: 'note' }, 'Large marks are on the Pareto front: no other model is both as good and as cheap. Whiskers: 95 % interval.'),
+        points.some((p) => p.isRough) ? el('p', { class: 'note' }, ROUGH_LEGEND) : null],
+      lines: [['model', selected, 'mean', 'ci_low', 'ci_high', 'on_front', 'rough_times'],
+        ...points.map((p) => [p.label, p.x, p.y, p.low, p.high, paretoFront(points, table.direction).includes(p), p.isRough])],
     };
   });
 };
@@ -68,7 +78,7 @@ const timeToTargetFigure = (table, name) => {
     const bars = models.map((row) => {
       const times = row.curves.map((curve) => secondsToTarget(curve, target, table.direction)), numReached = times.filter((t) => t !== null).length;
       const all = numReached === times.length;
-      return { label: label(row), style: styleOf(row), value: all ? mean(times) : null, low: all ? Math.min(...times) : null, high: all ? Math.max(...times) : null,
+      return { label: roughMark(row) + label(row), style: styleOf(row), value: all ? mean(times) : null, low: all ? Math.min(...times) : null, high: all ? Math.max(...times) : null,
         note: all ? `${formatShort(mean(times))} s, by seed ${times.map(formatShort).join(', ')}` : `reached by ${numReached} of ${times.length} seeds` };
     }).sort((a, b) => (a.value ?? Infinity) - (b.value ?? Infinity));
     return {

@@ -19,7 +19,9 @@ const lineFigure = ({ width, height = 300, title, x, y, series, levels = [] }) =
   for (const line of series) {
     draw(svg, 'polyline', { class: `line ${line.style.colour}`, 'stroke-dasharray': line.style.dash,
       points: line.points.map((p) => `${sx(p.x)},${sy(p.mean)}`).join(' ') });
-    if (line.marks !== false && line.points.length <= 12) line.points.forEach((p) => mark(svg, line.style, sx(p.x), sy(p.mean), 3));
+    // Long lines have one mark at their end, because colours and dashes repeat.
+    const marked = line.points.length <= 12 ? line.points : line.points.slice(-1);
+    marked.forEach((p) => mark(svg, line.style, sx(p.x), sy(p.mean), 3));
   }
   addTooltips(svg, points.map((p) => ({ x: sx(p.x), y: sy(p.mean), text: p.text })));
   return svg;

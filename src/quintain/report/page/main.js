@@ -22,7 +22,18 @@ const summaryText = () => {
     + `up to ${plural(seeds, 'seed')} · ${plural(runs, 'run')} on ${plural(machines, 'machine')}${refresh}`;
 };
 
-const showResults = () => { showMatrix(); showDatasets(); };
+const showResults = () => { showMatrix(); showDatasets(); showOverall(); };
+
+// Printing shows everything: collapsed parts are opened and drawn before, and closed again afterwards.
+let opened = [];
+const openAll = () => {
+  opened = [...document.querySelectorAll('details:not([open])')];
+  opened.forEach((part) => { part.open = true; });
+  document.querySelectorAll('#datasets > details').forEach(fillSection);
+  document.querySelectorAll('details:not([open])').forEach((part) => { part.open = true; });
+  document.querySelectorAll('figure').forEach((node) => drawNow.get(node)());
+};
+const closeAgain = () => { opened.forEach((part) => { part.open = false; }); opened = []; };
 
 restoreChoices();
 setTheme(THEMES.includes(savedTheme()) ? savedTheme() : 'auto');
@@ -31,5 +42,6 @@ byId('summary').textContent = summaryText();
 showFilters(showResults);
 showResults();
 showSentences();
-showOverall();
 showAbout();
+addEventListener('beforeprint', openAll);
+addEventListener('afterprint', closeAgain);

@@ -47,7 +47,7 @@ const scoreColumn = (table, index, numSeeds) => ({
     const row = line.cells[index];
     if (!row) return el('span', { class: 'faint' }, ABSENT);
     const title = `${label(row)} on ${table.dataset}: n = ${row.n}, seeds ${row.seeds.join(', ')}`;
-    return el('span', { class: row.rank === 1 ? 'best' : '', title }, scoreCell(row, table.places),
+    return el('span', { class: isWinner(row) ? 'best' : '', title }, scoreCell(row, table.places),
       row.baseline || !numSeeds ? el('span', { class: 'n' }, row.baseline ? row.model : `n = ${row.n}`) : null);
   },
 });
@@ -56,7 +56,8 @@ const costColumn = ({ name, label: head, over }) => {
   const value = (line) => (line.baseline ? null : combine(line.cells.map((row) => row && row.costs[name]), over));
   return { name, ascending: name !== 'samples_per_second', value, about: `${over} over the shown datasets; missing if one value is`,
     head: [el('span', { class: 'dataset' }, head), el('span', { class: 'metric' }, over)],
-    cell: (line) => (name === 'params' ? formatCount(value(line)) : formatShort(value(line))) };
+    cell: (line) => (line.cells.some((row) => row && value(line) !== null && roughMark(row, name)) ? '~' : '')
+      + (name === 'params' ? formatCount(value(line)) : formatShort(value(line))) };
 };
 
 const matrixColumns = (tables, numSeeds, ranks) => {
@@ -68,6 +69,13 @@ const matrixColumns = (tables, numSeeds, ranks) => {
     ...availableCosts.filter(({ name }) => shownCosts.has(name)).map(costColumn)];
 };
 
+// Words about what the table cannot show: no model is better than a baseline, times are rough.
+const matrixRemarks = (tables) => [
+  ...tables.filter((table) => rankedRows(table).length && rankedRows(table)[0].beaten_by)
+    .map((table) => `no model beats ${rankedRows(table)[0].beaten_by} on ${table.dataset}`),
+  ...(tables.some((table) => rankedRows(table).some((row) => row.rough)) ? ['~: rough times, see the dataset'] : []),
+];
+
 const showMatrix = () => {
   const tables = shownTables();
   if (!tables.length) {
@@ -76,9 +84,9 @@ const showMatrix = () => {
   }
   const lines = matrixLines(tables), numSeeds = commonSeedCount(lines), columns = matrixColumns(tables, numSeeds, meanRanks(lines));
   const sortByRank = tables.length > 1 && lines.every((line) => line.baseline || isComplete(line));
-  const hasTies = tables.some((table) => table.rows.some(tieLetter));
+  const hasTies = tables.some((table) => table.rows.some((row) => row.letters));
   const caption = ['mean on the test split ± half of its 95 % interval; best in bold', numSeeds ? `${plural(numSeeds, 'seed')} each` : 'n: number of seeds',
-    ...(hasTies ? [TIE_LEGEND] : []), ...sharedSettings].join('; ');
+    ...(hasTies ? [TIE_LEGEND] : []), ...matrixRemarks(tables), ...sharedSettings].join('; ');
   byId('matrix').replaceChildren(sortableTable(caption, columns, lines, {
     sort: sortByRank ? 'rank' : `table${tables[0].id}`, descending: !sortByRank && tables[0].direction === 'max',
     isLast: (line) => line.baseline, rowClass: (line) => (line.baseline ? 'baseline' : '') }));

@@ -1,7 +1,7 @@
 // The models over all datasets of one budget: interquartile mean, mean rank, time to a target.
 
-const iqmText = (model) => (model.iqm === null ? ABSENT
-  : `${model.iqm.toFixed(3)}${model.iqm_low === null ? '' : ` [${model.iqm_low.toFixed(3)}, ${model.iqm_high.toFixed(3)}]`}`);
+const iqmText = (model) => formatFixed(model.iqm, 3)
+  + (model.iqm_low === null ? '' : ` [${formatFixed(model.iqm_low, 3)}, ${formatFixed(model.iqm_high, 3)}]`);
 
 // The share of runs that reached the target within `ratio` times the best time.
 const shareWithin = (profile, ratio) => {
@@ -11,16 +11,16 @@ const shareWithin = (profile, ratio) => {
 
 const percent = (share) => `${(100 * share).toFixed(0)} %`;
 
-const overallTable = (budget, models) => {
-  const shareColumn = (name, about, read) => ({ name, head: name, about, value: (model) => model.profile && read(model.profile),
-    cell: (model) => (model.profile ? percent(read(model.profile)) : ABSENT) });
-  const caption = `over ${models[0].tables} datasets${budget ? `, ${budget}` : ''}; score: interquartile mean over datasets and seeds [95 % interval], `
+const overallTable = (budget, models, numTables) => {
+  const shareColumn = (name, about, read, isTime) => ({ name, head: name, about, value: (model) => model.profile && read(model.profile),
+    cell: (model) => (model.profile ? (isTime && model.rough ? '~' : '') + percent(read(model.profile)) : ABSENT) });
+  const caption = `over the ${numTables} shown datasets${budget ? `, ${budget}` : ''}; score: interquartile mean over datasets and seeds [95 % interval], `
     + 'where 0 is the worst baseline and 1 the best row of a table';
   return sortableTable(caption, [
     { name: 'model', head: 'model', left: true, ascending: true, value: (model) => model.model, cell: (model) => [model.model, model.missing ? el('span', { class: 'tag', title: model.missing }, 'datasets missing') : null] },
     { name: 'iqm', head: 'score, 0 to 1', value: (model) => model.iqm, cell: iqmText },
     { name: 'mean_rank', head: 'mean rank', ascending: true, value: (model) => model.mean_rank, cell: (model) => formatFixed(model.mean_rank, 2) },
-    shareColumn('fastest', 'share of runs that were the first to reach the target', (profile) => shareWithin(profile, 1)),
+    shareColumn('fastest', 'share of runs that were the first to reach the target', (profile) => shareWithin(profile, 1), true),
     shareColumn('reached', 'share of runs that reached the target', (profile) => 1 - profile.never),
   ], models, { sort: 'iqm', descending: true });
 };
@@ -39,12 +39,8 @@ const profileFigure = (models) => {
   const shown = models.filter((model) => model.profile && model.profile.ratio.length);
   if (!shown.length) return null;
   const last = 1.1 * Math.max(...shown.map((model) => model.profile.ratio.at(-1)));
-  const style = (name) => {
-    const index = Math.max(0, labels.indexOf(name));
-    return { colour: `c${index % NUM_COLOURS}`, dash: '', mark: index % 5 };
-  };
   return figure('Performance profile', 'performance-profile', () => [], (width) => {
-    const series = shown.map(({ model, profile }) => ({ label: model, style: style(model), marks: false,
+    const series = shown.map(({ model, profile, style, rough }) => ({ label: (rough ? '~' : '') + model, style,
       points: profileSteps(profile, last).map(([x, y]) => ({ x, mean: y, low: y, high: y, text: `${model}: ${percent(y)} within ${formatShort(x)}× the fastest` })) }));
     return {
       svg: lineFigure({ width, title: 'Share of runs that reached the target over the time relative to the fastest', x: { name: 'seconds of training, × those of the fastest', log: true }, y: { name: 'share of runs' }, series }),
@@ -55,9 +51,8 @@ const profileFigure = (models) => {
 };
 
 const showOverall = () => {
-  const budgets = [...new Set(data.overall.map((model) => model.budget))]
-    .map((budget) => [budget, data.overall.filter((model) => model.budget === budget)])
+  const budgets = tablesByBudget().map(([budget, tables]) => [budget, aggregateModels(tables), tables.length])
     .filter(([, models]) => models.some((model) => !model.missing));
   byId('overall').hidden = !budgets.length;
-  byId('aggregates').replaceChildren(...budgets.flatMap(([budget, models]) => [el('div', { class: 'aside' }, overallTable(budget, models), profileFigure(models))]));
+  byId('aggregates').replaceChildren(...budgets.flatMap(([budget, models, numTables]) => [el('div', { class: 'aside' }, overallTable(budget, models, numTables), profileFigure(models))]));
 };

@@ -6,6 +6,9 @@ const valueText = (value) => {
   return String(value);
 };
 
+// A text may have several right answers.
+const isRight = (value, truth) => valueText(value) === valueText(truth) || (typeof value === 'string' && [truth].flat().includes(value));
+
 // [row, prediction] of the rows that pass the filters.
 const shownPredictions = (table, sample) => Object.entries(sample.predictions)
   .map(([index, value]) => [data.tables[table.id].rows[Number(index)], value])
@@ -15,7 +18,7 @@ const predictionList = (table, sample) => {
   const truth = valueText(sample.truth);
   const line = (name, value, className) => el('div', { class: className }, el('dt', {}, name), el('dd', {}, value));
   return el('dl', {}, line('truth', truth, 'truth'),
-    shownPredictions(table, sample).map(([row, value]) => line(label(row), valueText(value), valueText(value) === truth ? 'correct' : '')));
+    shownPredictions(table, sample).map(([row, value]) => line(label(row), valueText(value), isRight(value, sample.truth) ? 'correct' : '')));
 };
 
 const IMAGE_NAMES = { image: 'image', video: 'frames of a video', speech: 'log-mel spectrogram of a recording' };

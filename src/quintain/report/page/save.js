@@ -49,6 +49,9 @@ const saveCsv = (lines, name) => download(`${name}.csv`, new Blob([toCsv(lines)]
 
 const fileName = (...parts) => parts.join('-').replace(/[^\w.-]+/g, '_').slice(0, 80);
 
+// Figure → the function that draws it, for printing, which does not wait for an animation frame.
+const drawNow = new WeakMap();
+
 // `controls(redraw)` returns input elements; `render(width)` returns {svg, below, lines}: the SVG element, the
 // elements below it, and the rows of the CSV file.
 const figure = (title, name, controls, render) => {
@@ -67,5 +70,6 @@ const figure = (title, name, controls, render) => {
       button('PNG', () => savePng(current.svg, name)), button('CSV', () => saveCsv(current.lines, name))));
   new ResizeObserver(() => { if (current && current.svg.viewBox.baseVal.width !== plotWidth()) redraw(); }).observe(plot);
   requestAnimationFrame(redraw);
+  drawNow.set(node, redraw);
   return node;
 };

@@ -19,7 +19,7 @@ const scatterFigure = ({ width, height = 300, title, x, y, points, direction }) 
   }
   for (const p of points) {
     if (p.low !== null) draw(svg, 'line', { class: `line ${p.style.colour}`, x1: sx(p.x), x2: sx(p.x), y1: sy(p.low), y2: sy(p.high) });
-    mark(svg, p.style, sx(p.x), sy(p.y), front.includes(p) ? 6 : 4);
+    mark(svg, { ...p.style, isHollow: p.isRough }, sx(p.x), sy(p.y), front.includes(p) ? 6 : 4);
   }
   addTooltips(svg, points.map((p) => ({ x: sx(p.x), y: sy(p.y), text: p.text })));
   return svg;

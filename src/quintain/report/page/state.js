@@ -5,6 +5,8 @@ const data = JSON.parse(byId('data').textContent);
 const FILTERS = ['modality', 'task', 'hardware', 'budget'];
 const TABLE_FILTERS = ['modality', 'task']; // the others filter rows
 const NUM_COLOURS = 7; // more models reuse the colours with other dashes and marks
+const DASHES = ['', '7 3', '2 2', '10 3 2 3', '14 4', '5 2 1 2 1 2'];
+const TIME_COSTS = ['train_seconds', 'total_seconds', 'samples_per_second', 'latency_ms', 'energy_wh'];
 
 const rankedRows = (table) => table.rows.filter((row) => !row.baseline);
 
@@ -30,16 +32,21 @@ const styleOf = (row) => {
   const index = labels.indexOf(label(row));
   return {
     colour: `c${index % NUM_COLOURS}`,
-    dash: ['', '6 3', '2 2', '8 3 2 3'][Math.floor(index / NUM_COLOURS) % 4],
+    dash: DASHES[Math.floor(index / NUM_COLOURS) % DASHES.length],
     mark: index % 5,
   };
 };
 
 // Settings that all tables share are shown once, in the caption of the matrix.
-const settingsOf = (table) => table.comparison.split(', ').filter(Boolean);
+const settingsOf = (table) => table.comparison.split(/, (?=[a-z][\w.]*=)/).filter(Boolean);
 const sharedSettings = data.tables.length < 2 ? [] : settingsOf(data.tables[0])
   .filter((setting) => data.tables.every((table) => settingsOf(table).includes(setting)));
 const ownSettings = (table) => settingsOf(table).filter((setting) => !sharedSettings.includes(setting)).join(', ');
+
+// The mark of times that a check calls unreliable.
+const roughMark = (row, cost = 'train_seconds') => (row.rough && TIME_COSTS.includes(cost) ? '~' : '');
+
+const isWinner = (row) => row.rank === 1 && !row.beaten_by;
 
 const isRowShown = (row) => row.baseline
   || (!hidden.hardware.has(row.hardware) && !hidden.budget.has(row.budget));

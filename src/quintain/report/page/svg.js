@@ -30,24 +30,31 @@ const logTicks = (low, high) => {
 };
 
 // A function from values to pixels with margins at both ends; with `log` it is logarithmic if the
-// values span more than a factor of 20, with `zero` it includes zero.
+// values span more than a factor of 20, with `zero` it includes zero. Values near the largest number
+// are divided by `unit`, so that no difference overflows.
 const scale = (values, from, to, { log = false, zero = false } = {}) => {
-  let low = Math.min(...values), high = Math.max(...values);
+  const known = values.filter(Number.isFinite);
+  const unit = known.some((value) => Math.abs(value) > 1e300) ? 1e10 : 1;
+  let low = Math.min(...(known.length ? known : [0])) / unit, high = Math.max(...(known.length ? known : [1])) / unit;
   if (zero) low = Math.min(0, low);
-  const isLog = log && low > 0 && high / low > 20;
+  const isLog = log && low > 0 && high / 20 > low;
   if (isLog) { low /= 1.15; high *= 1.15; } else {
-    const margin = (high - low || Math.abs(high) || 1) * 0.06;
+    const size = Math.max(Math.abs(low), Math.abs(high));
+    const span = high - low > 1e-9 * size ? high - low : 0; // ticks need more digits than a number has
+    const margin = (span || size || 1) * 0.06;
     if (!zero || low < 0) low -= margin;
     high += margin;
   }
-  const share = isLog ? (v) => Math.log(v / low) / Math.log(high / low) : (v) => (v - low) / (high - low);
-  const toPixels = (value) => from + share(value) * (to - from);
-  toPixels.ticks = isLog ? logTicks(low, high) : linearTicks(low, high, Math.max(3, Math.abs(to - from) / 56));
+  const share = isLog ? (v) => (Math.log(v) - Math.log(low)) / (Math.log(high) - Math.log(low)) : (v) => (v - low) / (high - low);
+  const toPixels = (value) => from + share(value / unit) * (to - from);
+  const ticks = isLog ? logTicks(low, high) : linearTicks(low, high, Math.max(3, Math.abs(to - from) / 56));
+  toPixels.ticks = ticks.map((value) => value * unit).filter(Number.isFinite);
   return toPixels;
 };
 
 const tickText = (value) => {
   const size = Math.abs(value);
+  if (size >= 1e13) return value.toExponential(0);
   if (size >= 1000) return formatCount(value).replace('.0', '');
   return size && size < 1e-3 ? value.toExponential(0) : String(Number(value.toPrecision(6)));
 };
@@ -100,7 +107,7 @@ const mark = (svg, style, x, y, size = 4.5) => {
     `M${x} ${y - s * 1.3}l${s * 1.3} ${s * 1.3}l${-s * 1.3} ${s * 1.3}l${-s * 1.3} ${-s * 1.3}z`,
     `M${x} ${y + s * 1.2}l${s * 1.2} ${-s * 2.2}h${-s * 2.4}z`,
   ];
-  return draw(svg, 'path', { class: `mark ${style.colour}`, d: shapes[style.mark] });
+  return draw(svg, 'path', { class: `mark ${style.colour}${style.isHollow ? ' hollow' : ''}`, d: shapes[style.mark] });
 };
 
 // Shows the text of the spot nearest to the pointer, or selected with the arrow keys. spots: {x, y, text}.

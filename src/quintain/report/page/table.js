@@ -47,17 +47,14 @@ const scrollableTable = (caption, properties, heads, body) =>
   el('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': caption },
     el('table', properties, el('caption', {}, caption), el('thead', {}, el('tr', {}, heads)), body));
 
-const TIE_LEGEND = 'models that share a letter are not significantly different';
+const TIE_LEGEND = 'models that share a letter are not shown to differ at their number of seeds';
 
-// 1 → a; a superscript number would look like an exponent.
-const tieLetter = (row) => (row.tie_group ? String.fromCharCode(96 + Math.min(row.tie_group, 26)) : '');
-
-// Mean and half-width of its interval, with the letter of the tie group.
+// Mean and half-width of its interval, with the letters of the row.
 const scoreCell = (row, places) => [
   el('span', { class: 'mean' }, formatFixed(row.mean, places)),
   el('span', { class: 'half' }, halfWidth(row) === null ? '' : ` ± ${formatFixed(halfWidth(row), places)}`),
-  tieLetter(row) ? el('sup', { title: TIE_LEGEND }, tieLetter(row)) : null,
+  row.letters ? el('sup', { title: TIE_LEGEND }, row.letters) : null,
 ];
 
-const costCell = (name) => (row) => (name === 'params' || name === 'samples_per_second'
+const costCell = (name) => (row) => roughMark(row, name) + (name === 'params' || name === 'samples_per_second'
   ? formatCount(row.costs[name]) : formatShort(row.costs[name]));

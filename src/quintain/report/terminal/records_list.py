@@ -20,7 +20,8 @@ def records_json(
     """Return plain values for each record, sorted by dataset, model, hardware and seed.
 
     `score` is the main score on test, `seconds` the wall time of the run, `why` the error or the
-    reason for skipping, `bundle` the SHA-256 of the bundle that the record was imported from.
+    reason for skipping, `settings` the non-default ones, `bundle` the SHA-256 of the bundle that
+    the record was imported from.
 
     Args:
         records: of any status.
@@ -33,7 +34,7 @@ def records_json(
 def print_records(records: Iterable[Record], to: Console | None = None) -> None:
     """Print the list as a table."""
     out, table, entries = to or make_console(), make_table(), records_json(records)
-    for name in ("status", "dataset", "model", "hardware"):
+    for name in ("status", "dataset", "model", "hardware", "settings"):
         table.add_column(name, overflow="fold")
     for name in ("seed", "score", "seconds"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -60,6 +61,7 @@ def _entry(record: Record) -> dict[str, Any]:
         "model": record.names.model,
         "hardware": record.names.hardware,
         "budget": record.names.budget,
+        "settings": dict(record.changed or {}),
         "seed": record.seed,
         "baseline": record.baseline,
         "metric": record.quality.main if record.quality else None,
@@ -76,6 +78,7 @@ def _cells(entry: dict[str, Any]) -> list[str]:
     kind = f"{entry['kind']}: " if entry["kind"] else ""
     return [
         *(entry[name] for name in ("status", "dataset", "model", "hardware")),
+        ", ".join(f"{name}={value}" for name, value in entry["settings"].items()),
         str(entry["seed"]),
         score,
         format_seconds(entry["seconds"]),

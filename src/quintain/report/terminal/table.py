@@ -37,9 +37,8 @@ TEXT_COLUMNS = ("model", "hardware")
 """Columns that may be folded, unlike those of numbers."""
 OPTIONAL_COLUMNS = ("p", "ranks", "samples/s", "train s", "params", "tie", "n")
 """Columns that are dropped if the terminal is too narrow, in this order."""
-TIMING_CHECKS = ("input_bound", "other_process", "noise_floor", "throttled", "whole_batches")
-"""Checks of times and costs; the other checks concern the result."""
-BUDGET_TOLERANCE = 0.02  # relative difference to the budget without a footnote
+MAX_DATA_NOTES = 8  # lines below a table
+BUDGET_TOLERANCE = 0.02  # a larger relative difference from the budget gets a footnote
 
 
 def print_leaderboard(
@@ -76,8 +75,9 @@ def legend(board: Leaderboard) -> list[str]:
     if all(row.tie_group is None for row in board.rows):
         return []
     return [
-        "tie: models that share a letter are not significantly different; ranks: 95 % confidence"
-        " range of the rank; p: against the best model, corrected for all pairs of the table"
+        "tie: models that share a letter are not shown to differ at their number of seeds; ranks:"
+        " 95 % confidence range of the rank; p: against the best model, corrected for all pairs of"
+        " the table"
     ]
 
 
@@ -104,7 +104,7 @@ def _print_table(out: Console, rows: Sequence[Row]) -> tuple[list[str], int]:
             overflow="fold" if name in TEXT_COLUMNS else "ellipsis",
         )
     for row, texts in zip(rows, cells, strict=True):
-        style = "dim" if row.baseline else "bold" if row.rank == 1 else ""
+        style = "dim" if row.baseline else "bold" if row.is_winner else ""
         table.add_row(*(texts[name] for name in shown), style=style)
     out.print(table)
     for text in footnotes(rows):
@@ -140,8 +140,8 @@ def text_cells(rows: Sequence[Row]) -> list[dict[str, Text]]:
 
 def _cells(row: Row, places: int, show_hardware: bool) -> dict[str, Text]:
     rank = "base" if row.baseline else ABSENT if row.rank is None else str(row.rank)
-    result_mark = " !" if _failed_checks(row, timing=False) else ""
-    timing_mark = "~" if _failed_checks(row, timing=True) else ""
+    result_mark = " !" if _failed_checks(row, timing=False) or row.collapsed_seeds else ""
+    timing_mark = "~" if row.has_rough_times else ""
     model = safe_text(row.model + result_mark)
     if row.variant:
         model.append_text(safe_text(f"\n{row.variant}", "dim"))
@@ -149,7 +149,7 @@ def _cells(row: Row, places: int, show_hardware: bool) -> dict[str, Text]:
     texts |= {
         SCORE: format_interval(Interval(row.mean, row.ci_low, row.ci_high, row.n), places),
         "n": str(row.n),
-        "tie": _tie_letter(row.tie_group),
+        "tie": row.letters or ABSENT,
         "ranks": _rank_range(row),
         "p": ABSENT if row.p_best is None else format_p_value(row.p_best),
         "params": format_count(row.params),
@@ -157,11 +157,6 @@ def _cells(row: Row, places: int, show_hardware: bool) -> dict[str, Text]:
         "samples/s": timing_mark + format_count(row.samples_per_second),
     }
     return {"#": safe_text(rank), "model": model} | {k: safe_text(v) for k, v in texts.items()}
-
-
-def _tie_letter(group: int | None) -> str:
-    """Return a, b, … z, then 27, 28, …"""
-    return ABSENT if group is None else chr(96 + group) if group <= 26 else str(group)
 
 
 def _rank_range(row: Row) -> str:
@@ -172,27 +167,30 @@ def _rank_range(row: Row) -> str:
 
 def _failed_checks(row: Row, *, timing: bool) -> dict[str, str]:
     """Return failed check → note; without `budget_met`, for which `footnotes` has another text."""
-    return {
-        name: check["note"]
-        for name, check in row.trust.items()
-        if check["ok"] is False and (name in TIMING_CHECKS) == timing and name != "budget_met"
-    }
+    failed = row.failed_checks(timing=timing)
+    return {name: note for name, note in failed.items() if name != "budget_met"}
 
 
 def footnotes(rows: Sequence[Row]) -> Iterable[str]:
     """Yield the footnotes of a table."""
     models = [row for row in rows if not row.baseline]
+    if models and models[0].beaten_by:
+        yield f"no model beats {models[0].beaten_by}"
     if any(row.n == 1 for row in models):
         yield "one seed, so no interval: run more, as with seed=1,2,3"
     for row in models:
         share = (row.params or 0) / row.params_asked if row.params_asked else 1.0
         if row.params is not None and abs(share - 1) > BUDGET_TOLERANCE:
             yield (
-                f"{row.model}: {format_count(row.params)} parameters are {share:.0%} of the"
-                f" budget's {format_count(row.params_asked)}"
+                f"{row.model}: {row.params:,} parameters are {share:.0%} of the budget's"
+                f" {row.params_asked:,}"
             )
     for row in rows:
         yield from (f"{row.model}: {note}" for note in row.notes)
+    notes = list(dict.fromkeys(note for row in rows for note in row.data_notes))
+    yield from (f"data: {note}" for note in notes[:MAX_DATA_NOTES])
+    if len(notes) > MAX_DATA_NOTES:
+        yield f"data: {len(notes) - MAX_DATA_NOTES} more notes are in the records"
     yield from _check_footnotes(models, timing=True, label="~ rough times")
     yield from _check_footnotes(models, timing=False, label="! doubtful results")
 

@@ -6,12 +6,8 @@ import signal
 from collections.abc import Sequence
 
 from quintain.run.distributed.context import DistContext
-from quintain.run.train.checkpoint import (
-    Checkpointer,
-    FileCheckpointer,
-    State,
-    set_signal_handlers,
-)
+from quintain.run.preemption_signals import set_signal_handlers
+from quintain.run.train.checkpoint import Checkpointer, FileCheckpointer, State
 
 
 class DistributedCheckpointer(Checkpointer):

@@ -24,6 +24,7 @@ from quintain.contracts import Hardware, OptionalHardwareAttributes, RankPlaceme
 from quintain.plan.cell import Cell
 from quintain.run.distributed.context import DistContext
 from quintain.run.distributed.monitor import RankMonitor, RankProcess, report_failures
+from quintain.run.environment import PARENT_VARIABLE
 from quintain.run.log import BoundedLog
 
 LOCALHOST = "127.0.0.1"
@@ -96,10 +97,12 @@ def join_ranks(
 def _start_rank(cell_file: Path, port: int, rank: int) -> RankProcess:
     """Start another rank, with the same import path (sys.path) and a log beside the cell file."""
     python, log_file = sys.executable, cell_file.with_name(f"rank{rank}.log")
-    command = [python, "-m", "quintain.run.distributed.pdeathsig", python, "-m", "quintain.run"]
+    # -P: a file of the current folder must not be imported instead of a module of its name.
+    command = [python, "-P", "-m", "quintain.run.distributed.pdeathsig"]
+    command += [python, "-P", "-m", "quintain.run"]
     command += [str(cell_file), "--rank", str(rank), "--rank0-address", f"{LOCALHOST}:{port}"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)}
-    environment["QUINTAIN_PARENT"] = str(os.getpid())
+    environment[PARENT_VARIABLE] = str(os.getpid())
     log = BoundedLog(log_file)
     output = log.writer.fileno()
     process = subprocess.Popen(

@@ -250,6 +250,7 @@ def _count_flops(
             warnings.catch_warnings(action="ignore"),  # training has shown the same warnings
             torch.backends.mkldnn.flags(enabled=False),
             sdpa_kernel(SDPBackend.MATH),
+            torch.compiler.set_stance("force_eager"),  # operations in compiled code are not counted
             FlopCounterMode(display=False) as counter,
         ):
             run(copied, _move_to_cpu(batch))

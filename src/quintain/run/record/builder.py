@@ -24,6 +24,7 @@ from quintain.run.measure.profiling import (
     measure_trained_model,
 )
 from quintain.run.measure.readings import Readings, merge_rank_readings
+from quintain.run.record.data_cautions import find_cautions
 from quintain.run.record.identity import build_identity_fields
 from quintain.run.train.history import TrainingHistory
 
@@ -49,6 +50,8 @@ def build_training_record(
     measured, meters = measure_trained_model(context, trained, batch_size, speed)
     cost = add_readings(cost | measured, context, readings)
     cost["meters"] |= meters
+    if result.compile_seconds:
+        cost["meters"]["compile_seconds"] = result.compile_seconds
     return build_record(
         context,
         result,
@@ -88,7 +91,9 @@ def build_record(
     """
     dataset, spec = context.dataset, context.dataset.spec
     card = context.cell.config["dataset"].get("card") or {}
-    notes = getattr(dataset, "notes", OptionalDatasetAttributes.notes)
+    notes = [*getattr(dataset, "notes", OptionalDatasetAttributes.notes)]
+    budget, steps = (result.budget, result.module.steps_done) if result else (None, 0)
+    notes += find_cautions(dataset, budget, steps)
     shared = build_identity_fields(context.cell) | {
         "status": "ok",
         "started": result.started if result else context.started,

@@ -7,7 +7,13 @@ from typing import Any
 
 import torch
 
-from quintain.errors import DataError, NonFiniteLoss, RankFailed
+from quintain.errors import (
+    DataError,
+    NonFiniteLoss,
+    NonFiniteScore,
+    RankFailed,
+    describe_with_place,
+)
 
 OUT_OF_MEMORY_MESSAGES = (
     "can't allocate memory",  # torch's CPU allocator
@@ -21,10 +27,12 @@ MAX_MESSAGE, MAX_TRACEBACK = 4_000, 20_000  # characters: an error may quote a w
 
 def describe_failure(error: BaseException, log_tail: str = "") -> dict[str, Any]:
     """Return the field `error` of a record; `log_tail` is the end of the run's output."""
+    kind = classify_failure(error)
+    message = describe_with_place(error) if kind == "exception" else str(error)
     return {
-        "kind": classify_failure(error),
+        "kind": kind,
         "type": type(error).__name__,
-        "message": (str(error) or repr(error))[:MAX_MESSAGE],
+        "message": (message or repr(error))[:MAX_MESSAGE],
         "traceback": "".join(traceback.format_exception(error))[-MAX_TRACEBACK:],
         "log_tail": log_tail,
     }
@@ -34,7 +42,7 @@ def classify_failure(error: BaseException) -> str:
     """Return nan, oom, interrupted, data or exception; for another rank also killed or timeout."""
     if isinstance(error, RankFailed):
         return error.kind
-    if isinstance(error, NonFiniteLoss):
+    if isinstance(error, NonFiniteLoss | NonFiniteScore):
         return "nan"
     if is_out_of_memory(error):
         return "oom"

@@ -105,8 +105,7 @@ class CurveRecorder(Callback):
             training.steps_done, seconds, training.train_loss, dict(training.scores)
         )
         history.curve.append(point)
-        main_score = training.model.head.scores[0]
-        if history.best is None or is_better(point, history.best, main_score):
+        if is_better(point, history.best, training.model.head.scores):
             history.best = point
             weights = training.eval_model.state_dict()
             history.best_weights = {name: value.clone() for name, value in weights.items()}

@@ -11,12 +11,10 @@ import contextlib
 import hashlib
 import os
 import re
-import signal
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,13 +25,12 @@ from quintain.errors import Interrupted
 from quintain.plan.cell import RESULTS_VERSION
 from quintain.records.filesystem import sync_folder
 from quintain.records.schema import Record
+from quintain.run.preemption_signals import set_signal_handlers
 
 FORMAT = 4
 """Version of a checkpoint's content; a checkpoint of another version is not loaded."""
 
 INTERVAL = 600.0  # seconds between two checkpoints by default
-SIGNALS = [getattr(signal, n) for n in ("SIGTERM", "SIGUSR2") if hasattr(signal, n)]
-"""Signals that preempt a run; Windows has no SIGUSR2."""
 _NAME = re.compile(r"(\d+)-([0-9a-f]{64})\.pt")
 
 State = dict[str, Any]
@@ -53,7 +50,7 @@ class Checkpointer:
         return ()
 
     def install_signal_handlers(self) -> None:
-        """Handle `SIGNALS`, in the main thread; Lightning replaces the handlers when it starts."""
+        """Handle `SIGNALS`, in the main thread; called again after Lightning replaced them."""
 
     def arm(self) -> None:
         """Let a signal wait for the next save; before this call it raises `Interrupted` at once."""
@@ -216,13 +213,6 @@ class FileCheckpointer(Checkpointer):
             if state.get(name) != value:
                 return f"its {name} is {state.get(name)!r}, expected {value!r}"
         return state
-
-
-def set_signal_handlers(handler: Callable[[int, Any], None] | signal.Handlers) -> None:
-    """Set the handler of all `SIGNALS`; do nothing outside the main thread, where Python cannot."""
-    if threading.current_thread() is threading.main_thread():
-        for number in SIGNALS:
-            signal.signal(number, handler)
 
 
 def summarize(error: Exception) -> str:

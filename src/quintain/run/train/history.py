@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,7 +35,8 @@ class TrainingHistory:
 
     Attributes:
         curve: one point for each validation.
-        best: the point with the best main score, the earliest if several are equal.
+        best: the point with the best main score, of equal ones that with the best second score, of
+            equal ones the earliest; None if no main score is finite.
         best_weights: state dict of the model at that point.
         step_ms: milliseconds of each optimizer step.
         all_reduce_ms: milliseconds of each step that were spent in collectives.
@@ -51,9 +53,19 @@ class TrainingHistory:
     confusion: dict[str, Any] | None = None
 
 
-def is_better(a: ValidationPoint, b: ValidationPoint, score: Score) -> bool:
-    """Return whether `a` has a strictly better score than `b`; NaN is worse than any number."""
-    value_a, value_b = a.scores[score.name], b.scores[score.name]
-    if math.isnan(value_b):
-        return not math.isnan(value_a)
-    return value_a > value_b if score.direction == "max" else value_a < value_b
+def is_better(a: ValidationPoint, b: ValidationPoint | None, scores: Sequence[Score]) -> bool:
+    """Return whether `a` has a better main score than `b`, and a finite one; None is worst.
+
+    If the main scores, which come first in `scores`, are equal, the next score decides.
+    """
+    if not math.isfinite(a.scores[scores[0].name]):
+        return False
+    if b is None:
+        return True
+    for score in scores[:2]:
+        value_a, value_b = a.scores[score.name], b.scores[score.name]
+        if not math.isfinite(value_a) or not math.isfinite(value_b):
+            return math.isfinite(value_a)
+        if value_a != value_b:
+            return value_a > value_b if score.direction == "max" else value_a < value_b
+    return False

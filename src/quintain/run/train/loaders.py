@@ -39,7 +39,8 @@ class BatchOrder:
 
     Every epoch is a new random permutation, and every batch is full: it may continue into the next
     epoch. With `lengths`, batches are bucketed by length to reduce padding: the samples of `pool`
-    consecutive batches are sorted by length and divided again, and these batches are shuffled.
+    consecutive batches are sorted by length and divided again, and these batches are shuffled. No
+    such batch has a sample twice, unless it is larger than an epoch.
 
     One thread at a time may call it.
 
@@ -81,11 +82,39 @@ class BatchOrder:
         if self._lengths is None:
             return self._draw(step * self.batch_size, self.batch_size)
         pool, position = divmod(step, self._pool)
-        size = self._pool * self.batch_size
-        indices = self._draw(pool * size, size)
-        by_length = indices[self._lengths[indices].argsort(stable=True)]
         batch = int(self._permute(self._pool, 1, pool)[position])
-        return by_length[batch * self.batch_size :][: self.batch_size]
+        return self._sort_pool(pool)[batch * self.batch_size :][: self.batch_size]
+
+    def _sort_pool(self, pool: int) -> torch.Tensor:
+        """Return the samples of a pool, sorted by length and cut into batches by the caller.
+
+        A pool that ends in the next epoch may have copies of a sample, one in each epoch. Its two
+        parts are therefore sorted by themselves, and the batch with samples of both gets only
+        samples that it does not have yet.
+        """
+        start, size = pool * self._pool * self.batch_size, self._pool * self.batch_size
+        left_in_epoch = self._size - start % self._size
+        if self._pool == 1 or left_in_epoch >= size:
+            return self._sort_by_length(self._draw(start, size))
+        first = self._sort_by_length(self._draw(start, left_in_epoch))
+        second = self._sort_by_length(self._draw(start + left_in_epoch, size - left_in_epoch))
+        count = len(first) % self.batch_size  # samples of the first part in the shared batch
+        if not count:
+            return torch.cat([first, second])
+        rest = self.batch_size - count
+        if len(first) >= len(second):
+            of_second = second[-rest:]
+            of_first = _without(first, of_second)[-count:]
+        else:
+            of_first = first[-count:]
+            of_second = _without(second, of_first)[-rest:]
+        return torch.cat(
+            [_without(first, of_first), of_first, of_second, _without(second, of_second)]
+        )
+
+    def _sort_by_length(self, indices: torch.Tensor) -> torch.Tensor:
+        assert self._lengths is not None
+        return indices[self._lengths[indices].argsort(stable=True)]
 
     def _draw(self, start: int, count: int) -> torch.Tensor:
         """Return `count` indices from position `start` of the concatenated epochs."""
@@ -108,6 +137,10 @@ class BatchOrder:
         # torch's CPU generator uses only the lower 32 bits of a seed, so the numbers are hashed.
         hashed = np.random.SeedSequence((self._seed, *counters)).generate_state(1)
         return torch.randperm(size, generator=torch.Generator().manual_seed(int(hashed[0])))
+
+
+def _without(indices: torch.Tensor, excluded: torch.Tensor) -> torch.Tensor:
+    return indices[~torch.isin(indices, excluded)]
 
 
 def split_steps(steps: int, chunk: int, validations: int) -> list[range]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytorch_lightning as pl
@@ -11,17 +13,30 @@ import torch
 from pytorch_lightning.strategies import SingleDeviceStrategy
 from torch import Tensor
 
-from quintain.contracts import Batch, Dataset
+from quintain.contracts import Batch, Dataset, Split
 from quintain.errors import NonFiniteLoss
 from quintain.model import Model
 from quintain.run.distributed.context import SINGLE_PROCESS, DistContext
 from quintain.run.distributed.fsdp import copy_weights, unshard
 from quintain.run.distributed.metric_sync import sync_metrics
 from quintain.run.measure.confusion import ConfusionMatrix
+from quintain.run.train.evaluation import EvaluationCounter, EvaluationCounts, check_test_scores
 from quintain.run.train.history import TrainingHistory
 from quintain.run.train.micro_batching import MicroBatcher
 from quintain.run.train.optimizer import OptimizerConfig
 from quintain.run.train.step_timing import StepTimer, TimeLimit
+from quintain.run.train.torch_messages import check_parameters_used, translate_training_error
+
+
+class StopIterationGuard(AbstractContextManager[None]):
+    """Turns StopIteration into RuntimeError, because Lightning takes it for the end of the data.
+
+    A generator could not do this, see PEP 479.
+    """
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, StopIteration):
+            raise RuntimeError("the model or the dataset raised StopIteration") from error
 
 
 class TrainingModule(pl.LightningModule):
@@ -40,6 +55,7 @@ class TrainingModule(pl.LightningModule):
         eval_model: an unsharded copy of a model that FSDP will shard, for evaluation.
         synchronize: waits until the device has finished all work.
         times_each_step: see `StepTimer`.
+        read_seconds: see `StepTimer`.
         time_limit: stops training when it is reached; None: no limit.
         hyperparameters: the resolved configuration of the cell, for loggers.
 
@@ -48,6 +64,8 @@ class TrainingModule(pl.LightningModule):
         steps_done: optimizer steps so far.
         losses: loss of each step since the last validation.
         scores: scores of the last validation or test, by name.
+        counts: numbers of samples of the last validation or test.
+        time_limit: the limit of the training time, None if there is none.
         train_loss: mean loss of the steps between the last two validations.
     """
 
@@ -63,6 +81,7 @@ class TrainingModule(pl.LightningModule):
         eval_model: Model | None = None,
         synchronize: Callable[[], None] = lambda: None,
         times_each_step: bool = True,
+        read_seconds: Callable[[], float] = time.perf_counter,
         time_limit: TimeLimit | None = None,
         hyperparameters: Mapping[str, Any] | None = None,
     ) -> None:
@@ -78,8 +97,11 @@ class TrainingModule(pl.LightningModule):
         self.scores: dict[str, float] = {}
         self.train_loss = math.nan
         self._steps, self._dist, self._seed = steps, dist, seed
-        self._timer = StepTimer(self.history, dist, synchronize, times_each_step)
-        self._time_limit = time_limit
+        self._timer = StepTimer(self.history, dist, synchronize, times_each_step, read_seconds)
+        self.time_limit = time_limit
+        self.counts: EvaluationCounts | None = None
+        self._dataset = dataset
+        self._counter = EvaluationCounter(dataset.spec)
         self._metrics = model.head.metrics(dataset)
         self._confusion = ConfusionMatrix(dataset.spec)
 
@@ -97,14 +119,15 @@ class TrainingModule(pl.LightningModule):
         assert isinstance(optimizer, torch.optim.Optimizer)
         self._timer.start_chunk()
         losses, norms = [], []
-        for batch, weight in zip(chunk, self._compute_loss_weights(chunk), strict=True):
-            self._timer.start_step()
-            loss, norm = self._take_step(batch, weight, optimizer)
-            losses.append(loss)
-            norms += [] if norm is None else [norm]
-            self._timer.end_step()
-            if self._is_time_up():
-                break
+        with StopIterationGuard():
+            for batch, weight in zip(chunk, self._compute_loss_weights(chunk), strict=True):
+                self._timer.start_step()
+                loss, norm = self._take_step(batch, weight, optimizer)
+                losses.append(loss)
+                norms += [] if norm is None else [norm]
+                self._timer.end_step()
+                if self._is_time_up():
+                    break
         self._timer.end_chunk()
         losses = self._average_over_ranks(losses)
         self._check_finite(losses, norms)
@@ -114,7 +137,7 @@ class TrainingModule(pl.LightningModule):
 
     def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:
         """Stop training after the chunk in which the time limit is reached."""
-        if self._time_limit is not None and self._time_limit.is_reached():
+        if self.time_limit is not None and self.time_limit.is_reached():
             self.trainer.should_stop = True
 
     def on_validation_epoch_start(self) -> None:
@@ -124,10 +147,11 @@ class TrainingModule(pl.LightningModule):
 
     def validation_step(self, batch: Batch | None, batch_idx: int) -> None:
         """Add a batch to the metrics; None where this rank has no share of it."""
-        self._update_metrics(batch)
+        with StopIterationGuard():
+            self._update_metrics(batch)
 
     def on_validation_epoch_end(self) -> None:
-        self.scores = self._compute_scores()
+        self.scores = self._compute_scores("val")
         self.train_loss = torch.stack(self.losses).mean().item() if self.losses else math.nan
         self.losses.clear()
         self.log("train/mean_loss", self.train_loss)
@@ -138,10 +162,14 @@ class TrainingModule(pl.LightningModule):
 
     def test_step(self, batch: Batch | None, batch_idx: int) -> None:
         """Add a batch to the metrics and the confusion matrix."""
-        self._update_metrics(batch, self._confusion)
+        with StopIterationGuard():
+            self._update_metrics(batch, self._confusion)
 
     def on_test_epoch_end(self) -> None:
-        self.scores = self.history.test = self._compute_scores()
+        self.scores = self._compute_scores("test")
+        assert self.counts is not None
+        check_test_scores(self.scores, self.model.head.scores[0], self.counts)
+        self.history.test = self.scores
         self.history.confusion = self._confusion.compute(self._dist)
         self.log_dict({f"test/{name}": value for name, value in self.scores.items()})
 
@@ -163,7 +191,12 @@ class TrainingModule(pl.LightningModule):
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.zero_grad()
-        loss = self._compute_gradients(batch, weight, optimizer)
+        try:
+            loss = self._compute_gradients(batch, weight, optimizer)
+        except (RuntimeError, ValueError) as error:
+            if clear := translate_training_error(error, self.model, batch, self._dist):
+                raise clear from error
+            raise
         norm, clip_norm = None, self.optimizer_config.clip_norm
         if clip_norm is not None:
             norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip_norm)
@@ -187,6 +220,8 @@ class TrainingModule(pl.LightningModule):
         # A share of the batch without targets has weight 0, and its mean loss would be NaN.
         loss = loss * weight if weight else 0 * prediction.sum()
         self._backward(loss)
+        if self.eval_model is self.model:
+            check_parameters_used(self.model, self._dist, self.steps_done + 1)
         return loss.detach()
 
     def _backward(self, loss: Tensor) -> None:
@@ -203,9 +238,9 @@ class TrainingModule(pl.LightningModule):
 
     def _is_time_up(self) -> bool:
         """Whether to end the chunk; on a GPU the time is known only at the end of a chunk."""
-        if self._time_limit is None or not self._timer.times_each_step:
+        if self.time_limit is None or not self._timer.times_each_step:
             return False
-        return self._time_limit.is_reached()
+        return self.time_limit.is_reached()
 
     def _average_over_ranks(self, losses: list[Tensor]) -> list[Tensor]:
         if self._dist.is_single:
@@ -237,14 +272,25 @@ class TrainingModule(pl.LightningModule):
         if batch is None:
             return
         for prediction, micro_batch in self.micro_batcher.predict(self.eval_model, batch):
+            self._counter.add(prediction, micro_batch)
             self.model.head.update(self._metrics, prediction, micro_batch)
             if confusion is not None:
                 confusion.update(prediction, micro_batch)
 
     def _reset_metrics(self) -> None:
+        self._counter.reset()
         for metric in self._metrics.values():
             metric.to(self.device).reset()
 
-    def _compute_scores(self) -> dict[str, float]:
+    def _compute_scores(self, split: Split) -> dict[str, float]:
+        """Return the scores of a split that was evaluated; NaN if a prediction is not finite.
+
+        Raises:
+            RuntimeError: not every sample of the split was evaluated.
+        """
+        self.counts = counts = self._counter.compute(split, self._dist)
+        if counts.samples != (size := self._dataset.size(split)):
+            raise RuntimeError(f"{counts.samples:,} of {size:,} samples of {split} were evaluated")
         sync_metrics(self._metrics, self._dist)
-        return {name: float(metric.compute()) for name, metric in self._metrics.items()}
+        scores = {name: float(metric.compute()) for name, metric in self._metrics.items()}
+        return dict.fromkeys(scores, math.nan) if counts.not_finite else scores

@@ -19,6 +19,7 @@ class StepTimer:
         synchronize: waits until the device has finished all work.
         times_each_step: whether to time each step, which is possible on a CPU because operations
             have ended when they return. Otherwise (a GPU) the time of a chunk is divided evenly.
+        read_seconds: the clock.
     """
 
     def __init__(
@@ -27,20 +28,21 @@ class StepTimer:
         dist: DistContext = SINGLE_PROCESS,
         synchronize: Callable[[], None] = lambda: None,
         times_each_step: bool = True,
+        read_seconds: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._history, self._dist, self._synchronize = history, dist, synchronize
-        self.times_each_step = times_each_step
+        self.times_each_step, self._read_seconds = times_each_step, read_seconds
 
     def start_chunk(self) -> None:
         self._seconds: list[float] = []
-        self._chunk_start = time.perf_counter()
+        self._chunk_start = self._read_seconds()
 
     def start_step(self) -> None:
-        self._step_start = time.perf_counter()
+        self._step_start = self._read_seconds()
         self._collective_start = self._dist.collective_seconds
 
     def end_step(self) -> None:
-        self._seconds.append(time.perf_counter() - self._step_start)
+        self._seconds.append(self._read_seconds() - self._step_start)
         seconds = self._dist.collective_seconds - self._collective_start
         self._history.all_reduce_ms.append(1e3 * seconds)
 
@@ -48,7 +50,7 @@ class StepTimer:
         self._synchronize()
         seconds = self._seconds
         if not self.times_each_step:
-            seconds = [(time.perf_counter() - self._chunk_start) / len(seconds)] * len(seconds)
+            seconds = [(self._read_seconds() - self._chunk_start) / len(seconds)] * len(seconds)
         self._history.step_ms += [1e3 * s for s in seconds]
 
 

@@ -66,9 +66,7 @@ class Batch(NamedTuple):
     y: Tensor
     lengths: Tensor | None = None  # long (B,): valid steps of x along axis 1; None: all
     y_lengths: Tensor | None = None  # long (B,): valid symbols of y; transcribe, generate only
-    references: Tensor | None = (
-        None  # long (B,): numbers for `OptionalDatasetAttributes.references`
-    )
+    references: Tensor | None = None  # long (B,), for `references` of the dataset
 
 
 Transcripts = Mapping[Split, Sequence[tuple[str, int, Sequence[int]]]]

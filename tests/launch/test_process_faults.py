@@ -65,11 +65,17 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def heed_hangup() -> None:
+    """The tests may run under `nohup`, whose child processes ignore SIGHUP."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def test_closing_the_terminal_saves_the_running_cells(tmp_path, plugins):
     master, slave = pty.openpty()
     store = tmp_path / "store"
     with failing_plugins.hold_runs(plugins) as waiting:
-        sweep = start_sweep(store, plugins, "model=slow", stdout=slave, stderr=slave, stdin=slave)
+        terminal = {"stdout": slave, "stderr": slave, "stdin": slave}
+        sweep = start_sweep(store, plugins, "model=slow", preexec_fn=heed_hangup, **terminal)
         wait_for(waiting.exists)
         processes = psutil.Process(sweep.pid).children(recursive=True)
         os.close(slave)

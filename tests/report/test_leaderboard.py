@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 import scipy.stats
+from helpers.commands import run_quintain
 from helpers.record_factory import cost_values, data_values, make_record, record_values
 from rich.console import Console
 
-from quintain.cli.main import main
 from quintain.records.schema import Record
 from quintain.report.formats.json_csv import to_json, to_values
 from quintain.report.formatting import decimal_places, format_count, format_seconds
@@ -315,19 +315,17 @@ ESCAPE = "cnn\x1b]0;owned\x07\x1b[2J\x9b31m"
 
 
 def test_control_characters_of_file_names_and_cards_do_not_reach_the_terminal(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
 ) -> None:
     """The name of a YAML file is the name of its option."""
     file = tmp_path / "own" / "conf" / "model" / f"{ESCAPE}.yaml"
     file.parent.mkdir(parents=True)
     file.write_text('_target_: a.B\ncard: {about: "x\\e[2J", needs: ["y\\e[2J"]}\n')
-    monkeypatch.chdir(tmp_path)
-    for words in (["list"], ["list", "model"], ["list", "--format", "json"]):
-        assert main([*words, "plugins_dir=own"]) == 0
-    main(["list", ESCAPE, "plugins_dir=own"])
-    shown = capsys.readouterr()
-    assert "owned" in shown.out
-    assert all(c.isprintable() or c == "\n" for c in shown.out + shown.err)
+    for words in (["list"], ["list", "model"], ["list", "--format", "json"], ["list", ESCAPE]):
+        code, out, err = run_quintain(*words, "plugins_dir=own", cwd=tmp_path)
+        assert code == 0 or words[-1] == ESCAPE
+        assert "owned" in out + err
+        assert all(c.isprintable() or c == "\n" for c in out + err)
 
 
 def test_lines_fold_at_eighty_columns_but_not_in_pipes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,17 +65,14 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def heed_hangup() -> None:
-    """The tests may run under `nohup`, whose child processes ignore SIGHUP."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
-
-
+@pytest.mark.skipif(
+    signal.getsignal(signal.SIGHUP) == signal.SIG_IGN, reason="under nohup, SIGHUP is ignored"
+)
 def test_closing_the_terminal_saves_the_running_cells(tmp_path, plugins):
     master, slave = pty.openpty()
     store = tmp_path / "store"
     with failing_plugins.hold_runs(plugins) as waiting:
-        terminal = {"stdout": slave, "stderr": slave, "stdin": slave}
-        sweep = start_sweep(store, plugins, "model=slow", preexec_fn=heed_hangup, **terminal)
+        sweep = start_sweep(store, plugins, "model=slow", stdout=slave, stderr=slave, stdin=slave)
         wait_for(waiting.exists)
         processes = psutil.Process(sweep.pid).children(recursive=True)
         os.close(slave)

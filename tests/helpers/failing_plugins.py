@@ -110,7 +110,10 @@ class LeavesChild(Good):
 
 
 class LeavesSession(Good):
-    """Starts a program with a session of its own, and then ends well, exits, or hangs."""
+    """Starts a program with a session of its own, and then ends well, exits, or hangs.
+
+    If it hangs in C, its other threads cannot continue.
+    """
 
     def __init__(self, inp, *, how):
         super().__init__(inp)
@@ -125,6 +128,8 @@ class LeavesSession(Good):
             os._exit(7)
         if self.how == "hangs":
             time.sleep(600)
+        if self.how == "hangs_in_c":
+            ctypes.PyDLL(None).sleep(600)
 
 
 class StopsInTraining(Good):

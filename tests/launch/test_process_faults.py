@@ -34,6 +34,7 @@ def plugins(tmp_path_factory) -> Path:
     failing_plugins.write_models(
         folder, slow="Good pause=0.15", leaves="LeavesSession how=ends",
         exits="LeavesSession how=exits", hangs="LeavesSession how=hangs",
+        hangs_in_c="LeavesSession how=hangs_in_c",
     )  # fmt: skip
     patch = pytest.MonkeyPatch()
     patch.setenv("QUINTAIN_PLUGINS", str(folder))
@@ -145,10 +146,11 @@ def test_a_program_with_a_session_of_its_own_ends_with_its_run(how, tmp_path, pl
     wait_for(lambda: not is_alive(int(file.read_text())))
 
 
-def test_a_program_with_a_session_of_its_own_ends_with_a_killed_sweep(tmp_path, plugins):
-    file = plugins / "plugins" / "model" / "leaves_session_hangs.txt"
+@pytest.mark.parametrize("how", ["hangs", "hangs_in_c"])
+def test_a_program_with_a_session_of_its_own_ends_with_a_killed_sweep(how, tmp_path, plugins):
+    file = plugins / "plugins" / "model" / f"leaves_session_{how}.txt"
     file.unlink(missing_ok=True)
-    sweep = start_sweep(tmp_path / "store", plugins, "model=hangs", "seed=5")
+    sweep = start_sweep(tmp_path / "store", plugins, f"model={how}", "seed=5")
     wait_for(lambda: file.exists() and file.read_text())
     sweep.kill()
     sweep.communicate()

@@ -12,6 +12,7 @@ import os
 
 import lightning_fabric.utilities.registry
 import PIL.PngImagePlugin
+import psutil
 import pytorch_lightning
 import scipy.ndimage
 import sklearn.datasets.data
@@ -47,6 +48,7 @@ import quintain.run.heartbeat
 import quintain.run.measure.allocator
 import quintain.run.runner
 import quintain.run.session
+from quintain.launch.process_tree import kill_process_tree
 from quintain.run.distributed.pdeathsig import set_death_signal
 from quintain.run.measure.machine import read_package_versions
 
@@ -73,5 +75,16 @@ cache_package_metadata()
 set_death_signal(0)
 gc.freeze()  # else the garbage collector of a run would write to, and so copy, all these pages
 
-# Normal cleanup takes seconds, and a server whose sweep was killed has nothing to save.
-atexit.register(os._exit, 0)
+
+def end_with_runs() -> None:
+    """End this process at once, with its runs and the programs that they have started.
+
+    The kernel kills the runs when the server ends, perhaps before they have ended these programs.
+    Normal cleanup would take seconds, and a server whose sweep was killed has nothing to save.
+    """
+    for run in psutil.Process().children():
+        kill_process_tree(run.pid)
+    os._exit(0)
+
+
+atexit.register(end_with_runs)
